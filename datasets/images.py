@@ -1,0 +1,58 @@
+"""Reading image and label files, with one clear error for each way they can be broken."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from isthmus.errors import DataMissingError, UnreadableFileError
+
+
+def read_image_rgb(path: Path) -> NDArray[np.uint8]:
+    """A JPEG or PNG as [H, W, 3] uint8 RGB.
+
+    Raises:
+        DataMissingError: No such file.
+        UnreadableFileError: Truncated or no image.
+    """
+    with _opened(path) as image:
+        return np.asarray(_loaded(image, path).convert("RGB"))
+
+
+def read_label_png(path: Path) -> NDArray[np.uint8]:
+    """An 8-bit grey or palette PNG as raw indices [H, W] uint8; palettes are not applied.
+
+    Raises:
+        DataMissingError: No such file.
+        UnreadableFileError: Truncated, no PNG, or colours where indices should be.
+    """
+    with _opened(path) as image:
+        if image.mode not in {"L", "P"}:
+            raise UnreadableFileError(
+                f"label has mode {image.mode}, expected 8-bit ids (L or P)",
+                where=path,
+                remedy="This looks like a colour picture of labels: use the data set's id files.",
+            )
+        return np.asarray(_loaded(image, path))
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except FileNotFoundError as error:
+        raise DataMissingError("no such file", where=path) from error
+    except (UnidentifiedImageError, OSError) as error:
+        raise UnreadableFileError(
+            f"no readable image ({error})", where=path, remedy="Fetch it again."
+        ) from error
+
+
+def _loaded(image: Image.Image, path: Path) -> Image.Image:
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnreadableFileError(
+            f"truncated or damaged ({error})", where=path, remedy="Fetch it again."
+        ) from error
+    return image

@@ -1,0 +1,154 @@
+"""The ModelCard: everything that serving needs to know about a model, inside the ONNX file itself.
+
+Training writes it, serving reads it; neither imports the other. It travels as JSON in the ONNX metadata under
+`METADATA_KEY`, so that a `model.onnx` alone is a complete, servable artifact.
+
+Contract of the graph:
+
+- input `image`: uint8 [batch, height, width, 3], RGB. Normalisation and resizing live in the graph.
+- output `labels`: uint8 [batch, height, width], train ids of the card's label space, 255 unlabelled.
+- output `confidence`: uint8 [batch, h, w] at the head's resolution, round(255 · max softmax).
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from isthmus.errors import ContractError
+
+METADATA_KEY: Final = "isthmus.model_card"
+INPUT_NAME: Final = "image"
+OUTPUT_LABELS: Final = "labels"
+OUTPUT_CONFIDENCE: Final = "confidence"
+CARD_SCHEMA_VERSION: Final = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class CardClass(_Strict):
+    """One class of a label space."""
+
+    name: str
+    color: tuple[int, int, int] = Field(description="RGB, 0..255")
+
+
+class CardLabelSpace(_Strict):
+    """A label space as it travels: the index in `classes` is the id in `labels`."""
+
+    name: str
+    id_hash: str = Field(description="First 12 hex digits of SHA-256 over ids and names")
+    classes: tuple[CardClass, ...]
+
+
+class CardNormalisation(_Strict):
+    """What the graph does to `image / 255`; for information, clients send plain RGB."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class CardDataset(_Strict):
+    """A data set that took part in making or judging the model."""
+
+    role: str = Field(description="source, target or validation")
+    dataset: str
+    split: str
+    num_frames: int
+    digest: str = Field(description="SHA-256 over the sorted names, sizes and label bytes, hex")
+
+
+class CardEvaluation(_Strict):
+    """Scores on one target, all in [0, 1]."""
+
+    target: str
+    split: str
+    num_frames: int
+    resolution_hw: tuple[int, int]
+    miou: float = Field(description="Mean over the target's own classes")
+    miou_shared: float = Field(description="Mean over classes that a source labels too")
+    pixel_accuracy: float
+    iou_per_class: dict[str, float | None] = Field(description="None where the class never occurs")
+
+
+class GoldenFrame(_Strict):
+    """A frame and the labels that torch gave it, for a check wherever the model is loaded."""
+
+    image_png: str = Field(description="RGB PNG, base64")
+    labels_png: str = Field(description="8-bit grey PNG of train ids, base64")
+
+
+class ModelCard(_Strict):
+    """Facts about one exported segmenter."""
+
+    schema_version: int = CARD_SCHEMA_VERSION
+    name: str
+    method: str
+    decoder: str
+    encoder: str
+    label_space: CardLabelSpace
+    network_size_hw: tuple[int, int] = Field(description="Frames are resized to this inside the graph")
+    normalisation: CardNormalisation
+    datasets: tuple[CardDataset, ...]
+    evaluations: tuple[CardEvaluation, ...]
+    step: int
+    git_commit: str
+    config_hash: str
+    lock_hash: str
+    weights_sha256: str = Field(description="Of the safetensors file that the graph was made from")
+    created_at: str = Field(description="UTC, ISO 8601")
+    golden: GoldenFrame
+
+    def to_json(self) -> str:
+        """The card as it stands in the ONNX metadata."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str | Path) -> "ModelCard":
+        """Read a card back.
+
+        Raises:
+            ContractError: The text is no card of a schema that this version knows.
+        """
+        try:
+            card = cls.model_validate_json(text, strict=True)
+        except ValidationError as error:
+            raise ContractError(
+                f"model card is not valid: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}",
+                where=where,
+                remedy="Export the model again with this version of isthmus.",
+            ) from error
+        if card.schema_version != CARD_SCHEMA_VERSION:
+            raise ContractError(
+                f"model card has schema {card.schema_version}, this version reads {CARD_SCHEMA_VERSION}",
+                where=where,
+                remedy="Export the model again, or serve it with the version that made it.",
+            )
+        return card
+
+
+class Manifest(_Strict):
+    """What lies beside a `model.onnx` in the registry, so that a download can be checked before it is opened."""
+
+    schema_version: int = 1
+    sha256: str
+    size_bytes: int
+    label_space_hash: str
+
+    @classmethod
+    def of(cls, onnx_file: Path, card: ModelCard) -> "Manifest":
+        """Measure a file."""
+        return cls(
+            sha256=sha256_of(onnx_file),
+            size_bytes=onnx_file.stat().st_size,
+            label_space_hash=card.label_space.id_hash,
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,190 @@
+"""From a YAML file to a frozen, strictly checked dataclass, and back.
+
+A configuration class is declared with `@config` and holds only fields, each with one line of documentation
+under it. `load_config` reads a YAML file, expands `${NAME}` and `${NAME:-default}` from the environment,
+applies `key.sub=value` overrides and validates as strict JSON: unknown keys, missing keys and wrong types
+are one `ConfigurationError` that names the path in the file and the remedy.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast, dataclass_transform
+
+import pydantic.dataclasses
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from isthmus.errors import ConfigurationError
+
+T = TypeVar("T")
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_FLOAT_WITHOUT_DOT = re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$")
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def config(cls: type[T]) -> type[T]:
+    """Declare a frozen, keyword-only, slotted dataclass that refuses unknown keys and wrong types."""
+    strict = ConfigDict(extra="forbid", strict=True)
+    return cast(
+        type[T], pydantic.dataclasses.dataclass(frozen=True, kw_only=True, slots=True, config=strict)(cls)
+    )
+
+
+def load_config(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
+    """Read `path` as a `kind`.
+
+    Args:
+        path: A YAML file.
+        kind: A class declared with `@config`.
+        overrides: `key.sub=value` pairs; the value is read as YAML and the key must exist in `kind`.
+
+    Raises:
+        ConfigurationError: The file is missing, is not YAML, or does not fit `kind`.
+    """
+    if not path.is_file():
+        raise ConfigurationError(
+            "no such configuration file", where=path, remedy="See configs/ for examples."
+        )
+    return parse_config(path.read_text(encoding="utf-8"), kind, overrides, where=str(path))
+
+
+def parse_config(text: str, kind: type[T], overrides: Sequence[str] = (), *, where: str = "<text>") -> T:
+    """Like `load_config`, from a string; `where` stands for the file's name in errors."""
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"not valid YAML: {error}", where=where) from error
+    if not isinstance(tree, dict):
+        raise ConfigurationError(
+            "holds no mapping at its top", where=where, remedy="Write `key: value` lines."
+        )
+    for override in overrides:
+        _apply_override(tree, override)
+    tree = _expand(tree, where)
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(tree), strict=True)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error), where=where, remedy=_remedy(error)) from error
+    except TypeError as error:  # json.dumps met a date or a set
+        raise ConfigurationError(f"holds a value that is no plain scalar: {error}", where=where) from error
+
+
+def to_tree(value: Any) -> Any:
+    """A configuration as plain dicts, lists and scalars (paths become strings)."""
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
+
+
+def to_yaml(value: Any) -> str:
+    """A configuration as YAML that `parse_config` reads back."""
+    return yaml.safe_dump(to_tree(value), sort_keys=False, allow_unicode=True)
+
+
+def config_hash(value: Any) -> str:
+    """SHA-256 (hex) of a configuration's canonical JSON."""
+    canonical = json.dumps(to_tree(value), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def flatten(value: Any) -> dict[str, str | int | float | bool | None]:
+    """A configuration as `{"loop.steps": 600, "sources.0.dataset": "gta5"}` for a tracking server."""
+    flat: dict[str, str | int | float | bool | None] = {}
+
+    def walk(prefix: str, node: Any) -> None:
+        children: Mapping[str, Any] | None = None
+        if isinstance(node, dict):
+            children = node
+        elif isinstance(node, list) and any(isinstance(item, dict | list) for item in node):
+            children = {str(i): item for i, item in enumerate(node)}
+        if children is None:
+            flat[prefix] = json.dumps(node) if isinstance(node, list) else node
+            return
+        for key, child in children.items():
+            walk(f"{prefix}.{key}" if prefix else str(key), child)
+
+    walk("", to_tree(value))
+    return flat
+
+
+def field_names(kind: type[Any]) -> tuple[str, ...]:
+    """Names of a configuration class's fields, in order."""
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigurationError(
+            f"override {override!r} is not key=value", remedy="Write e.g. loop.steps=100."
+        )
+    node: Any = tree
+    *parents, last = key.split(".")
+    for depth, part in enumerate(parents):
+        node = _child(node, part, ".".join(parents[: depth + 1]), override)
+    if isinstance(node, list):
+        node[_index(node, last, override)] = yaml.safe_load(text)
+    elif isinstance(node, dict):
+        node[last] = yaml.safe_load(text)
+    else:
+        raise ConfigurationError(f"override {override!r}: {'.'.join(parents)} has no keys")
+
+
+def _child(node: Any, part: str, path: str, override: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, part, override)]
+    if isinstance(node, dict):
+        return node.setdefault(part, {})
+    raise ConfigurationError(f"override {override!r}: {path} is no mapping")
+
+
+def _index(node: list[Any], part: str, override: str) -> int:
+    if not part.isdigit() or int(part) >= len(node):
+        raise ConfigurationError(f"override {override!r}: {part!r} is no index below {len(node)}")
+    return int(part)
+
+
+def _expand(node: Any, where: str) -> Any:
+    if isinstance(node, dict):
+        return {key: _expand(child, where) for key, child in node.items()}
+    if isinstance(node, list):
+        return [_expand(child, where) for child in node]
+    if isinstance(node, str):
+        return _VARIABLE.sub(lambda match: _variable(match, where), node)
+    return node
+
+
+def _variable(match: re.Match[str], where: str) -> str:
+    name, default = match["name"], match["default"]
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ConfigurationError(
+            f"environment variable {name} is not set", where=where, remedy=f"Run with {name}=… in front."
+        )
+    return value
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in item["loc"]) or "(top)"
+        value = item.get("input")
+        if item["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+            lines.append(f"{path}: unknown key")
+        elif item["type"] in {"missing", "missing_argument", "missing_keyword_only_argument"}:
+            lines.append(f"{path}: required, but not given")
+        elif isinstance(value, str) and _FLOAT_WITHOUT_DOT.match(value):
+            mantissa, exponent = re.split("[eE]", value)
+            lines.append(f"{path}: YAML reads {value!r} as text; write {mantissa}.0e{exponent}")
+        else:
+            lines.append(f"{path}: {item['msg'].removeprefix('Value error, ')} (got {value!r})"[:300])
+    return "; ".join(lines)
+
+
+def _remedy(error: ValidationError) -> str | None:
+    if any(item["type"] in {"unexpected_keyword_argument", "extra_forbidden"} for item in error.errors()):
+        return "Remove or rename the unknown key."
+    return None
