@@ -125,13 +125,11 @@ class SegmentationDataset(ABC):
     def read_mask(self, frame: FramePaths) -> NDArray[np.uint8]:
         """Train ids [H, W] uint8 of a frame's label file."""
         if frame.label is None:
-            raise DataMissingError(
-                f"{self.dataset_name} split {self.split!r} has no labels", where=frame.image
-            )
+            raise DataMissingError(f"{self.dataset_name} split {self.split!r} has no labels", where=frame.image)
         raw = self.read_label_ids(frame.label)
         table = self.id_table
         clipped = np.minimum(raw, len(table) - 1) if raw.max(initial=0) >= len(table) else raw
-        mask = table[clipped]
+        mask: NDArray[np.int16] = table[clipped]
         unknown = (mask < 0) | (raw >= len(table))
         if unknown.any():
             ids = sorted(int(i) for i in np.unique(raw[unknown]))

@@ -43,16 +43,12 @@ def _opened(path: Path) -> Image.Image:
     except FileNotFoundError as error:
         raise DataMissingError("no such file", where=path) from error
     except (UnidentifiedImageError, OSError) as error:
-        raise UnreadableFileError(
-            f"no readable image ({error})", where=path, remedy="Fetch it again."
-        ) from error
+        raise UnreadableFileError(f"no readable image ({error})", where=path, remedy="Fetch it again.") from error
 
 
 def _loaded(image: Image.Image, path: Path) -> Image.Image:
     try:
         image.load()
     except (OSError, SyntaxError, ValueError) as error:
-        raise UnreadableFileError(
-            f"truncated or damaged ({error})", where=path, remedy="Fetch it again."
-        ) from error
+        raise UnreadableFileError(f"truncated or damaged ({error})", where=path, remedy="Fetch it again.") from error
     return image

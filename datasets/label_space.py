@@ -43,9 +43,7 @@ class LabelSpace:
         assert len(self.names) == len(self.colors) == len(self.train_id_of_own_id)
         assert len(self.own_id_of_train_id) == 19
         for own, train in enumerate(self.train_id_of_own_id):
-            assert self.own_id_of_train_id[train] == own, (
-                f"{self.name}: class {own} does not fold onto itself"
-            )
+            assert self.own_id_of_train_id[train] == own, f"{self.name}: class {own} does not fold onto itself"
 
     @property
     def num_classes(self) -> int:
@@ -120,9 +118,26 @@ TRAIN_ID: Final[Mapping[str, int]] = {name: i for i, name in enumerate(CITYSCAPE
 """Train id by class name, for example `TRAIN_ID["car"] == 13`."""
 
 CITYSCAPES_ID_TO_TRAIN_ID: Final[Mapping[int, int]] = {
-    7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9,
-    23: 10, 24: 11, 25: 12, 26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18,
-}  # fmt: skip
+    7: 0,
+    8: 1,
+    11: 2,
+    12: 3,
+    13: 4,
+    17: 5,
+    19: 6,
+    20: 7,
+    21: 8,
+    22: 9,
+    23: 10,
+    24: 11,
+    25: 12,
+    26: 13,
+    27: 14,
+    28: 15,
+    31: 16,
+    32: 17,
+    33: 18,
+}
 """Cityscapes' `label ids` (0..33) that train; GTA5 uses the same ids and an extra 34 that is ignored."""
 
 SYNTHIA16: Final = frozenset(range(19)) - {TRAIN_ID["terrain"], TRAIN_ID["truck"], TRAIN_ID["train"]}
@@ -145,7 +160,7 @@ CAMVID11: Final = LabelSpace(
         "car",
         "pedestrian",
         "bicyclist",
-    ),  # fmt: skip
+    ),
     colors=(
         (70, 130, 180),
         (70, 70, 70),
@@ -158,7 +173,7 @@ CAMVID11: Final = LabelSpace(
         (0, 0, 142),
         (220, 20, 60),
         (255, 0, 0),
-    ),  # fmt: skip
+    ),
     # By train id: wall counts as building, light as sign, terrain as tree, truck, bus and train as car,
     # motorcycle and bicycle as bicyclist: the grouping that made CamVid's 11 classes of its first 32.
     own_id_of_train_id=(3, 4, 1, 1, 7, 2, 6, 6, 5, 5, 0, 9, 10, 8, 8, 8, 8, 10, 10),
@@ -176,7 +191,7 @@ IDDLITE7: Final = LabelSpace(
         "roadside object",
         "far object",
         "sky",
-    ),  # fmt: skip
+    ),
     colors=(
         (128, 64, 128),
         (244, 35, 232),
@@ -185,15 +200,13 @@ IDDLITE7: Final = LabelSpace(
         (190, 153, 153),
         (70, 70, 70),
         (70, 130, 180),
-    ),  # fmt: skip
+    ),
     own_id_of_train_id=(0, 1, 5, 4, 4, 4, 4, 4, 5, 1, 6, 2, 2, 3, 3, 3, 3, 3, 3),
     train_id_of_own_id=(0, 1, 11, 13, 4, 2, 10),
 )
 """IDD-Lite's seven groups, level 1 of the India Driving Dataset's hierarchy (Varma et al., WACV 2019)."""
 
-LABEL_SPACES: Final[Mapping[str, LabelSpace]] = {
-    space.name: space for space in (CITYSCAPES19, CAMVID11, IDDLITE7)
-}
+LABEL_SPACES: Final[Mapping[str, LabelSpace]] = {space.name: space for space in (CITYSCAPES19, CAMVID11, IDDLITE7)}
 
 
 def id_table(mapping: Mapping[int, int], *, ignored: Iterable[int] = ()) -> NDArray[np.int16]:

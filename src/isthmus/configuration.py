@@ -30,9 +30,7 @@ _FLOAT_WITHOUT_DOT = re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$")
 def config(cls: type[T]) -> type[T]:
     """Declare a frozen, keyword-only, slotted dataclass that refuses unknown keys and wrong types."""
     strict = ConfigDict(extra="forbid", strict=True)
-    return cast(
-        type[T], pydantic.dataclasses.dataclass(frozen=True, kw_only=True, slots=True, config=strict)(cls)
-    )
+    return cast(type[T], pydantic.dataclasses.dataclass(frozen=True, kw_only=True, slots=True, config=strict)(cls))
 
 
 def load_config(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
@@ -47,9 +45,7 @@ def load_config(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
         ConfigurationError: The file is missing, is not YAML, or does not fit `kind`.
     """
     if not path.is_file():
-        raise ConfigurationError(
-            "no such configuration file", where=path, remedy="See configs/ for examples."
-        )
+        raise ConfigurationError("no such configuration file", where=path, remedy="See configs/ for examples.")
     return parse_config(path.read_text(encoding="utf-8"), kind, overrides, where=str(path))
 
 
@@ -60,9 +56,7 @@ def parse_config(text: str, kind: type[T], overrides: Sequence[str] = (), *, whe
     except yaml.YAMLError as error:
         raise ConfigurationError(f"not valid YAML: {error}", where=where) from error
     if not isinstance(tree, dict):
-        raise ConfigurationError(
-            "holds no mapping at its top", where=where, remedy="Write `key: value` lines."
-        )
+        raise ConfigurationError("holds no mapping at its top", where=where, remedy="Write `key: value` lines.")
     for override in overrides:
         _apply_override(tree, override)
     tree = _expand(tree, where)
@@ -118,9 +112,7 @@ def field_names(kind: type[Any]) -> tuple[str, ...]:
 def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
-        raise ConfigurationError(
-            f"override {override!r} is not key=value", remedy="Write e.g. loop.steps=100."
-        )
+        raise ConfigurationError(f"override {override!r} is not key=value", remedy="Write e.g. loop.steps=100.")
     node: Any = tree
     *parents, last = key.split(".")
     for depth, part in enumerate(parents):
