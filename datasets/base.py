@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from isthmus.datasets.images import read_image_rgb
 from isthmus.datasets.label_space import IGNORE_INDEX, LabelSpace
 from isthmus.datasets.sample import Sample, UnlabelledSample
-from isthmus.errors import DataMissingError, PairMismatchError, UnknownLabelIdError
+from isthmus.errors import DataError, DataMissingError, PairMismatchError, UnknownLabelIdError
+
+Part = Literal["fit", "holdout"]
+"""A fixed division of a split that has no validation frames of its own; see `select_part`."""
+
+_NUM_BLOCKS = 20
+_HOLDOUT_EVERY = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,9 @@ class SegmentationDataset(ABC):
     Args:
         root: The data set's top folder.
         split: One of `splits`.
-        limit: Use only the first so many frames (in sorted order); for trials.
+        limit: Use only the first so many frames (in sorted order, after `part`); for trials.
+        part: Use only this part of the split; see `select_part`.
+        collect: Where given, images and labels that don't pair up are added here instead of being raised.
 
     Raises:
         DataMissingError: The root, the split or the label folder is missing, or it holds no frame.
@@ -49,7 +57,15 @@ class SegmentationDataset(ABC):
     splits: ClassVar[tuple[str, ...]]
     """Splits that exist, training split first."""
 
-    def __init__(self, root: Path, split: str, *, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        split: str,
+        *,
+        limit: int | None = None,
+        part: Part | None = None,
+        collect: list[DataError] | None = None,
+    ) -> None:
         if split not in self.splits:
             raise DataMissingError(
                 f"{self.dataset_name} has no split {split!r}", remedy=f"Choose from {', '.join(self.splits)}."
@@ -62,6 +78,9 @@ class SegmentationDataset(ABC):
             )
         self.root = root
         self.split = split
+        self.refused: tuple[DataError, ...] = ()
+        """Frames that the data set is known to hold in a broken state: left out, each with its reason."""
+        self._collect = collect
         frames = sorted(self._list_frames(), key=lambda frame: frame.name)
         if not frames:
             raise DataMissingError(
@@ -69,7 +88,19 @@ class SegmentationDataset(ABC):
                 where=root,
                 remedy=f"`isthmus data list` shows the expected layout of {self.dataset_name}.",
             )
-        self.frames: tuple[FramePaths, ...] = tuple(frames[:limit])
+        self.frames: tuple[FramePaths, ...] = tuple(select_part(frames, part)[:limit])
+        if not self.frames:
+            raise DataMissingError(
+                f"part {part!r} of {self.dataset_name} split {split!r} is empty: it has {len(frames)} frames",
+                where=root,
+                remedy=f"A held-out part needs at least {_HOLDOUT_EVERY} frames.",
+            )
+
+    def _report(self, error: DataError) -> None:
+        """Raise a problem of the listing, or note it where problems are collected."""
+        if self._collect is None:
+            raise error
+        self._collect.append(error)
 
     @property
     @abstractmethod
@@ -140,3 +171,22 @@ class SegmentationDataset(ABC):
             )
         assert mask.max(initial=0) <= IGNORE_INDEX
         return mask.astype(np.uint8)
+
+
+def select_part(frames: Sequence[FramePaths], part: Part | None) -> Sequence[FramePaths]:
+    """The frames of one part of a split.
+
+    The sorted frames are cut into 20 contiguous blocks of nearly equal size (one a frame where there are fewer);
+    the 10th and the 20th are `holdout`, the others `fit`. Whole blocks, because neighbouring frames of a drive
+    are near-duplicates and a random division would leak.
+
+    Args:
+        frames: All frames of the split, sorted.
+        part: None for all of them.
+    """
+    if part is None:
+        return frames
+    num_blocks = min(_NUM_BLOCKS, len(frames))
+    blocks = [i * num_blocks // len(frames) for i in range(len(frames))]
+    held_out = [block % _HOLDOUT_EVERY == _HOLDOUT_EVERY - 1 for block in blocks]
+    return [frame for frame, held in zip(frames, held_out, strict=True) if held == (part == "holdout")]

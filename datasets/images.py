@@ -52,3 +52,29 @@ def _loaded(image: Image.Image, path: Path) -> Image.Image:
     except (OSError, SyntaxError, ValueError) as error:
         raise UnreadableFileError(f"truncated or damaged ({error})", where=path, remedy="Fetch it again.") from error
     return image
+
+
+def read_png16_rgb(path: Path) -> NDArray[np.uint16]:
+    """A 16-bit RGB PNG as [H, W, 3] uint16 in RGB order; Pillow would drop the low bytes.
+
+    Raises:
+        DataMissingError: No such file.
+        UnreadableFileError: Truncated, no PNG, or not 16-bit RGB.
+    """
+    import cv2
+
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataMissingError("no such file", where=path) from error
+    encoded = np.frombuffer(content, np.uint8)
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if content else None
+    if decoded is None:
+        raise UnreadableFileError("truncated, damaged or no image", where=path, remedy="Fetch it again.")
+    if decoded.dtype != np.uint16 or decoded.ndim != 3 or decoded.shape[2] != 3:
+        raise UnreadableFileError(
+            f"expected a 16-bit RGB PNG, found {decoded.dtype} {decoded.shape}",
+            where=path,
+            remedy="This looks like a colour picture of labels: use the data set's id files.",
+        )
+    return np.asarray(decoded[..., ::-1], np.uint16)  # OpenCV's order is BGR
