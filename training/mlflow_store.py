@@ -1,0 +1,181 @@
+"""One way to reach MLflow, for tracking and for the registry: where the store lies, and its settings.
+
+The default store needs no server and stays under one folder:
+
+    <home>/mlflow.db       runs, metrics, model versions, aliases (sqlite)
+    <home>/artifacts/      pictures and models
+    <home>/isthmus.lock    held while versions or aliases change
+
+`MLFLOW_TRACKING_URI` names a server instead. MLflow is imported here and only when it is used: it costs seconds.
+"""
+
+import fcntl
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from isthmus.errors import NotRegisteredError, RegistryError
+
+DEFAULT_HOME: Final = Path("mlruns")
+"""Home of the default store, relative to the working directory."""
+
+_SQLITE: Final = "sqlite:///"
+_DATABASE: Final = "mlflow.db"
+_LOCK: Final = "isthmus.lock"
+_ENFORCED: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # no word about users leaves their machine
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",  # a pickled model can run code when it is loaded
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # bars of single small files, printed over our own
+}
+_DEFAULTS: Final = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's 7 keep a person waiting for minutes when a server is down
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+_CHATTY_LOGGERS: Final = ("alembic", "mlflow.store.db.utils", "mlflow.utils.environment")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An open way to one store."""
+
+    uri: str
+    """Tracking and registry URI."""
+    client: Any
+    """An `mlflow.MlflowClient`."""
+
+    def experiment_id(self, name: str) -> str:
+        """Id of the experiment `name`, made if it is missing, with its artifacts in the store's folder."""
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        try:
+            return str(self.client.create_experiment(name, artifact_location=artifact_location(self.uri)))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return str(self.client.get_experiment_by_name(name).experiment_id)  # another process was faster
+
+    def download(self, name: str, version: int, file: str, into: Path) -> Path:
+        """Fetch one file of a model version into the folder `into`."""
+        import mlflow.artifacts
+
+        uri = f"models:/{name}/{version}/{file}"
+        into.mkdir(parents=True, exist_ok=True)
+        return Path(
+            mlflow.artifacts.download_artifacts(
+                artifact_uri=uri, dst_path=str(into), tracking_uri=self.uri, registry_uri=self.uri
+            )
+        )
+
+
+def tracking_store(home: Path) -> str:
+    """The sqlite URI of the store under `home`; the folder is made.
+
+    Raises:
+        RegistryError: The folder cannot be made or written.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RegistryError(f"no folder for the model store ({error.strerror})", where=home) from error
+    if not os.access(home, os.W_OK):
+        raise RegistryError("the model store's folder cannot be written", where=home, remedy="Check its permissions.")
+    return f"{_SQLITE}{home.resolve() / _DATABASE}"
+
+
+def resolve_tracking_uri(tracking_uri: str | None = None) -> str:
+    """`tracking_uri` if given, else `MLFLOW_TRACKING_URI`, else the sqlite store under `DEFAULT_HOME`."""
+    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or tracking_store(DEFAULT_HOME)
+
+
+def artifact_location(tracking_uri: str) -> str | None:
+    """Where a new experiment keeps its files: beside a sqlite database, or None where a server decides."""
+    folder = _sqlite_folder(tracking_uri)
+    return None if folder is None else (folder / "artifacts").as_uri()
+
+
+def load_mlflow() -> ModuleType:
+    """MLflow, imported with our settings: no telemetry, no pickles, short retries, no chatter."""
+    os.environ.update(_ENFORCED)
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    for logger in _CHATTY_LOGGERS:
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    return mlflow
+
+
+@contextmanager
+def connect(tracking_uri: str | None = None) -> Iterator[Connection]:
+    """Reach a store; whatever MLflow raises inside becomes one `RegistryError`.
+
+    MLflow looks some things up through its process-wide tracking URI, so that is set inside and put back after.
+
+    Args:
+        tracking_uri: See `resolve_tracking_uri`.
+
+    Raises:
+        NotRegisteredError: Something that was asked for does not exist.
+        RegistryError: The store cannot be reached or refuses.
+    """
+    uri = resolve_tracking_uri(tracking_uri)
+    folder = _sqlite_folder(uri)
+    if folder is not None:
+        tracking_store(folder)
+    mlflow = load_mlflow()
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    try:
+        mlflow.set_tracking_uri(uri)
+        yield Connection(uri, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise NotRegisteredError(_first_line(error), where=uri) from error
+        raise RegistryError(_first_line(error), where=uri, remedy=_REACH) from error
+    except SQLAlchemyError as error:
+        raise RegistryError(_first_line(error), where=uri, remedy=_REACH) from error
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+_REACH: Final = "Check that the store is up and that MLFLOW_TRACKING_URI names it; then run the same command again."
+
+
+@contextmanager
+def store_lock(tracking_uri: str) -> Iterator[None]:
+    """Let one process of this machine at a time change versions and aliases of a store.
+
+    The lock is the operating system's, so it ends with a process that dies. A server's lock lies in the temporary
+    folder and knows nothing of other machines.
+    """
+    folder = _sqlite_folder(tracking_uri)
+    if folder is None:
+        key = hashlib.sha256(tracking_uri.encode()).hexdigest()[:12]
+        path = Path(tempfile.gettempdir()) / f"isthmus-{os.getuid()}-{key}.lock"
+    else:
+        path = folder / _LOCK
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _sqlite_folder(tracking_uri: str) -> Path | None:
+    if not tracking_uri.startswith(_SQLITE):
+        return None
+    return Path(tracking_uri.removeprefix(_SQLITE)).resolve().parent
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
