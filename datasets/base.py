@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.images import read_image_rgb
-from isthmus.datasets.label_space import IGNORE_INDEX, LabelSpace
+from isthmus.datasets.label_space import LabelSpace
 from isthmus.datasets.sample import Sample, UnlabelledSample
 from isthmus.errors import DataError, DataMissingError, PairMismatchError, UnknownLabelIdError
 
@@ -139,13 +139,7 @@ class SegmentationDataset(ABC):
         frame = self.frames[index]
         image = read_image_rgb(frame.image)
         mask = self.read_mask(frame)
-        if mask.shape != image.shape[:2]:
-            raise PairMismatchError(
-                f"label is {mask.shape[1]}x{mask.shape[0]} but image {frame.image.name} is "
-                f"{image.shape[1]}x{image.shape[0]}",
-                where=frame.label,
-                remedy="Remove the pair or fetch it again.",
-            )
+        self.check_sizes(frame, image.shape, mask.shape)
         return {"image": image, "mask": mask, "name": frame.name}
 
     def read_unlabelled(self, index: int) -> UnlabelledSample:
@@ -159,18 +153,43 @@ class SegmentationDataset(ABC):
             raise DataMissingError(f"{self.dataset_name} split {self.split!r} has no labels", where=frame.image)
         raw = self.read_label_ids(frame.label)
         table = self.id_table
-        clipped = np.minimum(raw, len(table) - 1) if raw.max(initial=0) >= len(table) else raw
-        mask: NDArray[np.int16] = table[clipped]
-        unknown = (mask < 0) | (raw >= len(table))
-        if unknown.any():
-            ids = sorted(int(i) for i in np.unique(raw[unknown]))
+        mask: NDArray[np.int16] = table[np.minimum(raw, len(table) - 1)]
+        if mask.min(initial=0) < 0 or raw.max(initial=0) >= len(table):
+            self.check_ids(frame, np.unique(raw))
+        return mask.astype(np.uint8)
+
+    def check_ids(self, frame: FramePaths, raw_ids: NDArray[np.integer]) -> None:
+        """Refuse a label file for the ids in it.
+
+        Args:
+            frame: Where the ids are from, for the message.
+            raw_ids: The different ids of its label file.
+
+        Raises:
+            UnknownLabelIdError: One of them has no place in `id_table`.
+        """
+        table = self.id_table
+        unknown = [int(raw) for raw in raw_ids if raw >= len(table) or table[raw] < 0]
+        if unknown:
             raise UnknownLabelIdError(
-                f"unknown label id {', '.join(map(str, ids))} for {self.dataset_name}",
+                f"unknown label id {', '.join(map(str, unknown))} for {self.dataset_name}",
                 where=frame.label,
                 remedy="Map the id (a folder data set's `id_map`) or fetch the file again.",
             )
-        assert mask.max(initial=0) <= IGNORE_INDEX
-        return mask.astype(np.uint8)
+
+    def check_sizes(self, frame: FramePaths, image_shape: tuple[int, ...], label_shape: tuple[int, ...]) -> None:
+        """Refuse a pair of different sizes.
+
+        Raises:
+            PairMismatchError: Height or width differ.
+        """
+        if image_shape[:2] != label_shape[:2]:
+            raise PairMismatchError(
+                f"label is {label_shape[1]}x{label_shape[0]} but image {frame.image.name} is "
+                f"{image_shape[1]}x{image_shape[0]}",
+                where=frame.label,
+                remedy="Remove the pair or fetch it again.",
+            )
 
 
 def select_part(frames: Sequence[FramePaths], part: Part | None) -> Sequence[FramePaths]:

@@ -18,18 +18,20 @@ _OLD_LABEL_SUFFIX: Final = "_train_id.png"
 
 
 class Bdd100k(SegmentationDataset):
-    """BDD100K's 10k subset (Yu et al.): 7 000 train, 1 000 val and 2 000 test frames of 1280x720.
+    """BDD100K's 10k subset (Yu et al.) with semantic masks.
 
-    Layout (the current one, and the older one that the first papers used):
+    Layout: (the current one, and the older one that the first papers used)
         ```
         images/10k/{train,val,test}/NAME.jpg           seg/images/{train,val,test}/NAME.jpg
         labels/sem_seg/masks/{train,val}/NAME.png      seg/labels/{train,val}/NAME_train_id.png
         ```
 
+    Images: 7 000 train, 1 000 val and 2 000 test, of 1280x720.
     Splits: `train`, `val`, and `test` without labels.
     Label space: the masks hold Cityscapes' train ids 0..18, and 255.
     Licence: BDD100K's own licence (University of California), free for research and education.
     Citation: Yu et al.: BDD100K: A Diverse Driving Dataset for Heterogeneous Multitask Learning. CVPR 2020.
+    Home page: https://bdd-data.berkeley.edu
     """
 
     dataset_name = "bdd100k"

@@ -19,7 +19,7 @@ _LABEL_SUFFIX: Final = "_gtFine_labelIds.png"
 
 
 class Cityscapes(SegmentationDataset):
-    """Cityscapes (Cordts et al.), fine annotations: 2 975 train, 500 val and 1 525 test frames of 2048x1024.
+    """Cityscapes (Cordts et al.) with its fine annotations.
 
     Layout:
         ```
@@ -27,11 +27,14 @@ class Cityscapes(SegmentationDataset):
         gtFine/{train,val}/CITY/CITY_000000_000019_gtFine_labelIds.png   ids 0..33
         ```
 
-    The `labelIds` files are read, never `labelTrainIds`, which exist only where the user has made them.
+    Images: 2 975 train, 500 val and 1 525 test, of 2048x1024.
     Splits: `train`, `val`, and `test` without labels.
     Label space: Cityscapes' label ids, 19 of them train.
     Licence: the Cityscapes licence, for non-commercial use.
     Citation: Cordts et al.: The Cityscapes Dataset for Semantic Urban Scene Understanding. CVPR 2016.
+    Home page: https://www.cityscapes-dataset.com
+
+    The `labelIds` files are read, never `labelTrainIds`, which exist only where somebody has made them.
     """
 
     dataset_name = "cityscapes"

@@ -23,7 +23,7 @@ _SPLIT_KEYS: Final = {"train": "trainIds", "val": "valIds", "test": "testIds"}
 
 
 class Gta5(SegmentationDataset):
-    """GTA5 (Richter et al.), 24 966 frames of 1914x1052 with labels.
+    """GTA5 (Richter et al.), frames of a game with dense labels.
 
     Layout:
         ```
@@ -32,11 +32,15 @@ class Gta5(SegmentationDataset):
         split.mat                      optional: trainIds, valIds, testIds (numbers from 1)
         ```
 
+    Images: 24 966 of 1914x1052.
     Splits: `all`; with `split.mat` also the authors' `train` (12 403), `val` (6 382) and `test` (6 181).
     Label space: Cityscapes' label ids, 19 of them train; 34 (license plate) is ignored.
-    Known defects: `KNOWN_SIZE_MISMATCHES` are left out, and named in `refused`, where their sizes do differ.
     Licence: for research and education, no commercial use.
     Citation: Richter, Vineet, Roth, Koltun: Playing for Data: Ground Truth from Computer Games. ECCV 2016.
+    Home page: https://download.visinf.tu-darmstadt.de/data/from_games/
+
+    Frames 15188 and 17705 of the published set have labels of another size than their images. They are left out
+    and named in `refused`.
     """
 
     dataset_name = "gta5"
@@ -79,8 +83,8 @@ class Gta5(SegmentationDataset):
                 where=path,
                 remedy="Fetch it from the data set's page, or use split `all` (with `part: fit` or `holdout`).",
             )
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
+        from scipy.io import loadmat  # type: ignore[import-untyped]
+        from scipy.io.matlab import MatReadError  # type: ignore[import-untyped]
 
         try:
             numbers = loadmat(path)[_SPLIT_KEYS[self.split]]

@@ -95,6 +95,12 @@ _WRITERS: Final[Mapping[str, str]] = {
     "synthia": "isthmus.datasets.synthia:SynthiaWriter",
     "cityscapes": "isthmus.datasets.cityscapes:CityscapesWriter",
     "bdd100k": "isthmus.datasets.bdd100k:Bdd100kWriter",
+    "mapillary": "isthmus.datasets.mapillary:MapillaryWriter",
+    "mapillary_v2": "isthmus.datasets.mapillary:MapillaryV2Writer",
+    "idd": "isthmus.datasets.idd:IddWriter",
+    "idd_lite": "isthmus.datasets.idd:IddLiteWriter",
+    "camvid": "isthmus.datasets.camvid:CamvidWriter",
+    "folder": "isthmus.datasets.folder:FolderWriter",
 }
 
 LAYOUTS: Final = tuple(_WRITERS)
@@ -122,7 +128,7 @@ def raw_id_table(id_to_train_id: Mapping[int, int], *, ignored_id: int) -> NDArr
         ignored_id: The raw id for 255 and for classes that the layout lacks.
     """
     table = np.full(256, ignored_id, np.uint8)
-    for raw, train in reversed(id_to_train_id.items()):
+    for raw, train in reversed(tuple(id_to_train_id.items())):
         if train != IGNORE_INDEX:
             table[train] = raw
     return table

@@ -42,7 +42,7 @@ _INSTANCE_CHANNEL: Final = 1
 
 
 class Synthia(SegmentationDataset):
-    """SYNTHIA-RAND-CITYSCAPES (Ros et al.), 9 400 frames of 1280x760 with labels.
+    """SYNTHIA-RAND-CITYSCAPES (Ros et al.), random views of a virtual city.
 
     Layout:
         ```
@@ -51,10 +51,12 @@ class Synthia(SegmentationDataset):
         GT/COLOR/                      not read
         ```
 
+    Images: 9 400 of 1280x760.
     Splits: only `all`; use `part` to hold frames out.
     Label space: 23 classes, 16 of them occur and train (`SYNTHIA16`).
     Licence: CC BY-NC-SA 3.0.
     Citation: Ros, Sellart, Materzynska, Vazquez, Lopez: The SYNTHIA Dataset. CVPR 2016.
+    Home page: https://synthia-dataset.net
     """
 
     dataset_name = "synthia"

@@ -1,0 +1,157 @@
+"""Which data sets exist, how one is built from a configuration, and what people should know about each."""
+
+import hashlib
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from isthmus.configuration import config
+from isthmus.datasets.base import Part, SegmentationDataset
+from isthmus.datasets.folder import Folder, IdMap
+from isthmus.errors import ConfigurationError, DataError
+
+DATASETS: Final[Mapping[str, str]] = {
+    "gta5": "isthmus.datasets.gta5:Gta5",
+    "synthia": "isthmus.datasets.synthia:Synthia",
+    "cityscapes": "isthmus.datasets.cityscapes:Cityscapes",
+    "bdd100k": "isthmus.datasets.bdd100k:Bdd100k",
+    "mapillary": "isthmus.datasets.mapillary:Mapillary",
+    "mapillary_v2": "isthmus.datasets.mapillary:MapillaryV2",
+    "idd": "isthmus.datasets.idd:Idd",
+    "idd_lite": "isthmus.datasets.idd:IddLite",
+    "camvid": "isthmus.datasets.camvid:Camvid",
+    "folder": "isthmus.datasets.folder:Folder",
+}
+"""Reader by name, as `module:class`, so that listing names imports nothing."""
+
+_CHUNK_BYTES: Final = 1 << 20
+_FACT = re.compile(r"^(Layout|Images|Splits|Label space|Licence|Citation|Home page):\s*(.*)$")
+
+
+@config
+class DatasetConfig:
+    """A data set on disk, or a part of it."""
+
+    dataset: str
+    """Name of the reader; `isthmus data list` shows all."""
+    root: Path
+    """The data set's top folder."""
+    split: str
+    """One of the data set's splits."""
+    part: Part | None = None
+    """`fit` or `holdout`: a fixed division by contiguous blocks, for splits without validation frames."""
+    limit: int | None = None
+    """Use only the first so many frames, for trials."""
+    id_map: IdMap | None = None
+    """Meaning of the raw ids of a `folder` data set; without it, its `id_map.yaml` is read."""
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS:
+            raise ValueError(f"no data set {self.dataset!r}: choose from {', '.join(DATASETS)}")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit is {self.limit}: write a number above 0 or leave it out")
+        if self.id_map is not None and self.dataset != "folder":
+            raise ValueError(f"id_map is for `folder` data sets; {self.dataset} knows its own ids")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """What a reader's docstring says about its data set."""
+
+    name: str
+    summary: str
+    layout: str
+    """The tree on disk, with newlines."""
+    images: str
+    splits: tuple[str, ...]
+    label_space: str
+    num_classes: int
+    licence: str
+    citation: str
+    homepage: str
+
+
+def dataset_class(name: str) -> type[SegmentationDataset]:
+    """The reader of a data set.
+
+    Raises:
+        ConfigurationError: No such data set.
+    """
+    if name not in DATASETS:
+        raise ConfigurationError(f"no data set {name!r}", remedy=f"Choose from {', '.join(DATASETS)}.")
+    module, _, class_name = DATASETS[name].partition(":")
+    reader: type[SegmentationDataset] = getattr(import_module(module), class_name)
+    return reader
+
+
+def build_dataset(config: DatasetConfig, *, collect: list[DataError] | None = None) -> SegmentationDataset:
+    """Open a data set: list its frames and check that images and labels pair up.
+
+    Args:
+        config: Which one, and where.
+        collect: Where given, pairs that don't match are added here instead of being raised.
+
+    Raises:
+        DataMissingError: A folder, a split or the frames are not there.
+        PairMismatchError: An image has no label, or a label no image.
+    """
+    reader = dataset_class(config.dataset)
+    if issubclass(reader, Folder):
+        return reader(
+            config.root, config.split, limit=config.limit, part=config.part, collect=collect, id_map=config.id_map
+        )
+    return reader(config.root, config.split, limit=config.limit, part=config.part, collect=collect)
+
+
+def dataset_digest(dataset: SegmentationDataset) -> str:
+    """SHA-256 (hex) over the sorted frame names, the files' sizes and the labels' bytes.
+
+    Images count by size only, so that the digest of a large set takes seconds.
+    """
+    digest = hashlib.sha256()
+    for frame in dataset.frames:  # sorted by name
+        digest.update(f"{frame.name}\0{frame.image.stat().st_size}\0".encode())
+        if frame.label is None:
+            continue
+        digest.update(f"{frame.label.stat().st_size}\0".encode())
+        with frame.label.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def describe(name: str) -> DatasetFacts:
+    """The facts about a data set, read from its reader's docstring, where they stand once."""
+    reader = dataset_class(name)
+    text = inspect.getdoc(reader) or ""
+    facts = _parse_facts(text)
+    return DatasetFacts(
+        name=name,
+        summary=text.partition("\n")[0],
+        layout=facts["Layout"],
+        images=facts["Images"],
+        splits=reader.splits,
+        label_space=facts["Label space"],
+        num_classes=reader.label_space.num_classes,
+        licence=facts["Licence"],
+        citation=facts["Citation"],
+        homepage=facts["Home page"],
+    )
+
+
+def _parse_facts(text: str) -> dict[str, str]:
+    """`Key: value` paragraphs of a docstring; a value goes on until a blank line or the next key."""
+    facts: dict[str, list[str]] = {}
+    current: list[str] | None = None
+    for line in text.splitlines():
+        if match := _FACT.match(line):
+            current = facts[match[1]] = [match[2]] if match[2] else []
+        elif not line:
+            current = None
+        elif current is not None and line.strip() != "```":
+            current.append(line.removeprefix("    "))
+    return {key: ("\n" if key == "Layout" else " ").join(lines) for key, lines in facts.items()}
