@@ -1,0 +1,190 @@
+"""Segmenters: an encoder, a decoder and a classifier behind one interface for training, evaluation and export.
+
+Legend: `B` batch, `C` classes, `F` features, `H W` pixels of the image, `h w` pixels of the head.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isthmus.configuration import config
+from isthmus.datasets.label_space import CITYSCAPES19
+from isthmus.errors import ConfigurationError
+from isthmus.training import pretrained
+from isthmus.training.fcn8s import Fcn8s
+
+NUM_CLASSES: Final = CITYSCAPES19.num_classes
+"""All segmenters predict the 19 train ids; a data set folds them into its own classes."""
+SIZE_MULTIPLE: Final = 32
+"""Inputs are padded to a multiple of this, the deepest stride of any encoder here."""
+Decoder = Literal["fpn", "deeplabv3plus", "upernet", "segformer", "unet", "fcn8s"]
+_SMP_CLASS: Final[Mapping[str, str]] = {
+    "fpn": "FPN",
+    "deeplabv3plus": "DeepLabV3Plus",
+    "upernet": "UPerNet",
+    "segformer": "Segformer",
+    "unet": "Unet",
+}
+
+
+@config
+class SegmenterConfig:
+    """Which network to train and where its encoder's weights come from."""
+
+    decoder: Decoder
+    """Head over the encoder; `fcn8s` brings its own encoder, VGG16."""
+    encoder: str
+    """Any encoder name of segmentation-models-pytorch, `tu-NAME` for timm's; `vgg16` for `fcn8s`."""
+    weights: str
+    """`packaged` (EfficientNet-Lite0 from its package), `hub` (download), `file:PATH` or `none`."""
+
+    def __post_init__(self) -> None:
+        if self.weights not in {"packaged", "hub", "none"} and not self.weights.startswith("file:"):
+            raise ValueError(f"weights is {self.weights!r}: write packaged, hub, none or file:PATH")
+        if self.decoder == "fcn8s" and self.encoder != "vgg16":
+            raise ValueError(f"decoder fcn8s is built on vgg16, not on {self.encoder!r}: write encoder: vgg16")
+        if self.weights == "packaged" and self.encoder != pretrained.PACKAGED_ENCODER:
+            raise ValueError(
+                f"weights: packaged exist for {pretrained.PACKAGED_ENCODER} only, not for {self.encoder!r}: "
+                "write hub or file:PATH"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SegmenterOutput:
+    """What a method may want of one forward pass."""
+
+    features: Tensor
+    """[B, F, h', w'] float: the last feature map before the classifier (F_f in MADAN)."""
+    logits: Tensor
+    """[B, C, h, w] float32 at the head's own resolution, over the padded image."""
+
+
+class SegmentationNetwork(Protocol):
+    """What a segmenter wraps: normalised images in, features and low-resolution logits out."""
+
+    encoder: nn.Module
+
+    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """[B,3,H,W], sides multiples of 32 → features [B,F,h',w'] and logits [B,C,h,w]."""
+        ...
+
+
+class SmpNetwork(nn.Module):
+    """A model of segmentation-models-pytorch, without the upsampling at its end.
+
+    Args:
+        model: Any of its decoders with `encoder`, `decoder` and `segmentation_head`.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.encoder: nn.Module = model.encoder
+        self.decoder: nn.Module = model.decoder
+        # The head is (convolution, upsampling, activation); we upsample ourselves, where export can leave it out.
+        self.classifier: nn.Module = model.segmentation_head[0]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Features before the classifier, and logits at the same resolution."""
+        features = self.decoder(self.encoder(image))
+        return features, self.classifier(features)
+
+
+class Segmenter(nn.Module):
+    """RGB in [0, 1] to logits at the same size; normalises by itself and takes any size.
+
+    Sides that are no multiple of 32 are padded right and below by repeating the border, and the logits cropped.
+
+    Args:
+        network: The network proper.
+        normalisation: Of the encoder's weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, normalisation: pretrained.Normalisation) -> None:
+        super().__init__()
+        self.network = network
+        # Saved with the weights: a checkpoint carries the normalisation it was trained with.
+        self.register_buffer("mean", torch.tensor(normalisation.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(normalisation.std).view(1, 3, 1, 1))
+
+    @property
+    def normalisation(self) -> pretrained.Normalisation:
+        """Mean and standard deviation of RGB in [0, 1]."""
+        return pretrained.Normalisation(mean=_triple(self.mean), std=_triple(self.std))
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The pretrained part; the rest is new and may learn faster."""
+        return cast(SegmentationNetwork, self.network).encoder
+
+    def forward_features(self, image: Tensor) -> SegmenterOutput:
+        """Features and low-resolution logits of RGB [B,3,H,W] in [0, 1]."""
+        features, logits = self.network(pad_to_multiple((image - self.mean) / self.std))
+        return SegmenterOutput(features=features, logits=logits.float())
+
+    def forward_head(self, image: Tensor) -> Tensor:
+        """Logits [B,C,h,w] float32 at the head's own resolution, over the padded image; what export needs."""
+        return self.forward_features(image).logits
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits [B,C,H,W] float32 at the image's size, upsampled bilinearly."""
+        return upsample_logits(self.forward_head(image), (image.shape[-2], image.shape[-1]))
+
+
+def pad_to_multiple(image: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
+    """[B,c,H,W] padded right and below, by repeating the border, until both sides are multiples."""
+    right, below = -image.shape[-1] % multiple, -image.shape[-2] % multiple
+    return functional.pad(image, (0, right, 0, below), mode="replicate") if right or below else image
+
+
+def upsample_logits(logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Low-resolution logits over a padded image as logits [B,C,*size_hw] over the image itself."""
+    height, width = (side + -side % SIZE_MULTIPLE for side in size_hw)
+    full = functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
+    return full[..., : size_hw[0], : size_hw[1]]
+
+
+def build_segmenter(config: SegmenterConfig, *, load_weights: bool = True) -> Segmenter:
+    """The segmenter that a configuration describes.
+
+    Args:
+        config: Decoder, encoder and the source of weights.
+        load_weights: Whether to fetch the encoder's weights; a checkpoint brings its own.
+
+    Raises:
+        ConfigurationError: No such encoder, or it does not go with this decoder.
+        PretrainedWeightsError: The weights cannot be had or do not fit.
+    """
+    network = Fcn8s(NUM_CLASSES) if config.decoder == "fcn8s" else _build_smp(config)
+    if load_weights:
+        pretrained.load_encoder_weights(network.encoder, config.encoder, config.weights)
+    return Segmenter(network, pretrained.normalisation_of(config.encoder, config.weights))
+
+
+def _build_smp(config: SegmenterConfig) -> SmpNetwork:
+    import segmentation_models_pytorch as smp
+
+    try:
+        # A seeded start must not depend on whether weights are loaded later, so they are loaded apart.
+        model = getattr(smp, _SMP_CLASS[config.decoder])(
+            encoder_name=config.encoder, encoder_weights=None, classes=NUM_CLASSES
+        )
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise ConfigurationError(
+            f"encoder {config.encoder!r} cannot be built for decoder {config.decoder}: {error}"[:300],
+            where="segmenter",
+            remedy="Encoder names are those of segmentation-models-pytorch, with the prefix tu- for timm's.",
+        ) from error
+    return SmpNetwork(model)
+
+
+def _triple(buffer: Tensor) -> tuple[float, float, float]:
+    red, green, blue = buffer.flatten().tolist()
+    return red, green, blue
