@@ -1,0 +1,247 @@
+"""Which frame comes next, and batches of them: seeded, resumable, sharded, each source on its own.
+
+Each source is an endless stream of *draws*. What draw `n` is (which frame, which augmentation) is a pure function
+of the seed, the stream's name and `n`. So adding a source changes no other source's order, a run goes on at draw
+`n` as if it had never stopped, ranks take turns without overlap, and the number of worker processes changes
+nothing.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from isthmus.datasets.base import SegmentationDataset
+from isthmus.datasets.sample import Batch
+from isthmus.datasets.transforms import JointTransform
+from isthmus.errors import IsthmusError
+
+_ORDER: Final = 0
+_AUGMENTATION: Final = 1
+
+
+class Draw(NamedTuple):
+    """One frame to be seen by training."""
+
+    frame: int
+    """Index into the data set."""
+    seed: int
+    """Seed of the frame's augmentation, 0..2³²-1."""
+
+
+class IndependentDraws:
+    """The endless stream of one source: every frame once an epoch, each epoch in a new order.
+
+    Args:
+        num_frames: Size of the data set.
+        seed: The run's seed, 0 or more.
+        stream: Name of the source in the run; streams with different names are independent.
+    """
+
+    def __init__(self, num_frames: int, *, seed: int, stream: str) -> None:
+        assert num_frames > 0
+        assert seed >= 0
+        self.num_frames = num_frames
+        name_key = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:8], "little")
+        self._key = (seed, name_key)
+        self._order: tuple[int, NDArray[np.intp]] | None = None
+
+    def __getitem__(self, number: int) -> Draw:
+        """Draw `number`, from 0."""
+        epoch, position = divmod(number, self.num_frames)
+        seed = np.random.SeedSequence([*self._key, _AUGMENTATION, number]).generate_state(1)[0]
+        return Draw(frame=int(self._order_of(epoch)[position]), seed=int(seed))
+
+    def _order_of(self, epoch: int) -> NDArray[np.intp]:
+        if self._order is None or self._order[0] != epoch:
+            generator = np.random.default_rng([*self._key, _ORDER, epoch])
+            self._order = epoch, generator.permutation(self.num_frames)
+        return self._order[1]
+
+
+def shard_numbers(start: int, batch_size: int, *, rank: int = 0, world_size: int = 1) -> Iterator[list[int]]:
+    """Draw numbers of one rank's batches, without end.
+
+    The ranks' batches lie side by side: step `s` uses the `world_size · batch_size` draws from
+    `start + s · world_size · batch_size` on, so the draws of a step do not depend on how many ranks share them.
+
+    Args:
+        start: First draw of the first step (over all ranks); 0, or where an earlier run stopped.
+        batch_size: Frames a rank and step.
+        rank: 0..world_size-1.
+        world_size: Number of ranks.
+    """
+    assert start >= 0
+    assert 0 <= rank < world_size
+    first = start + rank * batch_size
+    while True:
+        yield list(range(first, first + batch_size))
+        first += world_size * batch_size
+
+
+def build_loader(
+    dataset: SegmentationDataset,
+    *,
+    transform: JointTransform,
+    seed: int,
+    stream: str,
+    batch_size: int,
+    start_draw: int = 0,
+    num_workers: int,
+    rank: int = 0,
+    world_size: int = 1,
+    labelled: bool = True,
+    cache_mb: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """Endless training batches of one source.
+
+    Args:
+        dataset: Where frames come from.
+        transform: Brings all frames to one size.
+        seed: The run's seed.
+        stream: Name of the source in the run, for example `source.0.gta5`.
+        batch_size: Frames a rank and step.
+        start_draw: Draws (over all ranks) that earlier steps have used: step · world_size · batch_size.
+        num_workers: Worker processes; 0 loads in this process. Changes no result.
+        rank: This process's rank.
+        world_size: Number of ranks.
+        labelled: False leaves label files alone and batches without a mask.
+        cache_mb: Keep decoded frames in memory up to so many MiB in each worker process.
+        pin_memory: Page-locked batches, for copying to a GPU while it computes.
+
+    Returns:
+        An iterator that raises a frame's `DataError` when its batch is due, as it was raised in the worker.
+    """
+    draws = IndependentDraws(len(dataset), seed=seed, stream=stream)
+    frames = _Frames(dataset, transform, draws.__getitem__, labelled=labelled, cache_bytes=cache_mb << 20)
+    numbers = shard_numbers(start_draw, batch_size, rank=rank, world_size=world_size)
+    return _batches(frames, numbers, num_workers=num_workers, pin_memory=pin_memory)
+
+
+def build_ordered_loader(
+    dataset: SegmentationDataset,
+    *,
+    transform: JointTransform,
+    batch_size: int,
+    num_workers: int,
+    labelled: bool = True,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """Each frame once, in the data set's order, for evaluation; the last batch may be smaller.
+
+    Args:
+        dataset: Where frames come from.
+        transform: Must bring all frames to one size where `batch_size` is above 1.
+        batch_size: Frames a batch.
+        num_workers: Worker processes; 0 loads in this process.
+        labelled: False leaves label files alone and batches without a mask.
+        pin_memory: Page-locked batches.
+    """
+    frames = _Frames(dataset, transform, lambda number: Draw(number, seed=0), labelled=labelled, cache_bytes=0)
+    indices = range(len(dataset))
+    numbers = (list(indices[first : first + batch_size]) for first in range(0, len(dataset), batch_size))
+    return _batches(frames, numbers, num_workers=num_workers, pin_memory=pin_memory)
+
+
+class _Item(NamedTuple):
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8] | None
+    name: str
+
+
+class _Frames(Dataset[_Item | IsthmusError]):
+    """Frames by draw number. An error is a value here: torch would flatten it to text on its way to the caller."""
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        transform: JointTransform,
+        draw: Callable[[int], Draw],
+        *,
+        labelled: bool,
+        cache_bytes: int,
+    ) -> None:
+        self._dataset = dataset
+        self._transform = transform
+        self._draw = draw
+        self._labelled = labelled
+        self._cache: dict[int, _Item] = {}
+        self._cache_bytes_left = cache_bytes
+
+    def __getitem__(self, number: int) -> _Item | IsthmusError:
+        draw = self._draw(number)
+        try:
+            item = self._cache.get(draw.frame) or self._read(draw.frame)
+        except IsthmusError as error:
+            return error
+        image, mask = self._transform(item.image, item.mask, seed=draw.seed)
+        return _Item(image, mask, item.name)
+
+    def _read(self, frame: int) -> _Item:
+        if self._labelled:
+            sample = self._dataset[frame]
+            item = _Item(sample["image"], sample["mask"], sample["name"])
+        else:
+            unlabelled = self._dataset.read_unlabelled(frame)
+            item = _Item(unlabelled["image"], None, unlabelled["name"])
+        # The first frames to come stay: each frame comes once an epoch, so the least recently used one is due next.
+        num_bytes = item.image.nbytes + (0 if item.mask is None else item.mask.nbytes)
+        if num_bytes <= self._cache_bytes_left:
+            self._cache[frame] = item
+            self._cache_bytes_left -= num_bytes
+        return item
+
+
+def _collate(items: Sequence[_Item | IsthmusError]) -> Batch | IsthmusError:
+    frames: list[_Item] = []
+    for item in items:
+        if isinstance(item, IsthmusError):
+            return item
+        frames.append(item)
+    pixels = torch.from_numpy(np.stack([frame.image for frame in frames]))
+    batch: Batch = {
+        "image": pixels.permute(0, 3, 1, 2).to(torch.float32).contiguous().div_(255),
+        "names": [frame.name for frame in frames],
+    }
+    masks = [frame.mask for frame in frames if frame.mask is not None]
+    if masks:
+        batch["mask"] = torch.from_numpy(np.stack(masks)).to(torch.int64)
+    return batch
+
+
+def _batches(frames: _Frames, numbers: Iterator[list[int]], *, num_workers: int, pin_memory: bool) -> Iterator[Batch]:
+    loader = DataLoader(
+        frames,
+        batch_sampler=cast("torch.utils.data.Sampler[list[int]]", _OneWay(numbers)),
+        num_workers=num_workers,
+        collate_fn=_collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_start_worker if num_workers else None,
+        # The loader draws a base seed that nothing here uses: not from the run's generator, which resume restores.
+        generator=torch.Generator(),
+    )
+    for item in loader:
+        if isinstance(item, IsthmusError):
+            raise item
+        yield item
+
+
+class _OneWay:
+    """A batch sampler over an iterator that is walked once."""
+
+    def __init__(self, numbers: Iterator[list[int]]) -> None:
+        self._numbers = numbers
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self._numbers
+
+
+def _start_worker(_: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(0)  # worker processes are the parallelism; threads on top of them only get in each other's way
