@@ -1,0 +1,239 @@
+"""Checkpoints: a folder a step, written aside and renamed, checked by digest when it is read.
+
+OUTPUT/checkpoints/step-00000600/
+    info.json             what the run is and how it scored (`CheckpointInfo`)
+    NETWORK.safetensors   weights, one file a network
+    state.pt              optimisers, random states, windows: tensors and plain values, no pickled code
+    manifest.json         SHA-256 of each file
+OUTPUT/checkpoints/best.json   names the step that scored best on the validation set
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from isthmus.artifact import CardDataset, CardEvaluation, sha256_of
+from isthmus.errors import CheckpointError
+
+CHECKPOINTS: Final = "checkpoints"
+BEST_FILE: Final = "best.json"
+INFO_FILE: Final = "info.json"
+STATE_FILE: Final = "state.pt"
+MANIFEST_FILE: Final = "manifest.json"
+_STEP_PREFIX: Final = "step-"
+SCHEMA_VERSION: Final = 1
+
+
+class CheckpointInfo(BaseModel):
+    """What a checkpoint says about its run; enough to rebuild the segmenter and to write a model card."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    schema_version: int = SCHEMA_VERSION
+    name: str = Field(description="Of the run, from its configuration")
+    method: str
+    step: int = Field(description="Optimisation steps behind the weights")
+    config: dict[str, Any] = Field(description="The resolved configuration as a tree")
+    config_hash: str
+    source_train_ids: tuple[int, ...] = Field(description="Train ids that every source labels")
+    datasets: tuple[CardDataset, ...]
+    evaluations: tuple[CardEvaluation, ...] = Field(description="Of exactly these weights; empty if not evaluated")
+    best_step: int | None = Field(description="Step with the best validation score so far")
+    best_miou: float | None
+    git_commit: str
+    lock_hash: str
+    versions: dict[str, str]
+
+
+class CheckpointStore:
+    """The checkpoints of one run: the last few, and the best.
+
+    Args:
+        output: The run's folder.
+        keep_last: Newest checkpoints to keep beside the best.
+    """
+
+    def __init__(self, output: Path, keep_last: int) -> None:
+        self.folder = output / CHECKPOINTS
+        self._keep_last = keep_last
+
+    def save(self, info: CheckpointInfo, networks: Mapping[str, Mapping[str, Tensor]], state: dict[str, Any]) -> Path:
+        """Write a checkpoint whole or not at all, note the best step, and drop what is no longer kept."""
+        final = self.folder / f"{_STEP_PREFIX}{info.step:08d}"
+        scratch = self.folder / f".writing-{info.step:08d}"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        _write_files(scratch, info, networks, state)
+        if final.exists():
+            shutil.rmtree(final)
+        scratch.rename(final)
+        _sync(self.folder)
+        self._note_best(info)
+        self._prune()
+        return final
+
+    def newest(self, report: Callable[[str], None]) -> Path | None:
+        """The newest whole checkpoint; damaged ones are reported and passed over.
+
+        Raises:
+            CheckpointError: There are checkpoints, and none of them is whole.
+        """
+        found = self.steps()
+        for folder in reversed(found):
+            try:
+                check_files(folder)
+            except CheckpointError as error:
+                report(f"damaged checkpoint passed over: {error}")
+            else:
+                return folder
+        if found:
+            raise CheckpointError(
+                "no checkpoint of this run is whole", where=self.folder, remedy="Start again in another folder."
+            )
+        return None
+
+    def steps(self) -> list[Path]:
+        """All finished checkpoints, oldest first."""
+        return sorted(self.folder.glob(f"{_STEP_PREFIX}*"))
+
+    def _note_best(self, info: CheckpointInfo) -> None:
+        if info.best_step is None:
+            return
+        best = self.folder / BEST_FILE
+        text = json.dumps({"step": info.best_step, "miou": info.best_miou})
+        scratch = best.with_suffix(".tmp")
+        scratch.write_text(text, encoding="utf-8")
+        _sync(scratch)
+        scratch.replace(best)
+
+    def _prune(self) -> None:
+        folders = self.steps()
+        kept = folders[-self._keep_last :]
+        # An older kept checkpoint may be resumed from, and then its own best must still be there.
+        best = {read_info(folder).best_step for folder in kept if (folder / INFO_FILE).is_file()}
+        for folder in folders:
+            if folder not in kept and step_of(folder) not in best:
+                shutil.rmtree(folder)
+
+
+def resolve(path: Path) -> Path:
+    """The checkpoint folder that a user means: itself, or a run's best, or its newest where none is best.
+
+    Raises:
+        CheckpointError: There is no checkpoint there.
+    """
+    if (path / MANIFEST_FILE).is_file() and (path / INFO_FILE).is_file():
+        return path
+    folder = path if path.name == CHECKPOINTS else path / CHECKPOINTS
+    best = folder / BEST_FILE
+    if best.is_file():
+        return folder / f"{_STEP_PREFIX}{json.loads(best.read_text(encoding='utf-8'))['step']:08d}"
+    steps = sorted(folder.glob(f"{_STEP_PREFIX}*"))
+    if not steps:
+        raise CheckpointError(
+            "no checkpoint here", where=path, remedy="Name a run's output folder or one of its checkpoints/step-*."
+        )
+    return steps[-1]
+
+
+def step_of(folder: Path) -> int:
+    """The step in a checkpoint folder's name."""
+    return int(folder.name.removeprefix(_STEP_PREFIX))
+
+
+def read_info(folder: Path) -> CheckpointInfo:
+    """What a checkpoint says about itself.
+
+    Raises:
+        CheckpointError: The file is missing or no such description.
+    """
+    path = folder / INFO_FILE
+    try:
+        return CheckpointInfo.model_validate_json(path.read_text(encoding="utf-8"), strict=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot be read ({error.strerror})", where=path) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CheckpointError(
+            f"no description of a checkpoint: {'.'.join(map(str, first['loc']))}: {first['msg']}", where=path
+        ) from error
+
+
+def read_weights(folder: Path, network: str) -> dict[str, Tensor]:
+    """One network's weights, on the CPU.
+
+    Raises:
+        CheckpointError: The file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = weights_file(folder, network)
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"weights cannot be read ({error})", where=path) from error
+
+
+def weights_file(folder: Path, network: str) -> Path:
+    """Where a checkpoint keeps a network's weights."""
+    return folder / f"{network}.safetensors"
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """Optimisers, random states and windows, on the CPU."""
+    state: dict[str, Any] = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    return state
+
+
+def check_files(folder: Path) -> None:
+    """Compare each file with the manifest.
+
+    Raises:
+        CheckpointError: A file is missing, unlisted or altered.
+    """
+    manifest = folder / MANIFEST_FILE
+    try:
+        digests: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"no readable manifest ({error})", where=manifest) from error
+    for name, digest in digests.items():
+        path = folder / name
+        if not path.is_file() or sha256_of(path) != digest:
+            raise CheckpointError("missing or altered since it was written", where=path)
+
+
+def _write_files(
+    folder: Path, info: CheckpointInfo, networks: Mapping[str, Mapping[str, Tensor]], state: dict[str, Any]
+) -> None:
+    from safetensors.torch import save_file
+
+    for name, weights in networks.items():
+        # safetensors wants dense tensors; channels_last ones are given back their layout when they are loaded.
+        save_file(
+            {key: value.detach().cpu().contiguous() for key, value in weights.items()}, weights_file(folder, name)
+        )
+    torch.save(state, folder / STATE_FILE)
+    (folder / INFO_FILE).write_text(info.model_dump_json(indent=2), encoding="utf-8")
+    files = sorted(folder.iterdir())
+    digests = {path.name: sha256_of(path) for path in files}
+    manifest = folder / MANIFEST_FILE
+    manifest.write_text(json.dumps(digests, indent=2), encoding="utf-8")
+    for path in (*files, manifest, folder):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Make sure that a file or a folder's listing is on the disk before the next rename."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,72 @@
+"""Several processes, one run: started by `torchrun`, gloo between CPUs, NCCL between GPUs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process among all processes of the run.
+
+    Rank 0 alone writes files, tracks and prints; all ranks train on their own share of the batches.
+    """
+
+    rank: int = 0
+    """Index of this process in the run."""
+    size: int = 1
+    """Number of processes."""
+    local_rank: int = 0
+    """Index of this process on its machine, and of its GPU."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes and prints."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum of a tensor over all processes, in a new tensor."""
+        total = tensor.clone()
+        if self.size > 1:
+            dist.all_reduce(total)
+        return total
+
+    def gather(self, value: Any) -> list[Any]:
+        """One value of each process, in order of rank; on every process."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+
+@contextmanager
+def joined_world(device_kind: str) -> Iterator[World]:
+    """Join the run that `torchrun` describes in the environment, or be a world of one.
+
+    Args:
+        device_kind: `cuda` talks through NCCL, everything else through gloo.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World()
+        return
+    world = World(rank=int(os.environ["RANK"]), size=size, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
+    if device_kind == "cuda":
+        torch.cuda.set_device(world.local_rank)
+    dist.init_process_group("nccl" if device_kind == "cuda" else "gloo")
+    try:
+        yield world
+    finally:
+        dist.destroy_process_group()
