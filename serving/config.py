@@ -1,0 +1,112 @@
+"""Configuration of the server.
+
+Limits here are safety limits: what lies above them is refused before work or memory is spent on it.
+"""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from isthmus.configuration import config
+from isthmus.errors import ConfigurationError
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+MESSAGE_MARGIN_BYTES = 64 * 1024
+"""What a gRPC message may hold beside a frame's pixels: names, numbers, tensor headers."""
+
+DEFAULT_MAX_FRAME_PIXELS = 3840 * 2160
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class ProviderPolicy(StrEnum):
+    """Where onnxruntime may run the model."""
+
+    REQUIRE_CUDA = "require_cuda"
+    """On the GPU; without one the server refuses to start."""
+
+    PREFER_CUDA = "prefer_cuda"
+    """On the GPU; without one on the CPU, with a warning and a mark in the model's metadata."""
+
+    CPU = "cpu"
+    """On the CPU, even if there is a GPU."""
+
+
+def default_cache_dir() -> Path:
+    """`$XDG_CACHE_HOME/isthmus/models`, or the same under `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus" / "models"
+
+
+def default_tracking_uri() -> str:
+    """`$MLFLOW_TRACKING_URI`, or the store that training makes in the working directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlruns/mlflow.db').absolute()}"
+
+
+@config
+class LimitsConfig:
+    """What the server refuses."""
+
+    max_frame_pixels: Positive = DEFAULT_MAX_FRAME_PIXELS
+    """Most pixels a frame may have, and all frames of one ModelInfer request together."""
+    max_in_flight: Positive = 8
+    """Most requests decoding, waiting or running at once; the next one is answered RESOURCE_EXHAUSTED."""
+    max_model_bytes: Positive = 1 << 30
+    """Largest ONNX file that is downloaded or opened."""
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Largest gRPC message: the largest legal frame as raw RGB, and a margin."""
+        return 3 * self.max_frame_pixels + MESSAGE_MARGIN_BYTES
+
+
+@config
+class ServerConfig:
+    """Everything `isthmus serve` needs to know."""
+
+    model_name: str | None = None
+    """Registered model whose alias `champion` is served. Exactly one of model_name and model_file is given."""
+    model_file: Path | None = None
+    """An ONNX file to serve without a registry, to try it."""
+    tracking_uri: str = Field(default_factory=default_tracking_uri)
+    """MLflow server or sqlite URI of the registry."""
+    cache_dir: Path = Field(default_factory=default_cache_dir)
+    """Where downloaded models are kept, readable by this user alone."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 50051
+    """TCP port; 0 takes any free one."""
+    port_file: Path | None = None
+    """Where the bound port is written once the server listens."""
+    insecure: bool = False
+    """Allow plaintext on an address other machines can reach."""
+    reflection: bool = False
+    """Offer gRPC server reflection, so that generic clients can list the services."""
+    provider_policy: ProviderPolicy = ProviderPolicy.CPU
+    """Where the model may run: require_cuda, prefer_cuda or cpu."""
+    num_threads: Positive | None = None
+    """Threads of the engine on a CPU; by default as many as the process may use."""
+    num_codec_threads: Positive = 2
+    """Threads that decode frames and encode masks."""
+    poll_interval_s: Seconds = 2.0
+    """Seconds between looks at the registry while no model has been promoted yet."""
+    drain_timeout_s: Seconds = 10.0
+    """Seconds that running requests have to finish after SIGTERM."""
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    """Sizes and counts above which the server refuses."""
+
+    def __post_init__(self) -> None:
+        if (self.model_name is None) == (self.model_file is None):
+            raise ConfigurationError(
+                "exactly one of model_name and model_file must be given",
+                remedy="Name a registered model, or the path of a model.onnx.",
+            )
+        if self.host not in LOOPBACK_HOSTS and not self.insecure:
+            raise ConfigurationError(
+                f"{self.host} can be reached from other machines, and the connection is not encrypted",
+                where="host",
+                remedy="Listen on 127.0.0.1, or accept plaintext on a trusted network with --insecure.",
+            )

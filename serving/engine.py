@@ -1,0 +1,61 @@
+"""Engines: whatever turns a batch of images into labels, without blocking the event loop."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.artifact import INPUT_NAME, OUTPUT_CONFIDENCE, OUTPUT_LABELS
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about a batch.
+
+    Args:
+        labels: Train ids [B, H, W] uint8, 255 unlabelled.
+        confidence: round(255 x highest class probability) [B, h, w] uint8, at the head's resolution.
+    """
+
+    labels: NDArray[np.uint8]
+    confidence: NDArray[np.uint8]
+
+
+class Engine(Protocol):
+    """Runs one model."""
+
+    async def infer(self, images: NDArray[np.uint8]) -> Prediction:
+        """Predict RGB images [B, H, W, 3] uint8 of one size."""
+        ...
+
+    def close(self) -> None:
+        """Free the model; no `infer` may follow."""
+        ...
+
+
+class OrtEngine:
+    """An onnxruntime session on a thread of its own, one batch at a time.
+
+    Args:
+        session: A session that keeps the contract (`session.open_session`).
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+
+    async def infer(self, images: NDArray[np.uint8]) -> Prediction:
+        """Predict on the engine's thread; a cancelled caller lets the running batch finish."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self.infer_now, images)
+
+    def infer_now(self, images: NDArray[np.uint8]) -> Prediction:
+        """Predict on the calling thread."""
+        labels, confidence = self._session.run([OUTPUT_LABELS, OUTPUT_CONFIDENCE], {INPUT_NAME: images})
+        return Prediction(labels, confidence)
+
+    def close(self) -> None:
+        """Wait for the running batch and end the thread."""
+        self._executor.shutdown()

@@ -1,0 +1,115 @@
+"""A model that has passed its checks and may serve."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.artifact import GoldenFrame, ModelCard
+from isthmus.errors import ContractError
+from isthmus.serving.config import ServerConfig
+from isthmus.serving.engine import Engine, OrtEngine
+from isthmus.serving.session import available_cpus, open_session
+
+FILE_VERSION: Final = "file"
+"""Version of a model that came from a plain file; the registry's versions are numbers."""
+
+MIN_GOLDEN_AGREEMENT: Final = 0.999
+"""Share of the golden frame's pixels that must get the label they had in torch."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A checked model and its engine.
+
+    Args:
+        name: The registered model's name, or the card's for a plain file.
+        version: The registry's version, or `FILE_VERSION`.
+        sha256: Of the ONNX file, hex.
+        card: What the ONNX file says about itself.
+        engine: Runs it.
+        provider: The execution provider that runs it.
+        provider_fallback: Whether a GPU was preferred but is not used.
+        from_cache: Whether the registry did not answer.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    card: ModelCard
+    engine: Engine
+    provider: str
+    provider_fallback: bool
+    from_cache: bool
+
+
+def load_model(
+    path: Path, config: ServerConfig, *, name: str | None, version: str, sha256: str, from_cache: bool = False
+) -> LoadedModel:
+    """Open an ONNX file and check the contract and the golden frame.
+
+    Args:
+        path: The file.
+        config: Provider policy and threads.
+        name: The registered model's name; None takes the card's.
+        version: The registry's version, or `FILE_VERSION`.
+        sha256: Digest that the file's bytes must have.
+        from_cache: See `LoadedModel`.
+
+    Raises:
+        ContractError: The file's bytes, contract or labels are wrong.
+        ProviderError: The provider policy cannot be satisfied.
+    """
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ContractError("the file changed while it was read", where=path)
+    opened = open_session(data, config.provider_policy, num_threads=config.num_threads or available_cpus(), where=path)
+    engine = OrtEngine(opened.session)
+    try:
+        _check_golden(engine, opened.card.golden, path)
+    except ContractError:
+        engine.close()
+        raise
+    return LoadedModel(
+        name=name or opened.card.name,
+        version=version,
+        sha256=sha256,
+        card=opened.card,
+        engine=engine,
+        provider=opened.provider,
+        provider_fallback=opened.fallback,
+        from_cache=from_cache,
+    )
+
+
+def _check_golden(engine: OrtEngine, golden: GoldenFrame, where: Path) -> None:
+    image = _decode_png(golden.image_png, cv2.IMREAD_COLOR_RGB, where)
+    expected = _decode_png(golden.labels_png, cv2.IMREAD_GRAYSCALE, where)
+    try:
+        labels = engine.infer_now(image[None]).labels[0]
+    except Exception as error:  # whatever onnxruntime raises here, the model cannot run
+        raise ContractError(f"the model fails on its golden frame: {error}", where=where) from error
+    if labels.shape != expected.shape:
+        raise ContractError(f"golden labels have shape {labels.shape}, not {expected.shape}", where=where)
+    agreement = float(np.mean(labels == expected))
+    if agreement < MIN_GOLDEN_AGREEMENT:
+        raise ContractError(
+            f"agrees with torch on {agreement:.2%} of the golden frame, {MIN_GOLDEN_AGREEMENT:.1%} are required",
+            where=where,
+            remedy="Export the model again; if it recurs, this machine's onnxruntime computes differently.",
+        )
+
+
+def _decode_png(text: str, flags: int, where: Path) -> NDArray[np.uint8]:
+    try:
+        image = cv2.imdecode(np.frombuffer(base64.b64decode(text, validate=True), np.uint8), flags)
+    except (ValueError, cv2.error):
+        image = None
+    if image is None:
+        raise ContractError("the golden frame is no PNG", where=where, remedy="Export the model again.")
+    return np.asarray(image, np.uint8)

@@ -1,0 +1,247 @@
+"""Where the served model comes from: the registry's champion, this machine's cache, or a plain file.
+
+The registry is only read, and only `model.onnx` and `manifest.json` of a version are fetched (their addresses stand
+at the top of `training/registry.py`). MLflow never opens a model here: nothing is unpickled. Downloads lie in
+
+    <cache>/objects/<sha256>/model.onnx     checked against its manifest before it got this name
+    <cache>/champions/<name>.json           the last version that passed every check
+
+in a folder of mode 0700. A model serves only after its size and SHA-256, its contract and label space, and its
+labels on the golden frame have been checked. If the registry does not answer, the last good model does, and says so.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from isthmus.artifact import Manifest, sha256_of
+from isthmus.errors import ContractError, NoModelError, RegistryError
+from isthmus.serving.config import ServerConfig
+from isthmus.serving.model import FILE_VERSION, LoadedModel, load_model
+
+logger = logging.getLogger(__name__)
+
+ALIAS: Final = "champion"
+_ONNX: Final = "model.onnx"
+_MANIFEST: Final = "manifest.json"
+_MAX_MANIFEST_BYTES: Final = 64 * 1024
+_SQLITE: Final = "sqlite:///"
+_ENFORCED: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",  # a pickled model can run code when it is loaded
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+_DEFAULTS: Final = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's 7 retries would hold up the cached model for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+
+
+@dataclass(frozen=True)
+class _Champion:
+    version: str
+    manifest: Manifest
+
+
+class ModelStore:
+    """Finds, checks and opens the model to serve. All methods block: call them off the event loop.
+
+    Args:
+        config: The server's configuration.
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._config = config
+        self._objects = config.cache_dir / "objects"
+        self._champions = config.cache_dir / "champions"
+
+    def load(self) -> LoadedModel:
+        """The model that this server shall serve.
+
+        Raises:
+            NoModelError: The registry has no champion of that name.
+            RegistryError: The registry does not answer and the cache holds no good model.
+            ContractError: The model is not what its manifest or the contract says, and neither is a cached one there.
+            ProviderError: The provider policy cannot be satisfied.
+        """
+        if self._config.model_file is not None:
+            return self._load_file(self._config.model_file)
+        try:
+            return self._load_champion()
+        except (RegistryError, ContractError) as error:
+            cause = error
+        return self._load_last_good(cause)
+
+    def _load_file(self, path: Path) -> LoadedModel:
+        if not path.is_file():
+            raise ContractError("no such model file", where=path, remedy="Make one with `isthmus export`.")
+        _check_size(path.stat().st_size, self._config.limits.max_model_bytes, path)
+        return load_model(path, self._config, name=None, version=FILE_VERSION, sha256=sha256_of(path))
+
+    def _load_champion(self) -> LoadedModel:
+        name = self._config.model_name
+        assert name is not None
+        self._make_folders()
+        champion = _Registry(self._config.tracking_uri).champion(name, self._config.cache_dir)
+        path = self._fetch(name, champion)
+        model = self._open(path, name, champion)
+        self._remember(name, champion)
+        return model
+
+    def _load_last_good(self, cause: RegistryError | ContractError) -> LoadedModel:
+        name = self._config.model_name
+        assert name is not None
+        record = self._champions / f"{name}.json"
+        if not record.is_file():
+            raise cause
+        try:
+            known = json.loads(record.read_text(encoding="utf-8"))
+            champion = _Champion(known["version"], Manifest.model_validate(known["manifest"], strict=True))
+            registry = known["registry"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ContractError("the cache's record is broken", where=record, remedy="Delete it.") from error
+        if registry != self._config.tracking_uri:
+            raise cause  # another registry's model of the same name
+        logger.error(
+            "SERVING FROM THE CACHE: version %s of %s, the last that was good, because of: %s",
+            champion.version,
+            name,
+            cause,
+        )
+        path = self._objects / champion.manifest.sha256 / _ONNX
+        _check_file(path, champion.manifest)
+        return self._open(path, name, champion, from_cache=True)
+
+    def _open(self, path: Path, name: str, champion: _Champion, *, from_cache: bool = False) -> LoadedModel:
+        manifest = champion.manifest
+        model = load_model(
+            path, self._config, name=name, version=champion.version, sha256=manifest.sha256, from_cache=from_cache
+        )
+        if model.card.label_space.id_hash != manifest.label_space_hash:
+            model.engine.close()
+            raise ContractError(
+                f"label space {model.card.label_space.id_hash} is not the manifest's {manifest.label_space_hash}",
+                where=path,
+                remedy="Register the model again.",
+            )
+        return model
+
+    def _fetch(self, name: str, champion: _Champion) -> Path:
+        manifest = champion.manifest
+        final = self._objects / manifest.sha256
+        if not (final / _ONNX).is_file():
+            _check_size(manifest.size_bytes, self._config.limits.max_model_bytes, f"{name} {champion.version}")
+            with tempfile.TemporaryDirectory(dir=self._config.cache_dir, prefix="download-") as scratch:
+                registry = _Registry(self._config.tracking_uri)
+                path = registry.download(name, champion.version, _ONNX, Path(scratch), manifest.size_bytes)
+                _check_file(path, manifest)
+                final.mkdir(mode=0o700, exist_ok=True)
+                path.replace(final / _ONNX)
+        _check_file(final / _ONNX, manifest)  # the disk may have changed it since
+        return final / _ONNX
+
+    def _remember(self, name: str, champion: _Champion) -> None:
+        record = self._champions / f"{name}.json"
+        scratch = record.with_suffix(f".{os.getpid()}.tmp")
+        tree = {
+            "registry": self._config.tracking_uri,
+            "version": champion.version,
+            "manifest": champion.manifest.model_dump(),
+        }
+        scratch.write_text(json.dumps(tree), encoding="utf-8")
+        scratch.replace(record)
+
+    def _make_folders(self) -> None:
+        for folder in (self._config.cache_dir, self._objects, self._champions):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._config.cache_dir.chmod(0o700)
+
+
+class _Registry:
+    """Read access to MLflow's registry; each of its errors becomes one of ours."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def champion(self, name: str, scratch_root: Path) -> _Champion:
+        """Version and manifest behind the alias."""
+        version = self._version(name)
+        with tempfile.TemporaryDirectory(dir=scratch_root, prefix="download-") as scratch:
+            path = self.download(name, version, _MANIFEST, Path(scratch), _MAX_MANIFEST_BYTES)
+            try:
+                manifest = Manifest.model_validate_json(path.read_bytes(), strict=True)
+            except ValidationError as error:
+                raise ContractError(
+                    "the manifest is not valid", where=f"models:/{name}/{version}", remedy="Register the model again."
+                ) from error
+        if not set(manifest.sha256) <= set("0123456789abcdef") or len(manifest.sha256) != 64:
+            raise ContractError("the manifest's sha256 is no digest", where=f"models:/{name}/{version}")
+        return _Champion(version, manifest)
+
+    def download(self, name: str, version: str, file: str, into: Path, max_bytes: int) -> Path:
+        """Fetch one file of a version, unless the registry says that it is too large."""
+        mlflow = self._mlflow()
+        from mlflow.exceptions import MlflowException
+
+        uri = f"models:/{name}/{version}"
+        try:
+            listed = {item.path: item.file_size for item in mlflow.artifacts.list_artifacts(artifact_uri=uri)}
+            if file not in listed:
+                raise ContractError(f"has no {file}", where=uri, remedy="Register it with `isthmus register`.")
+            _check_size(listed[file] or 0, max_bytes, f"{uri}/{file}")
+            return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{file}", dst_path=str(into)))
+        except (MlflowException, OSError) as error:
+            raise RegistryError(f"cannot download {file}: {error}", where=uri) from error
+
+    def _version(self, name: str) -> str:
+        if self._uri.startswith(_SQLITE) and not Path(self._uri.removeprefix(_SQLITE)).is_file():
+            # MLflow would make an empty registry here, and a typing error would look like an empty one.
+            raise RegistryError("there is no such registry", where=self._uri, remedy="Check the tracking URI.")
+        mlflow = self._mlflow()
+        from mlflow.exceptions import MlflowException
+
+        try:
+            aliases = mlflow.MlflowClient().get_registered_model(name).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                aliases = {}
+            else:
+                raise RegistryError(f"does not answer: {error}", where=self._uri) from error
+        if ALIAS not in aliases:
+            raise NoModelError(
+                f"no version of {name!r} has the alias {ALIAS!r}",
+                remedy="Promote one with `isthmus promote`; this server will see it.",
+            )
+        return str(aliases[ALIAS])
+
+    def _mlflow(self) -> Any:
+        os.environ.update(_ENFORCED)
+        for key, value in _DEFAULTS.items():
+            os.environ.setdefault(key, value)
+        import mlflow
+        import mlflow.artifacts
+
+        # MLflow looks `models:/m-…` up through its process-wide address, whatever a call names.
+        mlflow.set_tracking_uri(self._uri)
+        mlflow.set_registry_uri(self._uri)
+        return mlflow
+
+
+def _check_size(size: int, limit: int, where: str | Path) -> None:
+    if size > limit:
+        raise ContractError(f"{size} bytes are more than the limit of {limit}", where=where)
+
+
+def _check_file(path: Path, manifest: Manifest) -> None:
+    if not path.is_file():
+        raise ContractError("the cached model is gone", where=path)
+    if path.stat().st_size != manifest.size_bytes:
+        raise ContractError(f"has {path.stat().st_size} bytes, the manifest says {manifest.size_bytes}", where=path)
+    if (found := sha256_of(path)) != manifest.sha256:
+        raise ContractError(f"its SHA-256 {found} is not the manifest's {manifest.sha256}", where=path)

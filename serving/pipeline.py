@@ -1,0 +1,97 @@
+"""The way of a request through the server, whatever protocol it came by: admit, decode, infer, encode.
+
+Everything here runs on the event loop; what burns CPU time is handed to the codec's threads or to the engine.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.errors import ModelNotLoadedError, NoModelError
+from isthmus.serving.config import ServerConfig
+from isthmus.serving.model import LoadedModel
+from isthmus.serving.scheduler import Scheduled, Scheduler
+
+T = TypeVar("T")
+
+
+class Pipeline:
+    """Holds the model that serves now, and the stages before and after its engine.
+
+    Args:
+        config: Limits and thread counts.
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.limits = config.limits
+        self._scheduler = Scheduler(config.limits.max_in_flight)
+        self._codec = ThreadPoolExecutor(config.num_codec_threads, thread_name_prefix="codec")
+        self._model: LoadedModel | None = None
+
+    def start(self) -> None:
+        """Begin to run work, on the running event loop."""
+        self._scheduler.start()
+
+    def drain(self) -> None:
+        """Take no new requests; the running ones finish."""
+        self._scheduler.drain()
+
+    async def stop(self) -> None:
+        """Free all threads and the model."""
+        await self._scheduler.stop()
+        self._codec.shutdown()
+        if self._model is not None:
+            self._model.engine.close()
+
+    def serve(self, model: LoadedModel) -> None:
+        """Answer with this model from now on."""
+        assert self._model is None, "the first model stays"
+        self._model = model
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a model is there."""
+        return self._model is not None
+
+    def model(self, name: str | None = None, version: str = "") -> LoadedModel:
+        """The model that answers now.
+
+        Args:
+            name: Refuse any other model; None takes whichever is there.
+            version: Refuse any other version; empty takes whichever is there.
+
+        Raises:
+            NoModelError: Nothing has been promoted yet.
+            ModelNotLoadedError: Another model or version is loaded.
+        """
+        model = self._model
+        if model is None:
+            raise NoModelError(
+                "this server has no model yet", remedy="Promote one with `isthmus promote`; the server's log says more."
+            )
+        if name not in (None, model.name) or version not in ("", model.version):
+            raise ModelNotLoadedError(
+                f"{name or model.name} version {version or 'of any number'} is not loaded",
+                remedy=f"This server has {model.name} version {model.version}.",
+            )
+        return model
+
+    def admission(self) -> AbstractContextManager[None]:
+        """Hold a place for a request; see `Scheduler.admission`."""
+        return self._scheduler.admission()
+
+    async def infer(self, model: LoadedModel, images: NDArray[np.uint8], deadline: float) -> Scheduled:
+        """Predict a batch; see `Scheduler.infer`."""
+        return await self._scheduler.infer(model.engine, images, deadline)
+
+    async def offload(self, work: Callable[[], T]) -> tuple[T, float]:
+        """Run `work` on a codec thread: its result, and the seconds until it was there."""
+        started = time.monotonic()
+        result = await asyncio.get_running_loop().run_in_executor(self._codec, work)
+        return result, time.monotonic() - started

@@ -1,0 +1,119 @@
+"""Files through a server: id masks and overlays for pictures on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from isthmus.errors import InvalidFrameError
+from isthmus.serving.client import DEFAULT_TIMEOUT_S, ModelInfo, SegmentationClient
+from isthmus.serving.codec import MaskFormat, encode_mask
+
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
+OVERLAY_WEIGHT: Final = 0.5
+"""Share of the class colour in an overlay."""
+
+
+@dataclass(frozen=True)
+class SegmentedFile:
+    """What was made of one picture.
+
+    Args:
+        image: The picture.
+        mask: Its ids, an 8-bit grey PNG.
+        overlay: The picture under its class colours, a PNG.
+    """
+
+    image: Path
+    mask: Path
+    overlay: Path
+
+
+def segment_paths(
+    paths: Sequence[Path], server: str, out: Path, *, timeout_s: float = DEFAULT_TIMEOUT_S, show_progress: bool = True
+) -> list[SegmentedFile]:
+    """Segment pictures; writes `OUT/masks/NAME.png` and `OUT/overlays/NAME.png`.
+
+    Args:
+        paths: JPEG and PNG files, and folders whose JPEG and PNG files are taken.
+        server: `HOST:PORT`.
+        out: Folder for the results; made if it is missing.
+        timeout_s: Seconds that one picture may take.
+        show_progress: Draw a progress bar.
+
+    Raises:
+        InvalidFrameError: There is no picture, two of them would get one name, or one cannot be read.
+        ServingError: No server, or no model yet.
+    """
+    images = find_images(paths)
+    (out / "masks").mkdir(parents=True, exist_ok=True)
+    (out / "overlays").mkdir(exist_ok=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        SegmentationClient(server, timeout_s=timeout_s) as client,
+        Progress(*columns, disable=not show_progress) as bar,
+    ):
+        info = client.model_info()
+        task = bar.add_task(f"{info.name} version {info.version}", total=len(images))
+        results = []
+        for image in images:
+            results.append(_segment_file(client, info, image, out))
+            bar.advance(task)
+    return results
+
+
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """The JPEG and PNG files among `paths` and directly in its folders, folders sorted by name.
+
+    Raises:
+        InvalidFrameError: One of `paths` is missing or another kind of file, there is none at all, or two have the
+            same name.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES)
+        elif path.is_file() and path.suffix.lower() in SUFFIXES:
+            found.append(path)
+        else:
+            raise InvalidFrameError("is no folder and no JPEG or PNG file", where=path)
+    if not found:
+        raise InvalidFrameError("holds no JPEG or PNG file", where=", ".join(map(str, paths)))
+    by_name: dict[str, Path] = {}
+    for path in found:
+        if (other := by_name.setdefault(path.stem, path)) is not path:
+            raise InvalidFrameError(f"would get the same mask as {other}", where=path, remedy="Rename one of them.")
+    return found
+
+
+def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Class colours over a picture; unlabelled pixels (255) keep their own.
+
+    Args:
+        image: RGB [H, W, 3] uint8.
+        mask: Ids [H, W] uint8.
+        palette: RGB colours [256, 3] uint8 by id.
+    """
+    blended = cv2.addWeighted(image, 1 - OVERLAY_WEIGHT, palette[mask], OVERLAY_WEIGHT, 0)
+    return np.where((mask == 255)[..., None], image, blended)
+
+
+def _segment_file(client: SegmentationClient, info: ModelInfo, path: Path, out: Path) -> SegmentedFile:
+    data = path.read_bytes()
+    try:
+        mask = client.segment(data).mask
+    except InvalidFrameError as error:
+        raise InvalidFrameError(error.problem, where=path) from error
+    image = np.asarray(
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION), np.uint8
+    )
+    result = SegmentedFile(path, out / "masks" / f"{path.stem}.png", out / "overlays" / f"{path.stem}.png")
+    result.mask.write_bytes(encode_mask(mask, MaskFormat.PNG))
+    drawn = cv2.cvtColor(overlay(image, mask, info.palette), cv2.COLOR_RGB2BGR)
+    result.overlay.write_bytes(cv2.imencode(".png", drawn)[1].tobytes())
+    return result

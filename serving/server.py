@@ -1,0 +1,200 @@
+"""The server: a gRPC front on the event loop, and its life from the first model to the last answer.
+
+Until a model is there the health service says NOT_SERVING and `Segment` answers FAILED_PRECONDITION. The registry is
+asked again every `poll_interval_s`, so that the server comes up by itself after a promotion; after a failure the
+pauses grow. Once a model serves, it stays until the process ends.
+"""
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+from typing import Final
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from isthmus.errors import ContractError, IsthmusError, NoModelError, RegistryError, ServingError
+from isthmus.protos.inference import open_inference_pb2_grpc
+from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
+from isthmus.serving import open_inference, servicers
+from isthmus.serving.config import ServerConfig
+from isthmus.serving.interceptors import ErrorInterceptor
+from isthmus.serving.model_store import ModelStore
+from isthmus.serving.pipeline import Pipeline
+from isthmus.serving.session import check_policy
+
+logger = logging.getLogger(__name__)
+
+SERVICES: Final = (servicers.SERVICE_NAME, open_inference.SERVICE_NAME)
+"""Names that the health service knows, beside the empty one for the whole server."""
+
+_MAX_PAUSE_S: Final = 60.0
+_MAY_PASS: Final = (NoModelError, RegistryError, ContractError)
+"""What another version in the registry, or a registry that is up again, can mend."""
+
+_SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Server:
+    """A server in this event loop; `serve` runs one in a process of its own.
+
+    Args:
+        config: What to serve, and where.
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.port = 0
+        self._store = ModelStore(config)
+        self._pipeline = Pipeline(config)
+        self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
+        self._grpc: grpc.aio.Server | None = None
+        self._waiting: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """`HOST:PORT` for clients, once it is started."""
+        host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+        return f"{host}:{self.port}"
+
+    async def start(self) -> None:
+        """Listen, then load the model; without one in the registry, go on looking for it in the background.
+
+        Raises:
+            ContractError: The model file is not ours to serve.
+            ProviderError: The provider policy cannot be satisfied.
+            ServingError: The address is taken.
+        """
+        check_policy(self.config.provider_policy)
+        self._pipeline.start()
+        for service in ("", *SERVICES):
+            await self._health.set(service, _NOT_SERVING)
+        try:
+            await self._listen()
+            await self._load_and_serve()
+        except _MAY_PASS as error:
+            if self.config.model_file is not None:
+                await self.stop()
+                raise
+            self._waiting = asyncio.get_running_loop().create_task(self._wait_for_model(error), name="wait-for-model")
+        except BaseException:
+            await self.stop()
+            raise
+        if self.config.port_file is not None:
+            _write_atomically(self.config.port_file, f"{self.port}\n")
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING, let running requests finish within `drain_timeout_s`, and free everything."""
+        await self._health.enter_graceful_shutdown()
+        self._pipeline.drain()
+        if self._waiting is not None:
+            self._waiting.cancel()
+            await asyncio.wait([self._waiting])
+        if self._grpc is not None:
+            await self._grpc.stop(self.config.drain_timeout_s)
+        await self._pipeline.stop()
+
+    async def run(self) -> None:
+        """Never return; raise what goes wrong for good after `start`, which only waiting for a model can."""
+        if self._waiting is not None:
+            await self._waiting
+        await asyncio.Event().wait()
+
+    async def _listen(self) -> None:
+        limit = self.config.limits.max_message_bytes
+        options = [
+            ("grpc.max_receive_message_length", limit),
+            ("grpc.max_send_message_length", limit),
+            ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a silent half of the frames
+        ]
+        self._grpc = grpc.aio.server(interceptors=[ErrorInterceptor()], options=options)
+        segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            servicers.SegmentationServicer(self._pipeline), self._grpc
+        )
+        open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            open_inference.OpenInferenceServicer(self._pipeline), self._grpc
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        if self.config.reflection:
+            from grpc_reflection.v1alpha import reflection
+
+            names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._grpc)
+        self.port = self.config.port
+        try:
+            self.port = self._grpc.add_insecure_port(self.address)
+        except RuntimeError as error:
+            raise ServingError(
+                "cannot listen", where=self.address, remedy="Choose another port, or 0 for any free one."
+            ) from error
+        await self._grpc.start()
+        logger.info("listening on %s", self.address)
+
+    async def _load_and_serve(self) -> None:
+        model = await asyncio.to_thread(self._store.load)
+        self._pipeline.serve(model)
+        for service in ("", *SERVICES):
+            await self._health.set(service, _SERVING)
+        logger.info("serving %s version %s (%s) on %s", model.name, model.version, model.sha256[:12], model.provider)
+
+    async def _wait_for_model(self, cause: IsthmusError) -> None:
+        """Look again until the registry has a model that passes its checks; say why not whenever that changes."""
+        pause = self.config.poll_interval_s
+        said = ""
+        while True:
+            if str(cause) != said:
+                said = str(cause)
+                logger.log(logging.WARNING if isinstance(cause, NoModelError) else logging.ERROR, "no model: %s", said)
+            await asyncio.sleep(pause)
+            try:
+                await self._load_and_serve()
+            except _MAY_PASS as error:
+                cause = error
+                pause = self.config.poll_interval_s if isinstance(cause, NoModelError) else min(2 * pause, _MAX_PAUSE_S)
+            else:
+                return
+
+
+def serve(config: ServerConfig) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        ContractError: See `Server.start`.
+        ServingError: See `Server.start`; or the provider policy cannot be satisfied by a model that came later.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(_serve_until_signal(config))
+
+
+async def _serve_until_signal(config: ServerConfig) -> None:
+    asked_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    server = Server(config)
+    stopping = loop.create_task(asked_to_stop.wait())
+    running = loop.create_task(_start_and_run(server))
+    try:
+        await asyncio.wait([stopping, running], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()  # raises: a server never ends by itself
+    finally:
+        logger.info("stopping; running requests have %g s", config.drain_timeout_s)
+        for task in (stopping, running):
+            task.cancel()
+        await asyncio.wait([stopping, running])
+        await server.stop()
+
+
+async def _start_and_run(server: Server) -> None:
+    await server.start()
+    print(f"isthmus listens on {server.address}", flush=True)  # noqa: T201 - what a person or a script waits for
+    await server.run()
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    scratch = path.with_name(f".{path.name}.tmp")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)

@@ -1,0 +1,130 @@
+"""onnxruntime sessions: which provider, how many threads, and never a silent fall-back from GPU to CPU.
+
+onnxruntime-gpu imports without a GPU and then runs on the CPU without a word (onnxruntime#23372), so a session's
+providers are compared with the policy after it has been made.
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import onnxruntime
+
+from isthmus.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_CONFIDENCE, OUTPUT_LABELS, ModelCard
+from isthmus.errors import ContractError, ProviderError
+from isthmus.serving.config import ProviderPolicy
+
+logger = logging.getLogger(__name__)
+
+CUDA: Final = "CUDAExecutionProvider"
+CPU: Final = "CPUExecutionProvider"
+_CUDA_OPTIONS: Final = {
+    "cudnn_conv_algo_search": "HEURISTIC",  # an exhaustive search stalls the first frame of each shape
+    "arena_extend_strategy": "kSameAsRequested",  # two models must fit side by side
+}
+_UINT8: Final = "tensor(uint8)"
+_NO_CUDA_REMEDY: Final = (
+    "Install isthmus[serve,gpu] on a machine with an NVIDIA driver, or choose provider_policy prefer_cuda or cpu."
+)
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """A session that keeps the contract.
+
+    Args:
+        session: onnxruntime's session.
+        card: The model's card.
+        provider: The execution provider that runs the graph.
+        fallback: Whether a GPU was preferred but is not used.
+    """
+
+    session: Any
+    card: ModelCard
+    provider: str
+    fallback: bool
+
+
+def check_policy(policy: ProviderPolicy) -> None:
+    """Refuse a policy that this installation can never satisfy, before any model is there.
+
+    Raises:
+        ProviderError: The policy demands CUDA and this onnxruntime was built without it.
+    """
+    if policy is not ProviderPolicy.CPU and CUDA in onnxruntime.get_available_providers():
+        onnxruntime.preload_dlls()  # CUDA and cuDNN come as wheels, outside the loader's path
+    elif policy is ProviderPolicy.REQUIRE_CUDA:
+        raise ProviderError("the installed onnxruntime has no CUDA provider", remedy=_NO_CUDA_REMEDY)
+
+
+def open_session(model: bytes, policy: ProviderPolicy, *, num_threads: int, where: str | Path) -> OpenSession:
+    """Make a session for an ONNX file and check it against policy and contract.
+
+    Args:
+        model: The file's bytes: what was checked is what is run, and no external data is followed.
+        policy: Where it may run.
+        num_threads: Threads inside an operator, on the CPU.
+        where: The file's path or address, for errors.
+
+    Raises:
+        ContractError: The file is no ONNX model with our card, inputs and outputs.
+        ProviderError: The policy demands CUDA and the session has none.
+    """
+    wants_cuda = policy is not ProviderPolicy.CPU and CUDA in onnxruntime.get_available_providers()
+    providers: list[Any] = [(CUDA, _CUDA_OPTIONS), CPU] if wants_cuda else [CPU]
+    try:
+        session = onnxruntime.InferenceSession(model, _options(num_threads), providers=providers)
+    except Exception as error:  # onnxruntime has a class for each of its status codes and no common base
+        raise ContractError(f"onnxruntime cannot open the model: {error}", where=where) from error
+    provider = CUDA if CUDA in session.get_providers() else CPU
+    fallback = provider != CUDA and policy is not ProviderPolicy.CPU
+    if fallback and policy is ProviderPolicy.REQUIRE_CUDA:
+        raise ProviderError("the model would run on the CPU", where=where, remedy=_NO_CUDA_REMEDY)
+    if fallback:
+        logger.warning("%s RUNS ON THE CPU although a GPU is preferred. %s", where, _NO_CUDA_REMEDY)
+    return OpenSession(session, _card(session, where), provider, fallback)
+
+
+def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many CPUs this process may keep busy: its affinity, cut by the control group's quota (v2 or v1)."""
+    allowed = len(os.sched_getaffinity(0))
+    quota = _quota(cgroup)
+    return allowed if quota is None else max(1, min(allowed, int(quota)))
+
+
+def _quota(cgroup: Path) -> float | None:
+    try:
+        if (cgroup / "cpu.max").is_file():
+            quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
+        else:
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text(encoding="ascii").strip()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+    return None if quota in {"max", "-1"} else int(quota) / int(period)
+
+
+def _options(num_threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # cores are shared
+    return options
+
+
+def _card(session: Any, where: str | Path) -> ModelCard:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise ContractError("the ONNX file has no model card", where=where, remedy="Make it with `isthmus export`.")
+    inputs = {node.name: (node.type, len(node.shape)) for node in session.get_inputs()}
+    outputs = {node.name: (node.type, len(node.shape)) for node in session.get_outputs()}
+    if inputs != {INPUT_NAME: (_UINT8, 4)}:
+        raise ContractError(f"inputs are {inputs}, not one uint8 {INPUT_NAME} of rank 4", where=where)
+    if outputs != {OUTPUT_LABELS: (_UINT8, 3), OUTPUT_CONFIDENCE: (_UINT8, 3)}:
+        raise ContractError(
+            f"outputs are {outputs}, not uint8 {OUTPUT_LABELS} and {OUTPUT_CONFIDENCE} of rank 3", where=where
+        )
+    return ModelCard.from_json(text, where=where)
