@@ -1,0 +1,30 @@
+"""Procedural street simulators: three worlds with a visible gap, drawn with OpenGL, written in real layouts.
+
+    style ─┐
+    seed ──┴─> scene (layout → meshes, materials, ids) ─> renderer ─> sensor ─> a layout's writer
+
+`render_world` makes a set, `render_gallery` a contact sheet, `class_statistics` the shares of the classes.
+"""
+
+from isthmus.datasets.worlds.gallery import render_gallery
+from isthmus.datasets.worlds.manifest import Manifest, SplitRecord, read_manifest
+from isthmus.datasets.worlds.render import LabelledFrame, render_frame, render_world
+from isthmus.datasets.worlds.renderer import Renderer
+from isthmus.datasets.worlds.statistics import ClassStatistics, class_statistics
+from isthmus.datasets.worlds.style import WORLDS, WorldStyle, world_style
+
+__all__ = [
+    "WORLDS",
+    "ClassStatistics",
+    "LabelledFrame",
+    "Manifest",
+    "Renderer",
+    "SplitRecord",
+    "WorldStyle",
+    "class_statistics",
+    "read_manifest",
+    "render_frame",
+    "render_gallery",
+    "render_world",
+    "world_style",
+]

@@ -1,0 +1,238 @@
+"""Rendering a whole set: frames in parallel processes, into a data set's layout, resumable."""
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.datasets.label_space import IGNORE_INDEX
+from isthmus.datasets.layout import LayoutWriter, layout_writer
+from isthmus.datasets.worlds.manifest import (
+    RENDERER_VERSION,
+    Journal,
+    Manifest,
+    SplitRecord,
+    check_same_request,
+    digest_of_frames,
+    read_manifest,
+    write_manifest,
+)
+from isthmus.datasets.worlds.renderer import Renderer
+from isthmus.datasets.worlds.scene import build_scene, frame_generator
+from isthmus.datasets.worlds.sensor import develop
+from isthmus.datasets.worlds.style import WorldStyle, world_style
+from isthmus.errors import ConfigurationError
+
+_SMALLEST_SIDE: Final = 32
+_QUEUED_PER_WORKER: Final = 2
+
+
+class LabelledFrame(NamedTuple):
+    """A finished frame."""
+
+    image: NDArray[np.uint8]
+    """[H, W, 3] RGB."""
+    train_ids: NDArray[np.uint8]
+    """[H, W] train ids, 255 ignored."""
+    instances: NDArray[np.uint16]
+    """[H, W] number of the object, 0 for stuff."""
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over the three arrays' bytes."""
+        content = hashlib.sha256()
+        for array in self:
+            content.update(np.ascontiguousarray(array).tobytes())
+        return content.hexdigest()
+
+
+class _Request(NamedTuple):
+    world: str
+    layout: str
+    split: str
+    size_hw: tuple[int, int]
+    seed: int
+    out: Path
+
+
+def render_frame(renderer: Renderer, world: WorldStyle, *, split: str, seed: int, index: int) -> LabelledFrame:
+    """Frame `index` of a world; the same numbers give the same bytes on the same driver."""
+    rng = frame_generator(world, split=split, seed=seed, index=index)
+    frame = renderer.render(build_scene(world, rng))
+    legal = np.isin(frame.train_ids, sorted(world.train_ids))
+    return LabelledFrame(
+        develop(frame.radiance, world.sensor, rng),
+        np.where(legal, frame.train_ids, IGNORE_INDEX).astype(np.uint8),
+        frame.instances,
+    )
+
+
+def render_world(
+    *,
+    world: str,
+    layout: str,
+    split: str,
+    num_frames: int,
+    size_hw: tuple[int, int],
+    seed: int,
+    out: Path,
+    workers: int,
+    progress: bool,
+) -> Manifest:
+    """Render labelled frames of a world into a data set's layout.
+
+    Frame `i` depends on (world, split, seed, i) only, so any number of workers writes the same bytes. An
+    interrupted call goes on where it stopped when it is made again; a finished one returns at once.
+
+    Args:
+        world: Name of a world; see `style.WORLDS`.
+        layout: Name of the layout to write; see `isthmus.datasets.layout.LAYOUTS`.
+        split: A split of that layout.
+        num_frames: Frames in the split.
+        size_hw: Height and width in pixels, 32 and up.
+        seed: Seed of the whole set, 0 and up.
+        out: The set's top folder; may hold other splits of the same request.
+        workers: Processes; 1 renders in this one.
+        progress: Show a progress bar on the terminal.
+
+    Raises:
+        ConfigurationError: An argument is out of range, or `out` holds frames of another request.
+        EnvironmentMissingError: OpenGL cannot start.
+    """
+    style = world_style(world)
+    writer = layout_writer(layout)(out, split)
+    _check_numbers(num_frames, size_hw, seed, workers)
+    with Renderer(size_hw, samples=style.samples) as renderer:
+        wanted = Manifest(
+            world=world, layout=layout, size_hw=size_hw, seed=seed,
+            renderer_version=RENDERER_VERSION, driver=renderer.driver, splits={},
+        )  # fmt: skip
+        manifest = _opened_manifest(out, wanted)
+        if split in manifest.splits:
+            return _finished(out, split, manifest, num_frames)
+        journal = Journal(out, split)
+        done = journal.read(num_frames)
+        missing = [index for index in range(num_frames) if index not in done]
+        request = _Request(world, layout, split, size_hw, seed, out)
+        frames = (
+            _in_this_process(renderer, writer, request, missing)
+            if workers == 1
+            else _in_workers(request, missing, workers)
+        )
+        for index, digest in _shown(frames, f"{world}/{split}", len(done), num_frames, progress=progress):
+            journal.add(index, digest)
+            done[index] = digest
+    writer.finish()
+    record = SplitRecord(num_frames=num_frames, digest=digest_of_frames(done))
+    manifest = replace(manifest, splits={**manifest.splits, split: record})
+    write_manifest(out, manifest)
+    journal.remove()
+    return manifest
+
+
+def _check_numbers(num_frames: int, size_hw: tuple[int, int], seed: int, workers: int) -> None:
+    if min(size_hw) < _SMALLEST_SIDE:
+        raise ConfigurationError(
+            f"size {size_hw[0]}x{size_hw[1]} is too small to show a street",
+            remedy=f"Use sides of {_SMALLEST_SIDE} and up.",
+        )
+    for name, value, lowest in (("num_frames", num_frames, 1), ("seed", seed, 0), ("workers", workers, 1)):
+        if value < lowest:
+            raise ConfigurationError(f"{name} is {value}", remedy=f"Use {lowest} or more.")
+
+
+def _opened_manifest(out: Path, wanted: Manifest) -> Manifest:
+    """The folder's manifest, written first where there is none: it claims the folder for this request."""
+    found = read_manifest(out)
+    if found is None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_manifest(out, wanted)
+        return wanted
+    check_same_request(out, found, wanted)
+    return found
+
+
+def _finished(out: Path, split: str, manifest: Manifest, num_frames: int) -> Manifest:
+    there = manifest.splits[split].num_frames
+    if there != num_frames:
+        raise ConfigurationError(
+            f"split {split!r} is finished with {there} frames, not {num_frames}",
+            where=out,
+            remedy="Render into a new folder, or remove this one.",
+        )
+    return manifest
+
+
+def _write_frame(renderer: Renderer, writer: LayoutWriter, request: _Request, index: int) -> tuple[int, str]:
+    frame = render_frame(renderer, world_style(request.world), split=request.split, seed=request.seed, index=index)
+    writer.write(index, frame.image, frame.train_ids, frame.instances)
+    return index, frame.digest()
+
+
+def _in_this_process(
+    renderer: Renderer, writer: LayoutWriter, request: _Request, indices: list[int]
+) -> Iterator[tuple[int, str]]:
+    for index in indices:
+        yield _write_frame(renderer, writer, request, index)
+
+
+_worker: tuple[Renderer, LayoutWriter, _Request] | None = None
+"""A worker process's renderer: a context is far too dear to open one a frame."""
+
+
+def _start_worker(request: _Request) -> None:
+    global _worker  # noqa: PLW0603 - an executor's initializer has no other way to leave something behind
+    renderer = Renderer(request.size_hw, samples=world_style(request.world).samples)
+    _worker = renderer, layout_writer(request.layout)(request.out, request.split), request
+
+
+def _work(index: int) -> tuple[int, str]:
+    assert _worker is not None
+    return _write_frame(*_worker, index)
+
+
+def _in_workers(request: _Request, indices: list[int], workers: int) -> Iterator[tuple[int, str]]:
+    """Frames as they finish. Fresh processes, because OpenGL contexts do not survive a fork."""
+    # One rasteriser thread a worker (Mesa's llvmpipe reads this): more would fight over the same cores.
+    os.environ.setdefault("LP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(request,))
+    try:
+        todo = iter(indices)
+        running: set[Future[tuple[int, str]]] = set()
+        while True:
+            while len(running) < workers * _QUEUED_PER_WORKER and (index := next(todo, None)) is not None:
+                running.add(pool.submit(_work, index))
+            if not running:
+                return
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _shown(
+    frames: Iterator[tuple[int, str]], title: str, already: int, total: int, *, progress: bool
+) -> Iterator[tuple[int, str]]:
+    """The same frames, counted by a progress bar."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("frames"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not progress) as bar:
+        task = bar.add_task(f"rendering {title}", total=total, completed=already)
+        for frame in frames:
+            bar.advance(task)
+            yield frame

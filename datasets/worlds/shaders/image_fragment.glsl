@@ -1,0 +1,68 @@
+// Light on a surface: sun with shadow, sky with openness, a mirror image of the sky, and air in between.
+uniform vec3 u_eye;
+uniform vec3 u_ambient_sky;
+uniform vec3 u_ambient_ground;
+uniform vec3 u_fog_color;
+uniform float u_fog_density;
+uniform float u_flatness;       // 0 textured .. 1 plastic: how much of the procedural detail is taken away
+uniform mat4 u_sun_from_world;
+uniform mat4 u_top_from_world;
+uniform sampler2DShadow u_sun_map;
+uniform sampler2DShadow u_top_map;
+uniform float u_sun_softness;
+
+in vec3 v_position;
+in vec3 v_normal;
+in vec2 v_uv;
+flat in vec4 v_params;
+flat in vec4 v_color;
+flat in uvec2 v_kind;
+out vec4 f_color;
+
+float open_to(sampler2DShadow map, mat4 from_world, vec3 at, float radius, float bias) {
+    vec3 p = (from_world * vec4(at, 1.0)).xyz * 0.5 + 0.5;
+    if (any(greaterThan(abs(p.xy - 0.5), vec2(0.495)))) return 1.0;
+    float sum = texture(map, vec3(p.xy, p.z - bias));
+    float turn = 6.283 * hash(floor(gl_FragCoord.xy));
+    vec2 a = vec2(cos(turn), sin(turn)) * radius, b = vec2(-a.y, a.x);
+    sum += texture(map, vec3(p.xy + a, p.z - bias)) + texture(map, vec3(p.xy - a, p.z - bias));
+    sum += texture(map, vec3(p.xy + b * 0.6, p.z - bias)) + texture(map, vec3(p.xy - b * 0.6, p.z - bias));
+    return sum * 0.2;
+}
+
+void main() {
+    vec3 to_eye = u_eye - v_position;
+    float far = length(to_eye);
+    to_eye /= far;
+    vec3 normal = normalize(v_normal);
+    float facing = dot(normal, to_eye);
+    if (facing < 0.0) { normal = -normal; facing = -facing; }
+#ifdef HOLES
+    if (is_hole(v_kind.x, v_position, normal, v_uv, v_params, facing)) discard;
+#endif
+    vec3 base = pow(v_color.rgb, vec3(2.2));
+    Surface s = surface(v_kind.x, base, v_color.a, v_position, normal, v_uv, v_params);
+    s.albedo = mix(max(s.albedo, 0.0), base, u_flatness * (v_kind.x == FACADE || v_kind.x == SIGN ? 0.1 : 0.7));
+    bool leafy = v_kind.x == FOLIAGE || v_kind.x == TWIGS;
+
+    float lambert = leafy ? 0.35 + 0.65 * max(dot(normal, u_sun_direction), 0.0) : max(dot(normal, u_sun_direction), 0.0);
+    vec3 lifted = v_position + normal * 0.06;
+    float sun = lambert > 0.0 ? lambert * open_to(u_sun_map, u_sun_from_world, lifted, u_sun_softness, 0.0015) : 0.0;
+    float roof = open_to(u_top_map, u_top_from_world, lifted + vec3(0.0, 0.05, 0.0), 0.0055, 0.001);
+    float openness = mix(0.34, 1.0, roof) * mix(0.72, 1.0, smoothstep(-0.05, 0.9, v_position.y + 0.5 * max(normal.y, 0.0)));
+    vec3 ambient = mix(u_ambient_ground, u_ambient_sky, normal.y * 0.5 + 0.5) * openness;
+    vec3 light = s.albedo * (u_sun_color * sun + ambient);
+
+    vec3 ray = reflect(-to_eye, normal);
+    float fresnel = pow(1.0 - facing, 5.0);
+    float mirror = (s.mirror + (1.0 - s.mirror) * fresnel * 0.7) * s.gloss;
+    float above = smoothstep(-0.15, 0.25, ray.y + (noise(v_position.xz * 0.05).r - 0.5) * 0.3);
+    vec3 seen = mix(u_ambient_ground * 0.35, clear_sky(vec3(ray.x, abs(ray.y), ray.z)), above);
+    light = mix(light, seen * mix(0.5, 1.0, openness), clamp(mirror, 0.0, 0.85));
+    float glint = pow(max(dot(ray, u_sun_direction), 0.0), mix(12.0, 220.0, s.gloss)) * sun;
+    light += u_sun_color * glint * s.gloss * (s.mirror > 0.0 ? 0.9 : 0.25);
+    light += s.glow;
+
+    float air = 1.0 - exp(-far * u_fog_density);
+    f_color = vec4(mix(light, u_fog_color, air), 1.0);
+}

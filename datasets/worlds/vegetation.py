@@ -1,0 +1,157 @@
+"""Trees in leaf and bare, hedges and bushes."""
+
+from typing import Final
+
+import numpy as np
+
+from isthmus.datasets.label_space import TRAIN_ID
+from isthmus.datasets.worlds.materials import Material, Paint, Rgb
+from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing, ellipsoid, grid, merged, tubes
+
+VEGETATION: Final = Thing(TRAIN_ID["vegetation"])
+_BARK: Final[tuple[Rgb, ...]] = ((0.24, 0.19, 0.15), (0.32, 0.28, 0.23), (0.18, 0.15, 0.13), (0.42, 0.39, 0.34))
+
+
+def add_tree(
+    mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, bare: bool, height: float
+) -> None:
+    """A tree: trunk, branches, and a crown of clumps (leaves) or of twigs that the labels close."""
+    bark = Paint(Material.BARK, _BARK[int(rng.integers(len(_BARK)))], 0.02)
+    trunk_height = height * rng.uniform(0.22, 0.38)
+    radius = 0.016 * height * rng.uniform(0.8, 1.3)
+    skeleton, tips = _branches(rng, trunk_height, height, radius, generations=3 if bare else 2)
+    mesh.add(skeleton, bark, VEGETATION, place)
+    shape = rng.uniform(0.7, 1.3)  # slim to wide
+    crown = height - trunk_height
+    seed = float(rng.random())
+    if bare:
+        twigs = Paint(Material.TWIGS, _mixed(bark.color, (0.36, 0.30, 0.24), 0.5), 0.0, (seed, rng.uniform(0, 1), 0, 0))
+        blobs = [
+            ellipsoid(_point(tip), _radii(crown * 0.26 * rng.uniform(0.8, 1.25), rng), detail="medium")
+            for tip in tips[:9]
+        ]
+        middle = (0.0, trunk_height + crown * 0.52, 0.0)
+        blobs.append(ellipsoid(middle, (crown * 0.40 * shape, crown * 0.44, crown * 0.40 * shape), detail="high"))
+        mesh.add(merged(*blobs), twigs, VEGETATION, place)
+        return
+    tone = rng.uniform(0.75, 1.2)
+    color = (leaf[0] * tone * rng.uniform(0.9, 1.15), leaf[1] * tone, leaf[2] * tone)
+    paint = Paint(Material.FOLIAGE, color, 0.0, (seed, float(rng.uniform(0.55, 0.85)), 0.0, 0.0))
+    count = int(rng.integers(9, 15))
+    spread = crown * 0.30 * shape
+    blobs = []
+    for _ in range(count):
+        direction = rng.standard_normal(3)
+        direction /= np.linalg.norm(direction)
+        center = direction * (spread, crown * 0.30, spread) * rng.uniform(0.55, 1.0)
+        size = crown * rng.uniform(0.16, 0.27)
+        blobs.append(
+            ellipsoid(
+                (center[0], trunk_height + crown * 0.5 + center[1], center[2]), _radii(size, rng), detail="medium"
+            )
+        )
+    core = (spread * 0.85, crown * 0.36, spread * 0.85)
+    blobs.append(ellipsoid((0.0, trunk_height + crown * 0.5, 0.0), core, detail="high"))
+    mesh.add(merged(*blobs), paint, VEGETATION, place)
+
+
+def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, height: float) -> None:
+    """A fir or a cypress: stacked, drooping cones."""
+    bark = Paint(Material.BARK, _BARK[0], 0.02)
+    mesh.add(
+        tubes(np.zeros((1, 3)), np.array([[0, height * 0.9, 0]]), np.array([0.18]), np.array([0.04])),
+        bark,
+        VEGETATION,
+        place,
+    )
+    paint = Paint(
+        Material.FOLIAGE, (leaf[0] * 0.6, leaf[1] * 0.7, leaf[2] * 0.8), 0.0, (float(rng.random()), 0.5, 0.0, 0.0)
+    )
+    width = height * rng.uniform(0.14, 0.26)
+    levels = 7
+    blobs = []
+    for level in range(levels):
+        share = level / levels
+        size = width * (1.0 - share) ** 0.8 + 0.25
+        blobs.append(ellipsoid((0.0, height * (0.16 + 0.8 * share), 0.0), (size, height * 0.11, size), detail="medium"))
+    mesh.add(merged(*blobs), paint, VEGETATION, place)
+
+
+def add_hedge(
+    mesh: MeshBuilder, points: Floats, rng: np.random.Generator, leaf: Rgb, *, height: float, width: float
+) -> None:
+    """A clipped hedge along a line of ground points [N, 3] (world coordinates)."""
+    along = np.gradient(points, axis=0)
+    across = np.stack([along[:, 2], np.zeros(len(along)), -along[:, 0]], 1)
+    across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
+    profile = np.array([[-0.5, 0.0], [-0.52, 0.6], [-0.42, 0.93], [0.0, 1.02], [0.42, 0.93], [0.52, 0.6], [0.5, 0.0]])
+    bumps = 1.0 + rng.uniform(-0.12, 0.12, (len(points), len(profile)))
+    surface = points[:, None] + across[:, None] * (profile[None, :, :1] * width) * bumps[..., None]
+    surface[..., 1] += profile[None, :, 1] * height * bumps
+    tone = rng.uniform(0.6, 1.05)
+    paint = Paint(
+        Material.FOLIAGE, (leaf[0] * tone, leaf[1] * tone, leaf[2] * tone), 0.0, (float(rng.random()), 0.3, 0.0, 0.0)
+    )
+    mesh.add(grid(surface.astype(np.float32)), paint, VEGETATION)
+
+
+def add_bush(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, size: float) -> None:
+    """A round shrub of a few clumps."""
+    tone = rng.uniform(0.6, 1.1)
+    paint = Paint(
+        Material.FOLIAGE, (leaf[0] * tone, leaf[1] * tone, leaf[2] * tone), 0.0, (float(rng.random()), 0.6, 0.0, 0.0)
+    )
+    blobs = []
+    for _ in range(int(rng.integers(3, 6))):
+        x, z = rng.uniform(-0.5, 0.5, 2) * size
+        blobs.append(
+            ellipsoid(
+                (x, size * rng.uniform(0.25, 0.5), z), _radii(size * rng.uniform(0.35, 0.6), rng), detail="medium"
+            )
+        )
+    mesh.add(merged(*blobs), paint, VEGETATION, place)
+
+
+def _branches(
+    rng: np.random.Generator, trunk_height: float, height: float, radius: float, *, generations: int
+) -> tuple[Geometry, Floats]:
+    """Trunk and forking branches as one shape, and the tips of the last fork but one."""
+    starts, ends, first_radii, last_radii = [], [], [], []
+    lean = rng.normal(0, 0.04, 2)
+    top = np.array([lean[0] * trunk_height, trunk_height, lean[1] * trunk_height])
+    starts.append(np.zeros(3))
+    ends.append(top)
+    first_radii.append(radius * 1.25)
+    last_radii.append(radius * 0.85)
+    level = [(top, np.array([0.0, 1.0, 0.0]), (height - trunk_height) * 0.42, radius * 0.7)]
+    tips: list[Floats] = []
+    for generation in range(generations):
+        following = []
+        for origin, direction, length, thick in level:
+            for _ in range(int(rng.integers(3, 6)) if generation == 0 else 3):
+                turned = direction + rng.normal(0, 0.55, 3)
+                turned[1] = abs(turned[1]) * 0.9 + 0.15
+                turned /= np.linalg.norm(turned)
+                end = origin + turned * length * rng.uniform(0.75, 1.15)
+                starts.append(origin)
+                ends.append(end)
+                first_radii.append(thick)
+                last_radii.append(thick * 0.5)
+                following.append((end, turned, length * 0.66, thick * 0.5))
+        tips = [end for end, *_ in following] if generation == 1 else tips
+        level = following
+    shape = tubes(np.array(starts), np.array(ends), np.array(first_radii), np.array(last_radii), sides=5)
+    return shape, np.array(tips)
+
+
+def _radii(size: float, rng: np.random.Generator) -> tuple[float, float, float]:
+    x, y, z = size * rng.uniform(0.8, 1.25, 3)
+    return (float(x), float(y), float(z))
+
+
+def _point(values: Floats) -> tuple[float, float, float]:
+    return (float(values[0]), float(values[1]), float(values[2]))
+
+
+def _mixed(a: Rgb, b: Rgb, share: float) -> Rgb:
+    return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share)
