@@ -1,11 +1,10 @@
 """From a scene to pixels with OpenGL on EGL: an image pass with multisampling, and a label pass without.
 
 Works with any OpenGL 3.3 driver; Mesa's software rasteriser is enough. All passes draw the same triangles, and
-the surfaces with holes share one `discard`, so image and labels agree to the pixel (bare crowns and railings are
-solid in the labels on purpose).
+the surfaces with holes share one test, so image and labels agree to the pixel (bare crowns and railings are
+solid in the labels on purpose, the way people annotate them).
 """
 
-from importlib.resources import files
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -13,19 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds.camera import Camera, orthographic
-from isthmus.datasets.worlds.materials import SEE_THROUGH
-from isthmus.datasets.worlds.mesh import VERTEX, Mesh, material_of_faces
+from isthmus.datasets.worlds.camera import orthographic
+from isthmus.datasets.worlds.materials import Material
+from isthmus.datasets.worlds.mesh import material_of_faces
 from isthmus.datasets.worlds.noise import noise_texture
+from isthmus.datasets.worlds.programs import Programs, set_uniforms, vertex_content
 from isthmus.datasets.worlds.scene import Light, Scene
 from isthmus.errors import EnvironmentMissingError
 
-_ATTRIBUTES: Final = ("in_position", "in_normal", "in_uv", "in_params", "in_color", "in_kind", "in_instance")
-_FORMAT: Final = "3f 3f 2f 4f 4f1 2u1 1u2"
 _SHADOW_SIZE: Final = 1024
-_SUN_RADIUS_M: Final = 62.0
-_TOP_RADIUS_M: Final = 62.0
-_SHADOW_CENTRE_M: Final = 42.0
+_SHADOW_RADIUS_M: Final = 62.0
+_SHADOW_AHEAD_M: Final = 42.0
+_NOISE_UNIT, _SUN_UNIT, _TOP_UNIT = 0, 1, 2
+
+Batches = dict[Material, tuple[Any, Any]]
+"""Vertex and index buffer of each material's triangles."""
 
 
 class Frame(NamedTuple):
@@ -44,25 +45,19 @@ class Renderer:
 
     Args:
         size_hw: Height and width of the frames.
-        samples: Coverage samples a pixel of the image pass.
+        samples: Coverage samples a pixel of the image pass; the driver may allow fewer.
 
     Raises:
         EnvironmentMissingError: moderngl or an EGL driver is missing.
     """
 
     def __init__(self, size_hw: tuple[int, int], *, samples: int = 4) -> None:
-        self._context = create_context()
+        self._context = context = create_context()
         self._height, self._width = size_hw
         size = (self._width, self._height)
-        context = self._context
-        self._programs = {
-            (kind, holes): _program(context, kind, holes=holes)
-            for kind in ("image", "label", "depth")
-            for holes in (False, True)
-        }
-        self._sky = _sky_program(context)
+        self._programs = Programs(context)
         corners = np.array([[-1, -1], [3, -1], [-1, 3]], "f4")
-        self._sky_array = context.vertex_array(self._sky, [(context.buffer(corners.tobytes()), "2f", "in_corner")])
+        self._sky = context.vertex_array(self._programs.sky, [(context.buffer(corners.tobytes()), "2f", "in_corner")])
         samples = min(samples, context.max_samples)
         self._image = context.framebuffer(
             [context.renderbuffer(size, 4, samples=samples, dtype="f2")],
@@ -82,7 +77,6 @@ class Renderer:
         self._noise = context.texture(pixels.shape[1::-1], 4, pixels.tobytes())
         self._noise.build_mipmaps()
         self._noise.filter = (context.LINEAR_MIPMAP_LINEAR, context.LINEAR)
-        self._noise.anisotropy = 1.0
 
     def __enter__(self) -> Self:
         return self
@@ -99,102 +93,101 @@ class Renderer:
 
     def render(self, scene: Scene) -> Frame:
         """Draw one scene."""
-        batches = self._upload(scene.mesh, scene.camera)
-        sun, top = _light_views(scene)
-        self._noise.use(0)
-        self._set("u_noise", 0)
-        for matrix, target in zip((sun, top), self._shadows, strict=True):
-            self._draw_depth(batches, matrix, target)
-        self._set("u_eye", scene.camera.eye)
-        self._draw_image(batches, scene, sun, top)
-        self._draw_labels(batches, scene.camera)
-        radiance = np.frombuffer(self._resolved.read(components=3, dtype="f2"), np.float16)
-        classes = np.frombuffer(self._labels.read(components=1, attachment=0, dtype="u1"), np.uint8)
-        instances = np.frombuffer(self._labels.read(components=1, attachment=1, dtype="u2"), np.uint16)
+        batches = self._upload(scene)
+        uniforms = self._uniforms(scene)
+        self._noise.use(_NOISE_UNIT)
+        self._context.enable(self._context.DEPTH_TEST)
+        for texture in self._shadow_maps:
+            texture.use(_SUN_UNIT)  # anything but the map that is being drawn to
+        for view, target in zip(("u_sun_from_world", "u_top_from_world"), self._shadows, strict=True):
+            target.use()
+            target.clear(depth=1.0)
+            self._draw(batches, "shadow", {**uniforms, "u_clip_from_world": uniforms[view]})
+        self._draw_image(batches, uniforms)
+        self._draw_labels(batches, uniforms)
         for buffers in batches.values():
             for buffer in buffers:
                 buffer.release()
+        return self._read()
+
+    def _upload(self, scene: Scene) -> Batches:
+        """Near triangles first, so that few pixels are drawn twice."""
+        mesh = scene.mesh
+        first = mesh.vertices["position"][mesh.faces[:, 0]]
+        distance = ((first - np.asarray(scene.camera.eye, np.float32)) ** 2).sum(1)
+        order = np.argsort(distance, kind="stable")
+        faces, kinds = mesh.faces[order], material_of_faces(mesh)[order]
+        vertices = self._context.buffer(mesh.vertices.tobytes())
+        return {
+            Material(kind): (vertices, self._context.buffer(faces[kinds == kind].tobytes()))
+            for kind in np.unique(kinds).tolist()
+        }
+
+    def _uniforms(self, scene: Scene) -> dict[str, Any]:
+        """The uniforms of all passes."""
+        camera, light = scene.camera, scene.light
+        clip_from_world = camera.clip_from_world(self._width / self._height)
+        forward = np.array([np.sin(camera.yaw), 0.0, np.cos(camera.yaw)])
+        center = np.asarray(camera.eye) * (1.0, 0.0, 1.0) + forward * _SHADOW_AHEAD_M
+        up = np.array([0.0, 1.0, 0.0])
+        return {
+            **_light_uniforms(light),
+            "u_eye": camera.eye,
+            "u_clip_from_world": clip_from_world,
+            "u_world_from_clip": np.linalg.inv(clip_from_world),
+            "u_sun_from_world": orthographic(center, np.asarray(light.sun_direction), radius=_SHADOW_RADIUS_M),
+            "u_top_from_world": orthographic(center, up, radius=_SHADOW_RADIUS_M),
+            "u_flatness": scene.flatness,
+            "u_noise": _NOISE_UNIT,
+            "u_sun_map": _SUN_UNIT,
+            "u_top_map": _TOP_UNIT,
+        }
+
+    def _draw(self, batches: Batches, name: str, uniforms: dict[str, Any]) -> None:
+        """Draw all triangles with the programs of one pass."""
+        for material, (vertices, indices) in batches.items():
+            program = self._programs.get(name, material)
+            set_uniforms(program, uniforms)
+            content = [vertex_content(program, vertices)]
+            array = self._context.vertex_array(program, content, index_buffer=indices, index_element_size=4)
+            array.render()
+            array.release()
+
+    def _draw_image(self, batches: Batches, uniforms: dict[str, Any]) -> None:
+        for unit, texture in zip((_SUN_UNIT, _TOP_UNIT), self._shadow_maps, strict=True):
+            texture.use(unit)
+        self._image.use()
+        self._image.clear(depth=1.0)
+        # Depth alone first: the dear shaders then run only where something is seen.
+        self._draw(batches, "depth", uniforms)
+        self._context.depth_func = "<="
+        self._image.depth_mask = False
+        self._draw(batches, "image", uniforms)
+        set_uniforms(self._programs.sky, uniforms)
+        self._sky.render()
+        self._image.depth_mask = True
+        self._context.depth_func = "<"
+        self._context.copy_framebuffer(self._resolved, self._image)
+
+    def _draw_labels(self, batches: Batches, uniforms: dict[str, Any]) -> None:
+        classes, instances = self._labels.color_attachments
+        pixels = self._height * self._width
+        self._labels.use()
+        self._labels.clear(depth=1.0)
+        classes.write(np.full(pixels, TRAIN_ID["sky"], np.uint8).tobytes(), alignment=1)
+        instances.write(np.zeros(pixels, np.uint16).tobytes(), alignment=1)
+        self._draw(batches, "label", uniforms)
+
+    def _read(self) -> Frame:
         shape = (self._height, self._width)
+        radiance = np.frombuffer(self._resolved.read(components=3, dtype="f2", alignment=1), np.float16)
+        classes = np.frombuffer(self._labels.read(components=1, attachment=0, dtype="u1", alignment=1), np.uint8)
+        instances = np.frombuffer(self._labels.read(components=1, attachment=1, dtype="u2", alignment=1), np.uint16)
         return Frame(  # OpenGL's first row is the lowest
             radiance.reshape(*shape, 3)[::-1].astype(np.float32),
             classes.reshape(shape)[::-1].copy(),
             instances.reshape(shape)[::-1].copy(),
         )
-
-    def _upload(self, mesh: Mesh, camera: Camera) -> dict[bool, tuple[Any, Any]]:
-        """Vertex and index buffers for the closed (False) and the see-through (True) triangles, near ones first."""
-        centers = mesh.vertices["position"][mesh.faces[:, 0]]
-        distance = ((centers - np.asarray(camera.eye, np.float32)) ** 2).sum(1)
-        order = np.argsort(distance, kind="stable")
-        faces = mesh.faces[order]
-        holes = np.isin(material_of_faces(mesh)[order], [int(kind) for kind in SEE_THROUGH])
-        vertices = self._context.buffer(mesh.vertices.tobytes())
-        batches = {}
-        for part in (False, True):
-            chosen = faces[holes == part]
-            if len(chosen):
-                batches[part] = (vertices, self._context.buffer(chosen.astype("u4").tobytes()))
-        return batches
-
-    def _set(self, name: str, value: Any) -> None:
-        """Set a uniform wherever it was not optimised away."""
-        for program in (*self._programs.values(), self._sky):
-            if name in program:
-                if isinstance(value, np.ndarray):
-                    program[name].write(np.ascontiguousarray(value.T, "f4").tobytes())
-                else:
-                    program[name].value = value
-
-    def _draw(self, batches: dict[bool, tuple[Any, Any]], kind: str, clip_from_world: NDArray[np.float64]) -> None:
-        self._set("u_clip_from_world", clip_from_world)
-        for holes, (vertices, indices) in batches.items():
-            program = self._programs[kind, holes]
-            names = [name if name in program else None for name in _ATTRIBUTES]
-            content = [(vertices, _format_without(names), *[name for name in names if name])]
-            array = self._context.vertex_array(program, content, index_buffer=indices, index_element_size=4)
-            array.render()
-            array.release()
-
-    def _draw_depth(self, batches: dict[bool, tuple[Any, Any]], matrix: NDArray[np.float64], target: Any) -> None:
-        target.use()
-        target.clear(depth=1.0)
-        self._context.enable(self._context.DEPTH_TEST)
-        self._draw(batches, "depth", matrix)
-
-    def _draw_image(
-        self,
-        batches: dict[bool, tuple[Any, Any]],
-        scene: Scene,
-        sun: NDArray[np.float64],
-        top: NDArray[np.float64],
-    ) -> None:
-        clip_from_world = scene.camera.clip_from_world(self._width / self._height)
-        for unit, texture in enumerate(self._shadow_maps, start=1):
-            texture.use(unit)
-        for name, value in _light_uniforms(scene.light).items():
-            self._set(name, value)
-        self._set("u_sun_map", 1)
-        self._set("u_top_map", 2)
-        self._set("u_sun_from_world", sun)
-        self._set("u_top_from_world", top)
-        self._set("u_flatness", scene.flatness)
-        self._set("u_world_from_clip", np.linalg.inv(clip_from_world))
-        self._image.use()
-        self._image.clear(depth=1.0)
-        self._context.enable(self._context.DEPTH_TEST)
-        self._draw(batches, "image", clip_from_world)
-        self._sky_array.render()
-        self._context.copy_framebuffer(self._resolved, self._image)
-
-    def _draw_labels(self, batches: dict[bool, tuple[Any, Any]], camera: Camera) -> None:
-        self._labels.use()
-        self._labels.clear(depth=1.0)
-        self._labels.color_attachments[0].write(
-            np.full(self._height * self._width, TRAIN_ID["sky"], np.uint8).tobytes(), alignment=1
-        )
-        self._labels.color_attachments[1].write(np.zeros(self._height * self._width, np.uint16).tobytes(), alignment=1)
-        self._context.enable(self._context.DEPTH_TEST)
-        self._draw(batches, "label", camera.clip_from_world(self._width / self._height))
 
 
 def create_context() -> Any:
@@ -211,40 +204,11 @@ def create_context() -> Any:
         ) from error
     try:
         return moderngl.create_context(standalone=True, backend="egl", require=330)
-    except Exception as error:  # noqa: BLE001 - the binding raises bare Exceptions of several kinds
+    except Exception as error:  # the binding raises bare Exceptions of several kinds
         raise EnvironmentMissingError(
             f"no OpenGL context through EGL ({error})",
             remedy="Run `sudo apt-get install -y libegl1 libgl1-mesa-dri` (a GPU's own EGL driver serves too).",
         ) from error
-
-
-def _source(*names: str) -> str:
-    folder = files("isthmus.datasets.worlds") / "shaders"
-    return "\n".join((folder / f"{name}.glsl").read_text(encoding="utf-8") for name in names)
-
-
-def _program(context: Any, kind: str, *, holes: bool) -> Any:
-    """The program of one pass; only the one for surfaces with holes can discard (early depth tests stay on)."""
-    head = "#version 330\n" + ("#define HOLES\n" if holes else "") + ("#define LABELS\n" if kind == "label" else "")
-    parts = ["noise", "holes"] if holes or kind == "image" else []
-    if kind == "image":
-        parts += ["sky", "surface"]
-    return context.program(
-        vertex_shader=head + _source("vertex"), fragment_shader=head + _source(*parts, f"{kind}_fragment")
-    )
-
-
-def _sky_program(context: Any) -> Any:
-    return context.program(
-        vertex_shader="#version 330\n" + _source("sky_vertex"),
-        fragment_shader="#version 330\n" + _source("noise", "sky", "sky_fragment"),
-    )
-
-
-def _format_without(names: list[str | None]) -> str:
-    """The vertex format with padding in place of attributes that a program does not read."""
-    fields = zip(_FORMAT.split(), names, VERTEX.names or (), strict=True)
-    return " ".join(code if name else f"{VERTEX[field].itemsize}x" for code, name, field in fields)
 
 
 def _light_uniforms(light: Light) -> dict[str, Any]:
@@ -261,12 +225,3 @@ def _light_uniforms(light: Light) -> dict[str, Any]:
         "u_fog_density": light.fog_density,
         "u_haze": light.haze,
     }
-
-
-def _light_views(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Clip matrices of the sun's shadow map and of the one from straight above, which tells how open a place is."""
-    forward = np.array([np.sin(scene.camera.yaw), 0.0, np.cos(scene.camera.yaw)])
-    center = np.asarray(scene.camera.eye) * (1.0, 0.0, 1.0) + forward * _SHADOW_CENTRE_M
-    sun = orthographic(center, np.asarray(scene.light.sun_direction), radius=_SUN_RADIUS_M)
-    top = orthographic(center, np.array([0.0, 1.0, 0.0]), radius=_TOP_RADIUS_M)
-    return sun, top

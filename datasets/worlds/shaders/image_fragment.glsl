@@ -16,7 +16,6 @@ in vec3 v_normal;
 in vec2 v_uv;
 flat in vec4 v_params;
 flat in vec4 v_color;
-flat in uvec2 v_kind;
 out vec4 f_color;
 
 float open_to(sampler2DShadow map, mat4 from_world, vec3 at, float radius, float bias) {
@@ -37,13 +36,10 @@ void main() {
     vec3 normal = normalize(v_normal);
     float facing = dot(normal, to_eye);
     if (facing < 0.0) { normal = -normal; facing = -facing; }
-#ifdef HOLES
-    if (is_hole(v_kind.x, v_position, normal, v_uv, v_params, facing)) discard;
-#endif
     vec3 base = pow(v_color.rgb, vec3(2.2));
-    Surface s = surface(v_kind.x, base, v_color.a, v_position, normal, v_uv, v_params);
-    s.albedo = mix(max(s.albedo, 0.0), base, u_flatness * (v_kind.x == FACADE || v_kind.x == SIGN ? 0.1 : 0.7));
-    bool leafy = v_kind.x == FOLIAGE || v_kind.x == TWIGS;
+    Surface s = surface(MATERIAL, base, v_color.a, v_position, normal, v_uv, v_params);
+    s.albedo = mix(max(s.albedo, 0.0), base, u_flatness * (MATERIAL == FACADE || MATERIAL == SIGN ? 0.1 : 0.7));
+    bool leafy = MATERIAL == FOLIAGE || MATERIAL == TWIGS;
 
     float lambert = leafy ? 0.35 + 0.65 * max(dot(normal, u_sun_direction), 0.0) : max(dot(normal, u_sun_direction), 0.0);
     vec3 lifted = v_position + normal * 0.06;

@@ -11,7 +11,7 @@ layout(location = 1) out uint f_instance;
 void main() {
 #ifdef HOLES
     float facing = abs(dot(normalize(v_normal), normalize(u_eye - v_position)));
-    if (is_hole(v_kind.x, v_position, v_normal, v_uv, v_params, facing)) discard;
+    if (is_hole(MATERIAL, v_position, v_normal, v_uv, v_params, facing)) discard;
 #endif
     f_class = v_kind.y;
     f_instance = v_instance;

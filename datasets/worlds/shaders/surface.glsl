@@ -4,6 +4,8 @@
 #define PAVING 2u
 #define FACADE 3u
 #define ROOF 4u
+#define FOLIAGE 5u
+#define TWIGS 6u
 #define GRASS 7u
 #define CAR_PAINT 8u
 #define GLASS 9u

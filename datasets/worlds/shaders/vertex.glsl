@@ -7,6 +7,8 @@ in vec4 in_color;
 in uvec2 in_kind;
 in uint in_instance;
 
+invariant gl_Position; // several passes must agree on the depth to the last bit
+
 uniform mat4 u_clip_from_world;
 
 out vec3 v_position;
