@@ -8,7 +8,11 @@ from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing, ellipsoid, grid, merged, tubes
 
+_BLOBS: Final = ("low", "low", "medium")
+_CORES: Final = ("low", "medium", "high")
 VEGETATION: Final = Thing(TRAIN_ID["vegetation"])
+_NEAR_M: Final = 22.0
+_MIDDLE_M: Final = 55.0
 _BARK: Final[tuple[Rgb, ...]] = ((0.24, 0.19, 0.15), (0.32, 0.28, 0.23), (0.18, 0.15, 0.13), (0.42, 0.39, 0.34))
 
 
@@ -19,7 +23,8 @@ def add_tree(
     bark = Paint(Material.BARK, _BARK[int(rng.integers(len(_BARK)))], 0.02)
     trunk_height = height * rng.uniform(0.22, 0.38)
     radius = 0.016 * height * rng.uniform(0.8, 1.3)
-    skeleton, tips = _branches(rng, trunk_height, height, radius, generations=3 if bare else 2)
+    near = _detail(place)
+    skeleton, tips = _branches(rng, trunk_height, height, radius, generations=(3 if near > 0 else 2) if bare else 1 + near // 2)
     mesh.add(skeleton, bark, VEGETATION, place)
     shape = rng.uniform(0.7, 1.3)  # slim to wide
     crown = height - trunk_height
@@ -27,17 +32,17 @@ def add_tree(
     if bare:
         twigs = Paint(Material.TWIGS, _mixed(bark.color, (0.36, 0.30, 0.24), 0.5), 0.0, (seed, rng.uniform(0, 1), 0, 0))
         blobs = [
-            ellipsoid(_point(tip), _radii(crown * 0.26 * rng.uniform(0.8, 1.25), rng), detail="medium")
+            ellipsoid(_point(tip), _radii(crown * 0.26 * rng.uniform(0.8, 1.25), rng), detail=_BLOBS[near])
             for tip in tips[:9]
         ]
         middle = (0.0, trunk_height + crown * 0.52, 0.0)
-        blobs.append(ellipsoid(middle, (crown * 0.40 * shape, crown * 0.44, crown * 0.40 * shape), detail="high"))
+        blobs.append(ellipsoid(middle, (crown * 0.40 * shape, crown * 0.44, crown * 0.40 * shape), detail=_CORES[near]))
         mesh.add(merged(*blobs), twigs, VEGETATION, place)
         return
     tone = rng.uniform(0.75, 1.2)
     color = (leaf[0] * tone * rng.uniform(0.9, 1.15), leaf[1] * tone, leaf[2] * tone)
     paint = Paint(Material.FOLIAGE, color, 0.0, (seed, float(rng.uniform(0.55, 0.85)), 0.0, 0.0))
-    count = int(rng.integers(9, 15))
+    count = (5, 8, 13)[near] + int(rng.integers(3))
     spread = crown * 0.30 * shape
     blobs = []
     for _ in range(count):
@@ -47,11 +52,11 @@ def add_tree(
         size = crown * rng.uniform(0.16, 0.27)
         blobs.append(
             ellipsoid(
-                (center[0], trunk_height + crown * 0.5 + center[1], center[2]), _radii(size, rng), detail="medium"
+                (center[0], trunk_height + crown * 0.5 + center[1], center[2]), _radii(size, rng), detail=_BLOBS[near]
             )
         )
     core = (spread * 0.85, crown * 0.36, spread * 0.85)
-    blobs.append(ellipsoid((0.0, trunk_height + crown * 0.5, 0.0), core, detail="high"))
+    blobs.append(ellipsoid((0.0, trunk_height + crown * 0.5, 0.0), core, detail=_CORES[near]))
     mesh.add(merged(*blobs), paint, VEGETATION, place)
 
 
@@ -73,7 +78,7 @@ def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, l
     for level in range(levels):
         share = level / levels
         size = width * (1.0 - share) ** 0.8 + 0.25
-        blobs.append(ellipsoid((0.0, height * (0.16 + 0.8 * share), 0.0), (size, height * 0.11, size), detail="medium"))
+        blobs.append(ellipsoid((0.0, height * (0.16 + 0.8 * share), 0.0), (size, height * 0.11, size), detail=_BLOBS[_detail(place)]))
     mesh.add(merged(*blobs), paint, VEGETATION, place)
 
 
@@ -106,10 +111,16 @@ def add_bush(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf
         x, z = rng.uniform(-0.5, 0.5, 2) * size
         blobs.append(
             ellipsoid(
-                (x, size * rng.uniform(0.25, 0.5), z), _radii(size * rng.uniform(0.35, 0.6), rng), detail="medium"
+                (x, size * rng.uniform(0.25, 0.5), z), _radii(size * rng.uniform(0.35, 0.6), rng), detail=_BLOBS[_detail(place)]
             )
         )
     mesh.add(merged(*blobs), paint, VEGETATION, place)
+
+
+def _detail(place: Placement) -> int:
+    """2 close to the origin, where the camera is, to 0 far away."""
+    distance = float(np.hypot(place.position[0], place.position[2]))
+    return 2 if distance < _NEAR_M else 1 if distance < _MIDDLE_M else 0
 
 
 def _branches(
