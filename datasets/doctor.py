@@ -1,0 +1,255 @@
+"""A health check of a data set: reads every pair and reports all that is wrong, not only the first."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from isthmus.datasets.base import FramePaths, SegmentationDataset
+from isthmus.datasets.catalogue import DatasetConfig, build_dataset
+from isthmus.datasets.images import read_image_rgb
+from isthmus.datasets.label_space import IGNORE_INDEX
+from isthmus.errors import DataError, IsthmusError
+
+_MAX_ROWS: Final = 20
+"""Problems shown on screen; the report holds them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong."""
+
+    kind: str
+    """Name of the error class, for example `UnknownLabelIdError`."""
+    problem: str
+    where: str | None
+    remedy: str | None
+
+    @classmethod
+    def of(cls, error: IsthmusError) -> "Problem":
+        """An error as a row."""
+        return cls(type(error).__name__, error.problem, error.where, error.remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class RawIdCount:
+    """How often a raw id occurs."""
+
+    raw_id: int
+    meaning: str
+    """Class name, `ignored` or `unknown`."""
+    pixels: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassShare:
+    """How often a class of the data set's label space occurs."""
+
+    name: str
+    pixel_share: float
+    """Of all labelled pixels, 0..1; the ignored ones count nowhere."""
+    frame_share: float
+    """Of all examined labels, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport:
+    """What the examination found."""
+
+    dataset: str
+    root: str
+    split: str
+    num_frames: int = 0
+    num_examined: int = 0
+    num_labelled: int = 0
+    """Examined frames whose label could be read."""
+    image_sizes: dict[str, int] = field(default_factory=dict)
+    """Number of frames by size, written `WIDTHxHEIGHT`."""
+    raw_ids: tuple[RawIdCount, ...] = ()
+    classes: tuple[ClassShare, ...] = ()
+    ignored_share: float = 0.0
+    """Ignored pixels of all pixels, 0..1."""
+    refused: tuple[Problem, ...] = ()
+    """Frames that the published data set is known to hold in a broken state; they are left out."""
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong."""
+        return not self.problems
+
+    def to_tree(self) -> dict[str, Any]:
+        """The report as plain dicts and lists, for `--json`."""
+        return {"ok": self.ok, **asdict(self)}
+
+    def render(self, console: Console) -> None:
+        """Print the report as tables."""
+        console.print(f"[bold]{self.dataset}[/] {self.split} at {self.root}")
+        sizes = ", ".join(f"{size} ({count})" for size, count in self.image_sizes.items())
+        console.print(f"{self.num_frames} frames, {self.num_examined} examined, {self.num_labelled} labels; {sizes}")
+        if self.classes:
+            console.print(_class_table(self))
+            console.print(_raw_id_table(self))
+        for title, rows in (("Left out: known defects", self.refused), ("Problems", self.problems)):
+            if rows:
+                console.print(_problem_table(title, rows))
+        console.print("[green]No problem found.[/]" if self.ok else f"[red]{len(self.problems)} problems.[/]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """One frame's examination."""
+
+    size: str | None = None
+    raw_ids: NDArray[np.integer] | None = None
+    pixels: NDArray[np.integer] | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def examine(
+    source: SegmentationDataset | DatasetConfig, *, max_frames: int | None = None, progress: Console | None = None
+) -> DoctorReport:
+    """Read every frame of a data set and report.
+
+    Args:
+        source: A data set, or a configuration; what is wrong with opening it is then a problem in the report.
+        max_frames: Examine only so many frames, evenly spread over the split.
+        progress: Where to draw a progress bar; None for none.
+    """
+    collected: list[DataError] = []
+    if isinstance(source, DatasetConfig):
+        try:
+            dataset = build_dataset(source, collect=collected)
+        except IsthmusError as error:
+            problems = tuple(Problem.of(each) for each in (*collected, error))
+            return DoctorReport(source.dataset, str(source.root), source.split, problems=problems)
+    else:
+        dataset = source
+    frames = _spread(dataset.frames, max_frames)
+    findings = list(_examined(dataset, frames, progress))
+    return _summary(dataset, findings, [Problem.of(error) for error in collected])
+
+
+def _spread(frames: Sequence[FramePaths], max_frames: int | None) -> Sequence[FramePaths]:
+    if max_frames is None or max_frames >= len(frames):
+        return frames
+    return [frames[i * len(frames) // max_frames] for i in range(max_frames)]
+
+
+def _examined(
+    dataset: SegmentationDataset, frames: Sequence[FramePaths], progress: Console | None
+) -> Iterator[_Finding]:
+    """Examine in threads (decoding lets go of the interpreter's lock) and in order."""
+    columns = (TextColumn("examining"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=progress, disable=progress is None, transient=True)
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool, bar:
+        yield from bar.track(pool.map(lambda frame: _examine_frame(dataset, frame), frames), total=len(frames))
+
+
+def _examine_frame(dataset: SegmentationDataset, frame: FramePaths) -> _Finding:
+    problems: list[Problem] = []
+
+    def noting(step: Callable[[], Any]) -> Any:
+        try:
+            return step()
+        except DataError as error:
+            problems.append(Problem.of(error))
+            return None
+
+    image = noting(lambda: read_image_rgb(frame.image))
+    size = None if image is None else f"{image.shape[1]}x{image.shape[0]}"
+    label_path = frame.label
+    label = None if label_path is None else noting(lambda: dataset.read_label_ids(label_path))
+    if label is None:
+        return _Finding(size, problems=tuple(problems))
+    if image is not None:
+        noting(lambda: dataset.check_sizes(frame, image.shape, label.shape))
+    raw_ids, pixels = np.unique(label, return_counts=True)
+    noting(lambda: dataset.check_ids(frame, raw_ids))
+    return _Finding(size, raw_ids, pixels, tuple(problems))
+
+
+def _summary(dataset: SegmentationDataset, findings: Sequence[_Finding], problems: list[Problem]) -> DoctorReport:
+    pixels: Counter[int] = Counter()
+    frames: Counter[int] = Counter()
+    frames_of_class: Counter[int] = Counter()
+    labelled = 0
+    for finding in findings:
+        problems.extend(finding.problems)
+        if finding.raw_ids is None or finding.pixels is None:
+            continue
+        labelled += 1
+        counts = {int(raw): int(count) for raw, count in zip(finding.raw_ids, finding.pixels, strict=True)}
+        pixels.update(counts)
+        frames.update(counts.keys())
+        frames_of_class.update({_own_id(dataset, raw) for raw in counts})
+    names = dataset.label_space.names
+    pixels_of_class: Counter[int] = Counter()
+    for raw, count in pixels.items():
+        pixels_of_class[_own_id(dataset, raw)] += count
+    valid = sum(pixels_of_class[own] for own in range(len(names)))
+    sizes = Counter(finding.size for finding in findings if finding.size is not None)
+    return DoctorReport(
+        dataset=dataset.dataset_name,
+        root=str(dataset.root),
+        split=dataset.split,
+        num_frames=len(dataset),
+        num_examined=len(findings),
+        num_labelled=labelled,
+        image_sizes=dict(sizes.most_common()),
+        raw_ids=tuple(RawIdCount(raw, _meaning(dataset, raw), pixels[raw], frames[raw]) for raw in sorted(pixels)),
+        classes=tuple(
+            ClassShare(name, pixels_of_class[own] / max(valid, 1), frames_of_class[own] / labelled)
+            for own, name in enumerate(names)
+            if labelled
+        ),
+        ignored_share=pixels_of_class[IGNORE_INDEX] / max(pixels.total(), 1),
+        refused=tuple(Problem.of(error) for error in dataset.refused),
+        problems=tuple(problems),
+    )
+
+
+_UNKNOWN: Final = -1
+
+
+def _own_id(dataset: SegmentationDataset, raw: int) -> int:
+    """Class of the data set's own label space, 255 for ignored, -1 for unknown."""
+    table = dataset.id_table
+    train_id = int(table[raw]) if raw < len(table) else _UNKNOWN
+    return _UNKNOWN if train_id < 0 else int(dataset.label_space.fold_table[train_id])
+
+
+def _meaning(dataset: SegmentationDataset, raw: int) -> str:
+    own = _own_id(dataset, raw)
+    return {_UNKNOWN: "unknown", IGNORE_INDEX: "ignored"}.get(own) or dataset.label_space.names[own]
+
+
+def _class_table(report: DoctorReport) -> Table:
+    table = Table("class", "pixels", "frames", title=f"Classes ({100 * report.ignored_share:.1f} % of pixels ignored)")
+    for share in report.classes:
+        table.add_row(share.name, f"{100 * share.pixel_share:.2f} %", f"{100 * share.frame_share:.0f} %")
+    return table
+
+
+def _raw_id_table(report: DoctorReport) -> Table:
+    table = Table("raw id", "meaning", "pixels", "frames", title="Label ids on disk")
+    for row in report.raw_ids:
+        table.add_row(str(row.raw_id), row.meaning, f"{row.pixels:,}", str(row.frames))
+    return table
+
+
+def _problem_table(title: str, problems: Sequence[Problem]) -> Table:
+    left = len(problems) - _MAX_ROWS
+    table = Table("where", "problem", "remedy", title=title, caption=f"and {left} more" if left > 0 else None)
+    for row in problems[:_MAX_ROWS]:
+        table.add_row(row.where or "", row.problem, row.remedy or "")
+    return table
