@@ -146,7 +146,7 @@ def decode_mask(data: bytes, kind: MaskFormat, height: int, width: int) -> NDArr
 
 def class_fractions(labels: NDArray[np.uint8], num_classes: int) -> list[float]:
     """Share of the pixels of `labels` that each class holds, in [0, 1]."""
-    counts = cv2.calcHist([labels], [0], None, [256], [0, 256])[:num_classes, 0]
+    counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()[:num_classes]
     return [float(count) / labels.size for count in counts]
 
 

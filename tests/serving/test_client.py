@@ -1,0 +1,108 @@
+"""The client, and pictures on disk through it."""
+
+import socket
+
+import cv2
+import numpy as np
+import pytest
+from isthmus.errors import InvalidFrameError, ServingError
+from isthmus.serving.client import SegmentationClient
+from isthmus.serving.codec import MaskFormat
+from isthmus.serving.segment_files import find_images, overlay, segment_paths
+
+
+@pytest.fixture
+def client(address):
+    with SegmentationClient(address) as client:
+        yield client
+
+
+@pytest.fixture
+def nobody():
+    """An address where nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("mask_format", list(MaskFormat))
+def test_array_in_mask_out(client, tiny, mask_format):
+    image = tiny.street()
+    result = client.segment(image, mask_format=mask_format)
+    np.testing.assert_array_equal(result.mask, tiny.expected_labels(image))
+    np.testing.assert_array_equal(result.confidence, np.full((24, 32), 200))
+    assert (result.model_version, result.label_space_id) == ("file", "0123456789ab")
+    assert sum(result.class_fractions) == pytest.approx(1 - np.mean(result.mask == 255))
+    assert result.timings.infer_us > 0
+
+
+def test_file_bytes_in(client, tiny):
+    image = tiny.street()
+    np.testing.assert_array_equal(client.segment(tiny.png(image)).mask, tiny.expected_labels(image))
+
+
+def test_model_info(client):
+    info = client.model_info()
+    assert [(item.name, item.color) for item in info.classes] == [("red", (255, 0, 0)), ("other", (0, 128, 255))]
+    assert info.palette[[0, 1, 2, 255]].tolist() == [[255, 0, 0], [0, 128, 255], [0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), b"GIF89a"])
+def test_other_images_are_refused_here(client, image):
+    with pytest.raises(InvalidFrameError, match="image"):
+        client.segment(image)
+
+
+def test_server_errors_keep_their_class(client, tiny):
+    with pytest.raises(InvalidFrameError, match="truncated"):
+        client.segment(tiny.png(tiny.street())[:-1])
+
+
+def test_nobody_listens(nobody, tiny):
+    with SegmentationClient(nobody) as client, pytest.raises(ServingError, match="no server answers.*isthmus serve"):
+        client.segment(tiny.street())
+
+
+def test_overlay_keeps_unlabelled_pixels():
+    image = np.full((1, 2, 3), 100, np.uint8)
+    palette = np.zeros((256, 3), np.uint8)
+    palette[1] = (200, 0, 50)
+    assert overlay(image, np.array([[1, 255]], np.uint8), palette).tolist() == [[[150, 50, 75], [100, 100, 100]]]
+
+
+def test_folder_to_masks_and_overlays(address, tiny, tmp_path):
+    source = tmp_path / "frames"
+    source.mkdir()
+    images = {name: tiny.street(seed=seed) for seed, name in enumerate("ab")}
+    for name, image in images.items():
+        (source / f"{name}.png").write_bytes(tiny.png(image))
+    (source / "notes.txt").write_text("not a picture")
+    results = segment_paths([source], address, tmp_path / "out", show_progress=False)
+    assert [item.image.name for item in results] == ["a.png", "b.png"]
+    for result in results:
+        image = images[result.image.stem]
+        expected = tiny.expected_labels(image)
+        mask = cv2.imread(str(result.mask), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(mask, expected)
+        drawn = cv2.imread(str(result.overlay), cv2.IMREAD_COLOR_RGB)
+        np.testing.assert_array_equal(drawn[expected == 255], image[expected == 255])
+        red = expected == 0
+        np.testing.assert_allclose(drawn[red].mean(0), (image[red].mean(0) + [255, 0, 0]) / 2, atol=1)
+
+
+def test_unreadable_picture_is_named(address, tmp_path, tiny):
+    path = tmp_path / "cut.png"
+    path.write_bytes(tiny.png(tiny.street())[:-1])
+    with pytest.raises(InvalidFrameError, match=r"cut\.png: .*truncated"):
+        segment_paths([path], address, tmp_path / "out", show_progress=False)
+
+
+def test_find_images_refuses(tmp_path):
+    with pytest.raises(InvalidFrameError, match="holds no JPEG or PNG"):
+        find_images([tmp_path])
+    with pytest.raises(InvalidFrameError, match="is no folder"):
+        find_images([tmp_path / "missing.png"])
+    (tmp_path / "a.png").touch()
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(InvalidFrameError, match="same mask"):
+        find_images([tmp_path])

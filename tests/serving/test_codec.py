@@ -1,0 +1,64 @@
+"""Headers, masks and class fractions; frames are tested through a server in test_segment.py."""
+
+import cv2
+import numpy as np
+import pytest
+from isthmus.errors import InvalidFrameError
+from isthmus.serving.codec import (
+    ImageFormat,
+    MaskFormat,
+    class_fractions,
+    decode_image,
+    decode_mask,
+    encode_mask,
+    image_size_of,
+)
+
+MASK = np.arange(12, dtype=np.uint8).reshape(3, 4)
+
+
+@pytest.mark.parametrize("kind", list(MaskFormat))
+@pytest.mark.parametrize("mask", [MASK, np.asfortranarray(MASK), MASK[:, ::2]], ids=["plain", "fortran", "strided"])
+def test_mask_comes_back(kind, mask):
+    np.testing.assert_array_equal(decode_mask(encode_mask(mask, kind), kind, *mask.shape), mask)
+
+
+@pytest.mark.parametrize("flags", [[], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2]])
+def test_jpeg_header(flags):
+    data = cv2.imencode(".jpg", np.zeros((30, 50, 3), np.uint8), flags)[1].tobytes()
+    assert image_size_of(data, ImageFormat.JPEG, field="f") == (30, 50)
+    # fill bytes before a marker are legal
+    assert image_size_of(data[:2] + b"\xff\xff" + data[2:], ImageFormat.JPEG, field="f") == (30, 50)
+
+
+def test_padding_after_a_jpeg_is_accepted():
+    data = cv2.imencode(".jpg", np.full((8, 8, 3), 99, np.uint8))[1].tobytes()
+    assert decode_image(data + b"\x00" * 16, 64, field="f").shape == (8, 8, 3)
+
+
+def test_grey_and_16_bit_files_become_rgb():
+    grey = cv2.imencode(".png", np.full((2, 3), 77, np.uint8))[1].tobytes()
+    np.testing.assert_array_equal(decode_image(grey, 6, field="f"), np.full((2, 3, 3), 77))
+    deep = cv2.imencode(".png", np.full((2, 3, 3), 77 << 8, np.uint16))[1].tobytes()
+    np.testing.assert_array_equal(decode_image(deep, 6, field="f"), np.full((2, 3, 3), 77))
+
+
+def test_orientation_is_not_applied():
+    plain = cv2.imencode(".jpg", np.zeros((4, 8, 3), np.uint8))[1].tobytes()
+    tiff = b"II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00"
+    body = b"Exif\x00\x00" + tiff  # orientation 6: turn by 90 degrees
+    turned = plain[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + plain[2:]
+    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (8, 4, 3)
+    assert decode_image(turned, 32, field="f").shape == (4, 8, 3)
+
+
+def test_damaged_png_data():
+    data = bytearray(cv2.imencode(".png", np.arange(300, dtype=np.uint16).reshape(10, 30))[1].tobytes())
+    data[60] ^= 0xFF
+    with pytest.raises(InvalidFrameError, match="cannot be decoded"):
+        decode_image(bytes(data), 300, field="f")
+
+
+def test_class_fractions_leave_out_the_unlabelled():
+    labels = np.array([[0, 0, 1, 255], [0, 2, 255, 255]], np.uint8)
+    assert class_fractions(labels, 3) == [3 / 8, 1 / 8, 1 / 8]

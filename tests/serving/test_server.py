@@ -1,0 +1,227 @@
+"""A server's life: waiting for a model, serving, draining; and what it refuses to start with."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_status import rpc_status
+from isthmus.errors import (
+    ConfigurationError,
+    ContractError,
+    DrainingError,
+    NoModelError,
+    OverloadedError,
+    ProviderError,
+    ServingError,
+)
+from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
+from isthmus.serving.client import FrameExpiredError, SegmentationClient
+from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
+from isthmus.serving.engine import OrtEngine
+from isthmus.serving.probe import probe
+from isthmus.serving.server import SERVICES
+
+TIMEOUT_S = 30.0
+
+
+@pytest.fixture
+def held_engine(monkeypatch):
+    """Engines that wait until `release` is set; `running` says that one does."""
+
+    class Gate:
+        running = threading.Event()
+        release = threading.Event()
+
+    original = OrtEngine.infer_now
+
+    def infer_now(self, images):
+        if threading.current_thread().name.startswith("engine"):  # not the golden frame's check
+            Gate.running.set()
+            assert Gate.release.wait(TIMEOUT_S)
+        return original(self, images)
+
+    monkeypatch.setattr(OrtEngine, "infer_now", infer_now)
+    yield Gate
+    Gate.release.set()
+
+
+def test_health_of_server_and_services(address):
+    assert {probe(address, name) for name in ("", *SERVICES)} == {"SERVING"}
+    with pytest.raises(ServingError, match="NOT_FOUND"):
+        probe(address, "no.such.Service")
+
+
+def test_comes_up_when_a_model_is_promoted(start_server, registry, tiny, tmp_path):
+    card = tiny.make_card()
+    folder = tmp_path / "export"
+    folder.mkdir()
+    tiny.write_manifest(tiny.write_onnx(folder / "model.onnx", card), card)
+    version = registry.register(folder, "late", promote=False)
+    thread = start_server(
+        ServerConfig(
+            model_name="late",
+            tracking_uri=registry.uri,
+            cache_dir=tmp_path / "cache",
+            port=0,
+            num_threads=1,
+            poll_interval_s=0.05,
+        )
+    )
+    address = thread.server.address
+    assert {probe(address, name) for name in ("", *SERVICES)} == {"NOT_SERVING"}
+    with SegmentationClient(address) as client, grpc.insecure_channel(address) as channel:
+        with pytest.raises(NoModelError, match="no model yet"):
+            client.segment(tiny.street())
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+        states = (update.status for update in watch)
+        assert next(states) == health_pb2.HealthCheckResponse.NOT_SERVING
+        registry.promote("late", version)
+        assert next(states) == health_pb2.HealthCheckResponse.SERVING
+        watch.cancel()
+        assert client.segment(tiny.street()).model_version == version
+
+
+def test_full_server_refuses_with_a_retry_hint(start_server, model_file, tiny, held_engine):
+    limits = LimitsConfig(max_in_flight=1)
+    server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, limits=limits)).server
+    with SegmentationClient(server.address) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.segment, tiny.street())
+        assert held_engine.running.wait(TIMEOUT_S)
+        with pytest.raises(OverloadedError, match="in flight") as caught:
+            client.segment(tiny.street())
+        retry = error_details_pb2.RetryInfo()
+        status = rpc_status.from_call(caught.value.__cause__)
+        assert any(detail.Unpack(retry) for detail in status.details)
+        assert retry.retry_delay.nanos == 50_000_000
+        held_engine.release.set()
+        assert first.result(TIMEOUT_S).mask.shape == (48, 64)
+        assert client.segment(tiny.street()).mask.shape == (48, 64)
+
+
+def test_frame_that_expires_in_the_engine_has_no_mask(start_server, model_file, tiny, held_engine):
+    server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1)).server
+    with SegmentationClient(server.address) as client, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(client.segment, tiny.street())
+        assert held_engine.running.wait(TIMEOUT_S)
+        second = pool.submit(client.segment, tiny.street(), max_age_s=0.001)
+        with pytest.raises(TimeoutError):
+            second.result(0.05)  # it waits behind the first, longer than it may
+        held_engine.release.set()
+        first.result(TIMEOUT_S)
+        with pytest.raises(FrameExpiredError):
+            second.result(TIMEOUT_S)
+
+
+def test_stop_answers_what_runs_and_refuses_the_rest(start_server, model_file, tiny, held_engine):
+    thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1))
+    address = thread.server.address
+    with (
+        SegmentationClient(address) as client,
+        ThreadPoolExecutor(2) as pool,
+        grpc.insecure_channel(address) as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+        states = (update.status for update in watch)
+        assert next(states) == health_pb2.HealthCheckResponse.SERVING
+        running = pool.submit(client.segment, tiny.street())
+        assert held_engine.running.wait(TIMEOUT_S)
+        stopping = pool.submit(thread.call, thread.server.stop())
+        assert next(states) == health_pb2.HealthCheckResponse.NOT_SERVING
+        with SegmentationClient(address) as late, pytest.raises(ServingError):
+            late.segment(tiny.street())
+        held_engine.release.set()
+        assert running.result(TIMEOUT_S).mask.shape == (48, 64)
+        watch.cancel()
+        stopping.result(TIMEOUT_S)
+
+
+async def test_draining_admits_nobody():
+    from isthmus.serving.scheduler import Scheduler
+
+    scheduler = Scheduler(1)
+    scheduler.drain()
+    with pytest.raises(DrainingError), scheduler.admission():
+        pass
+
+
+def test_reflection_only_when_asked_for(start_server, address, model_file):
+    server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, reflection=True)).server
+    with grpc.insecure_channel(server.address) as channel:
+        assert set(SERVICES) < set(ProtoReflectionDescriptorDatabase(channel).get_services())
+    with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as caught:
+        ProtoReflectionDescriptorDatabase(channel).get_services()
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_port_that_is_taken(start_server, address, model_file):
+    with pytest.raises(ServingError, match="cannot listen"):
+        start_server(ServerConfig(model_file=model_file, port=int(address.rsplit(":", 1)[1]), num_threads=1))
+
+
+def test_bad_model_file_stops_the_start(start_server, tmp_path, tiny):
+    with pytest.raises(ContractError, match="no model card"):
+        start_server(ServerConfig(model_file=tiny.write_onnx(tmp_path / "m.onnx"), port=0, num_threads=1))
+
+
+def test_required_gpu_stops_the_start(start_server, model_file):
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has a CUDA provider; the test is about one without")
+    with pytest.raises(ProviderError, match="no CUDA provider.*isthmus\\[serve,gpu\\]"):
+        start_server(ServerConfig(model_file=model_file, port=0, provider_policy=ProviderPolicy.REQUIRE_CUDA))
+
+
+def test_open_address_needs_insecure(model_file):
+    with pytest.raises(ConfigurationError, match="--insecure"):
+        ServerConfig(model_file=model_file, host="0.0.0.0")
+    assert ServerConfig(model_file=model_file, host="0.0.0.0", insecure=True).insecure
+
+
+@pytest.mark.parametrize("fields", [{}, {"model_name": "a", "model_file": "b"}])
+def test_one_source_of_models(fields, tmp_path):
+    if "model_file" in fields:
+        fields = {**fields, "model_file": tmp_path}
+    with pytest.raises(ConfigurationError, match="exactly one"):
+        ServerConfig(**fields)
+
+
+def test_process_drains_on_sigterm(model_file, tmp_path, tiny):
+    code = (
+        "import sys; from pathlib import Path; from isthmus.serving.config import ServerConfig;"
+        "from isthmus.serving.server import serve;"
+        "serve(ServerConfig(model_file=Path(sys.argv[1]), port=0, port_file=Path(sys.argv[2]), num_threads=1))"
+    )
+    port_file = tmp_path / "port"
+    command = [sys.executable, "-c", code, str(model_file), str(port_file)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        port = int(port_file.read_text())
+        assert line == f"isthmus listens on 127.0.0.1:{port}\n"
+        probing = [sys.executable, "-m", "isthmus.serving.probe", "--address", f"127.0.0.1:{port}"]
+        assert subprocess.run(probing, timeout=TIMEOUT_S, capture_output=True, check=False).returncode == 0
+        with SegmentationClient(f"127.0.0.1:{port}") as client:
+            assert client.segment(tiny.street()).model_version == "file"
+        os.kill(process.pid, signal.SIGTERM)
+        _, log = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == 0, log
+        assert "Traceback" not in log
+        assert subprocess.run(probing, timeout=TIMEOUT_S, capture_output=True, check=False).returncode == 1
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def test_services_are_registered_under_their_names():
+    assert SERVICES == ("isthmus.serving.v1.SegmentationService", "inference.GRPCInferenceService")
+    assert hasattr(segmentation_pb2_grpc, "SegmentationServiceStub")
