@@ -9,8 +9,6 @@ A folder holds a whole export or nothing: files are made aside, compared with to
 last.
 """
 
-import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -145,12 +143,7 @@ def load_export(directory: Path) -> Export:
     for file in EXPORT_FILES:
         if not (directory / file).is_file():
             raise ContractError(f"no {file}, so this is no export", where=directory, remedy="Run `isthmus export`.")
-    try:
-        manifest = Manifest.model_validate_json((directory / MANIFEST_FILE).read_text(encoding="utf-8"), strict=True)
-    except ValidationError as error:
-        raise ContractError(
-            f"not a manifest: {error.errors()[0]['msg']}", where=directory / MANIFEST_FILE, remedy="Export it again."
-        ) from error
+    manifest = read_manifest(directory / MANIFEST_FILE)
     card = read_card(directory / ONNX_FILE)
     if Manifest.of(directory / ONNX_FILE, card) != manifest:
         raise ContractError(
@@ -161,6 +154,18 @@ def load_export(directory: Path) -> Export:
             "are not the weights that the model card names", where=directory / WEIGHTS_FILE, remedy="Export it again."
         )
     return Export(directory, card, manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a `manifest.json`.
+
+    Raises:
+        ContractError: It is no manifest.
+    """
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"), strict=True)
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise ContractError("this is no manifest of an export", where=path, remedy="Export the model again.") from error
 
 
 def _golden_frame(graph: ServingGraph, frame: NDArray[np.uint8]) -> GoldenFrame:
@@ -203,4 +208,4 @@ def _publish(scratch: Path, out: Path) -> None:
     out.mkdir(exist_ok=True)
     (out / MANIFEST_FILE).unlink(missing_ok=True)
     for file in EXPORT_FILES:
-        os.replace(scratch / file, out / file)
+        (scratch / file).replace(out / file)

@@ -17,8 +17,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from isthmus.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_CONFIDENCE, OUTPUT_LABELS, ModelCard
 from isthmus.errors import ExportError
@@ -63,10 +63,12 @@ class ServingGraph(nn.Module):
         """
         size_hw = (image.shape[1], image.shape[2])
         frame = image.permute(0, 3, 1, 2).float() / 255
-        frame = F.interpolate(frame, self.network_size_hw, mode="bilinear", align_corners=False, antialias=True)
+        frame = functional.interpolate(
+            frame, self.network_size_hw, mode="bilinear", align_corners=False, antialias=True
+        )
         logits = self.segmenter.forward_head(frame)
         confidence = torch.round(logits.softmax(dim=1).amax(dim=1) * 255).to(torch.uint8)
-        full = F.interpolate(logits, size_hw, mode="bilinear", align_corners=False)
+        full = functional.interpolate(logits, size_hw, mode="bilinear", align_corners=False)
         return full.argmax(dim=1).to(torch.uint8), confidence
 
 

@@ -26,7 +26,7 @@ class ParityCase:
 
     batch: int
     size_hw: tuple[int, int]
-    agreement: float
+    label_agreement: float
     """Share of equal labels in [0, 1]."""
     confidence_gap: int
     """Largest absolute difference of confidence, 0..255."""
@@ -34,7 +34,7 @@ class ParityCase:
     @property
     def holds(self) -> bool:
         """Whether both tolerances are kept."""
-        return self.agreement >= MIN_AGREEMENT and self.confidence_gap <= MAX_CONFIDENCE_GAP
+        return self.label_agreement >= MIN_AGREEMENT and self.confidence_gap <= MAX_CONFIDENCE_GAP
 
 
 def check_parity(
@@ -55,7 +55,7 @@ def check_parity(
     broken = [case for case in cases if not case.holds]
     if broken:
         listed = "; ".join(
-            f"batch {case.batch} at {case.size_hw[0]}x{case.size_hw[1]}: {case.agreement:.3%} equal labels, "
+            f"batch {case.batch} at {case.size_hw[0]}x{case.size_hw[1]}: {case.label_agreement:.3%} equal labels, "
             f"confidence off by up to {case.confidence_gap}"
             for case in broken
         )
@@ -81,6 +81,6 @@ def _compare(graph: ServingGraph, model: OnnxModel, images: NDArray[np.uint8]) -
     return ParityCase(
         batch=len(images),
         size_hw=(images.shape[1], images.shape[2]),
-        agreement=float(np.mean(labels == ort_labels)),
+        label_agreement=float(np.mean(labels == ort_labels)),
         confidence_gap=int(gap.max()),
     )
