@@ -1,7 +1,7 @@
 # The serving image: no torch, no training packages, not root.
 #   docker build --build-arg EXTRA=gpu -t isthmus-serve:gpu .
 #   docker run -p 50051:50051 -e MLFLOW_TRACKING_URI=http://mlflow:5000 isthmus-serve:gpu \
-#     --model-name street --provider-policy require_cuda --host 0.0.0.0 --insecure
+#     --model street --provider require_cuda --host 0.0.0.0 --insecure
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build

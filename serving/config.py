@@ -41,11 +41,6 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus" / "models"
 
 
-def default_tracking_uri() -> str:
-    """`$MLFLOW_TRACKING_URI`, or the store that training makes in the working directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlruns/mlflow.db').absolute()}"
-
-
 @config
 class LimitsConfig:
     """What the server refuses."""
@@ -71,8 +66,8 @@ class ServerConfig:
     """Registered model whose alias `champion` is served. Exactly one of model_name and model_file is given."""
     model_file: Path | None = None
     """An ONNX file to serve without a registry, to try it."""
-    tracking_uri: str = Field(default_factory=default_tracking_uri)
-    """MLflow server or sqlite URI of the registry."""
+    tracking_uri: str | None = None
+    """MLflow server or sqlite URI of the registry; required with model_name."""
     cache_dir: Path = Field(default_factory=default_cache_dir)
     """Where downloaded models are kept, readable by this user alone."""
     host: str = "127.0.0.1"
@@ -103,6 +98,11 @@ class ServerConfig:
             raise ConfigurationError(
                 "exactly one of model_name and model_file must be given",
                 remedy="Name a registered model, or the path of a model.onnx.",
+            )
+        if self.model_name is not None and self.tracking_uri is None:
+            raise ConfigurationError(
+                "model_name is given without tracking_uri",
+                remedy="Name the registry, for example sqlite:///mlruns/mlflow.db.",
             )
         if self.host not in LOOPBACK_HOSTS and not self.insecure:
             raise ConfigurationError(

@@ -87,9 +87,11 @@ class ModelStore:
     def _load_champion(self) -> LoadedModel:
         name = self._config.model_name
         assert name is not None
+        assert self._config.tracking_uri is not None
         self._make_folders()
-        champion = _Registry(self._config.tracking_uri).champion(name, self._config.cache_dir)
-        path = self._fetch(name, champion)
+        registry = _Registry(self._config.tracking_uri)
+        champion = registry.champion(name, self._config.cache_dir)
+        path = self._fetch(registry, name, champion)
         model = self._open(path, name, champion)
         self._remember(name, champion)
         return model
@@ -132,13 +134,12 @@ class ModelStore:
             )
         return model
 
-    def _fetch(self, name: str, champion: _Champion) -> Path:
+    def _fetch(self, registry: "_Registry", name: str, champion: _Champion) -> Path:
         manifest = champion.manifest
         final = self._objects / manifest.sha256
         if not (final / _ONNX).is_file():
             _check_size(manifest.size_bytes, self._config.limits.max_model_bytes, f"{name} {champion.version}")
             with tempfile.TemporaryDirectory(dir=self._config.cache_dir, prefix="download-") as scratch:
-                registry = _Registry(self._config.tracking_uri)
                 path = registry.download(name, champion.version, _ONNX, Path(scratch), manifest.size_bytes)
                 _check_file(path, manifest)
                 final.mkdir(mode=0o700, exist_ok=True)

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from isthmus.serving.client import SegmentationClient
 
 INSTALL_TIMEOUT_S = 300

@@ -20,12 +20,17 @@ def test_generated_code_is_fresh(repository, tmp_path):
 
 
 DESCRIBE = """
+def name_of(descriptor, kind="name"):
+    return getattr(descriptor, kind) if descriptor else ""
+
 def describe(messages, prefix=""):
     found = {}
     for message in messages:
         name = prefix + message.name
-        found[name] = sorted([f.number, f.name, f.type, f.is_repeated, f.message_type.full_name if f.message_type else "",
-                              f.containing_oneof.name if f.containing_oneof else ""] for f in message.fields)
+        found[name] = sorted(
+            [f.number, f.name, f.type, f.is_repeated, name_of(f.message_type, "full_name"), name_of(f.containing_oneof)]
+            for f in message.fields
+        )
         found |= describe(message.nested_types, name + ".")
     return found
 """

@@ -16,6 +16,9 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
 from isthmus.artifact import (
     METADATA_KEY,
     CardClass,
@@ -27,8 +30,6 @@ from isthmus.artifact import (
 )
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.server import Server
-from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 TIMEOUT_S = 30.0
 """No test waits longer for a server."""

@@ -5,6 +5,7 @@ import socket
 import cv2
 import numpy as np
 import pytest
+
 from isthmus.errors import InvalidFrameError, ServingError
 from isthmus.serving.client import SegmentationClient
 from isthmus.serving.codec import MaskFormat
@@ -59,7 +60,7 @@ def test_server_errors_keep_their_class(client, tiny):
 
 
 def test_nobody_listens(nobody, tiny):
-    with SegmentationClient(nobody) as client, pytest.raises(ServingError, match="no server answers.*isthmus serve"):
+    with SegmentationClient(nobody) as client, pytest.raises(ServingError, match=r"no server answers.*isthmus serve"):
         client.segment(tiny.street())
 
 
@@ -87,7 +88,7 @@ def test_folder_to_masks_and_overlays(address, tiny, tmp_path):
         drawn = cv2.imread(str(result.overlay), cv2.IMREAD_COLOR_RGB)
         np.testing.assert_array_equal(drawn[expected == 255], image[expected == 255])
         red = expected == 0
-        np.testing.assert_allclose(drawn[red].mean(0), (image[red].mean(0) + [255, 0, 0]) / 2, atol=1)
+        np.testing.assert_allclose(drawn[red].mean(0), (image[red].mean(0) + np.array([255, 0, 0])) / 2, atol=1)
 
 
 def test_unreadable_picture_is_named(address, tmp_path, tiny):

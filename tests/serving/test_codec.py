@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from isthmus.errors import InvalidFrameError
 from isthmus.serving.codec import (
     ImageFormat,

@@ -5,6 +5,7 @@ import logging
 import stat
 
 import pytest
+
 from isthmus.errors import ContractError, NoModelError, ProviderError, RegistryError
 from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
 from isthmus.serving.model_store import ModelStore

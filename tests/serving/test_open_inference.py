@@ -7,6 +7,7 @@ import sys
 import grpc
 import numpy as np
 import pytest
+
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving.config import LimitsConfig, ServerConfig

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+
 from isthmus.errors import OverloadedError
 from isthmus.serving.engine import Prediction
 from isthmus.serving.scheduler import DeadlineExpired, Scheduler

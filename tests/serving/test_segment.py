@@ -8,6 +8,7 @@ import zstandard
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving.config import LimitsConfig, ServerConfig
@@ -180,9 +181,8 @@ def test_internal_errors_tell_the_client_nothing(start_server, model_file, tiny,
         raise RuntimeError("the secret path /srv/models")
 
     monkeypatch.setattr("isthmus.serving.codec.encode_mask", explode)
-    with grpc.insecure_channel(server.address) as channel:
-        with pytest.raises(grpc.RpcError) as caught:
-            segment(segmentation_pb2_grpc.SegmentationServiceStub(channel), raw_frame(tiny.street()))
+    with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as caught:
+        segment(segmentation_pb2_grpc.SegmentationServiceStub(channel), raw_frame(tiny.street()))
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in caught.value.details()
     assert "the secret path" in caplog.text

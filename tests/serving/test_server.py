@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import pytest
@@ -13,6 +14,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_status import rpc_status
+
 from isthmus.errors import (
     ConfigurationError,
     ContractError,
@@ -22,7 +24,6 @@ from isthmus.errors import (
     ProviderError,
     ServingError,
 )
-from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving.client import FrameExpiredError, SegmentationClient
 from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
 from isthmus.serving.engine import OrtEngine
@@ -176,7 +177,7 @@ def test_required_gpu_stops_the_start(start_server, model_file):
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has a CUDA provider; the test is about one without")
-    with pytest.raises(ProviderError, match="no CUDA provider.*isthmus\\[serve,gpu\\]"):
+    with pytest.raises(ProviderError, match=r"no CUDA provider.*isthmus\[serve,gpu\]"):
         start_server(ServerConfig(model_file=model_file, port=0, provider_policy=ProviderPolicy.REQUIRE_CUDA))
 
 
@@ -186,12 +187,15 @@ def test_open_address_needs_insecure(model_file):
     assert ServerConfig(model_file=model_file, host="0.0.0.0", insecure=True).insecure
 
 
-@pytest.mark.parametrize("fields", [{}, {"model_name": "a", "model_file": "b"}])
-def test_one_source_of_models(fields, tmp_path):
-    if "model_file" in fields:
-        fields = {**fields, "model_file": tmp_path}
+@pytest.mark.parametrize("fields", [{}, {"model_name": "a", "tracking_uri": "b", "model_file": Path("c")}])
+def test_one_source_of_models(fields):
     with pytest.raises(ConfigurationError, match="exactly one"):
         ServerConfig(**fields)
+
+
+def test_a_registered_model_needs_its_registry():
+    with pytest.raises(ConfigurationError, match="without tracking_uri"):
+        ServerConfig(model_name="a")
 
 
 def test_process_drains_on_sigterm(model_file, tmp_path, tiny):
@@ -224,4 +228,3 @@ def test_process_drains_on_sigterm(model_file, tmp_path, tiny):
 
 def test_services_are_registered_under_their_names():
     assert SERVICES == ("isthmus.serving.v1.SegmentationService", "inference.GRPCInferenceService")
-    assert hasattr(segmentation_pb2_grpc, "SegmentationServiceStub")

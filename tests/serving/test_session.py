@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from isthmus.serving.session import available_cpus
 
 AFFINITY = len(os.sched_getaffinity(0))
