@@ -106,12 +106,6 @@ class MeshBuilder:
         return Mesh(np.concatenate(self._vertices), np.concatenate(self._faces))
 
 
-def material_of_faces(mesh: Mesh) -> NDArray[np.uint8]:
-    """[M] the `Material` number of each triangle."""
-    kinds: NDArray[np.uint8] = mesh.vertices["kind"][mesh.faces[:, 0], 0]
-    return kinds
-
-
 def grid(points: Floats, uvs: Floats | None = None, *, wrap: bool = False) -> Geometry:
     """A smooth surface through a grid of points.
 
@@ -125,7 +119,7 @@ def grid(points: Floats, uvs: Floats | None = None, *, wrap: bool = False) -> Ge
     along_columns = np.gradient(points, axis=1)
     if wrap:
         along_columns[:, 0] = along_columns[:, -1] = points[:, 1] - points[:, -2]
-    normals = np.cross(along_rows, along_columns)
+    normals = cross(along_rows, along_columns)
     length = np.linalg.norm(normals, axis=2, keepdims=True)
     outward = points - points.mean((0, 1))
     outward /= np.linalg.norm(outward, axis=2, keepdims=True) + 1e-9
@@ -153,16 +147,25 @@ def polygon(corners: Floats, uvs: Floats | None = None) -> Geometry:
     """A flat convex polygon [N, 3], fanned from its first corner; uv in metres in its plane."""
     corners = np.asarray(corners, np.float32)
     first = corners[1] - corners[0]
-    normal = np.cross(first, corners[2] - corners[0])
+    normal = cross(first, corners[2] - corners[0])
     normal /= np.linalg.norm(normal) + 1e-12
     if uvs is None:
         u_axis = first / (np.linalg.norm(first) + 1e-12)
-        v_axis = np.cross(normal, u_axis)
+        v_axis = cross(normal, u_axis)
         local = corners - corners[0]
         uvs = np.stack([local @ u_axis, local @ v_axis], 1)
     count = len(corners)
     fan = np.stack([np.zeros(count - 2), np.arange(1, count - 1), np.arange(2, count)], 1).astype(np.uint32)
     return Geometry(corners, np.tile(normal, (count, 1)).astype(np.float32), np.asarray(uvs, np.float32), fan)
+
+
+def cross(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The cross product over the last axis; several times as fast as NumPy's on small arrays."""
+    out = np.empty(np.broadcast_shapes(a.shape, b.shape), np.result_type(a, b))
+    out[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
+    out[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
+    out[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return out
 
 
 def merged(*shapes: Geometry) -> Geometry:
@@ -210,9 +213,9 @@ def tubes(starts: Floats, ends: Floats, start_radii: Floats, end_radii: Floats, 
     length = np.linalg.norm(axis, axis=1, keepdims=True) + 1e-9
     axis = axis / length
     helper = np.where(np.abs(axis[:, 1:2]) < 0.9, [[0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
-    first = np.cross(axis, helper)
+    first = cross(axis, helper)
     first /= np.linalg.norm(first, axis=1, keepdims=True)
-    second = np.cross(axis, first)
+    second = cross(axis, first)
     angle = np.linspace(0, 2 * np.pi, sides + 1)
     around = np.cos(angle)[None, :, None] * first[:, None] + np.sin(angle)[None, :, None] * second[:, None]
     low = starts[:, None] + around * np.asarray(start_radii)[:, None, None]

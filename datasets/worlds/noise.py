@@ -17,7 +17,7 @@ def noise_texture() -> NDArray[np.uint8]:
     rng = np.random.default_rng(_SEED)
     smooth = _fractal(rng, exponent=1.6)
     grain = _fractal(rng, exponent=0.35)
-    blotches = _fractal(rng, exponent=1.1)
+    blotches = _fractal(rng, exponent=0.85)
     return np.stack([smooth, grain, _cracks(rng), blotches], axis=2)
 
 

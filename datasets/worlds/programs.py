@@ -12,6 +12,8 @@ from isthmus.datasets.worlds.mesh import VERTEX
 _VERSION: Final = "#version 330\n"
 _ATTRIBUTES: Final = ("in_position", "in_normal", "in_uv", "in_params", "in_color", "in_kind", "in_instance")
 _FORMATS: Final = ("3f", "3f", "2f", "4f", "4f1", "2u1", "1u2")
+_DEFINED: Final = {"label": "LABELS", "shadow": "SHADOW"}
+"""What the shared sources can ask about the pass."""
 _PADDING: Final = tuple(f"{VERTEX[name].itemsize}x" for name in VERTEX.names or ())
 
 
@@ -39,7 +41,7 @@ class Programs:
         key = (name, material if holes or name == "image" else None)
         if key not in self._programs:
             head = f"{_VERSION}#define MATERIAL {int(material)}u\n"
-            head += ("#define HOLES\n" if holes else "") + ("#define LABELS\n" if name == "label" else "")
+            head += ("#define HOLES\n" if holes else "") + (f"#define {_DEFINED[name]}\n" if name in _DEFINED else "")
             parts = ["noise", "sky", "surface"] if name == "image" else ["noise", "holes"] if holes else []
             self._programs[key] = self._context.program(
                 vertex_shader=head + _source("vertex"), fragment_shader=head + _source(*parts, f"{name}_fragment")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.camera import orthographic
 from isthmus.datasets.worlds.materials import Material
-from isthmus.datasets.worlds.mesh import material_of_faces
+from isthmus.datasets.worlds.mesh import Floats, Mesh
 from isthmus.datasets.worlds.noise import noise_texture
 from isthmus.datasets.worlds.programs import Programs, set_uniforms, vertex_content
 from isthmus.datasets.worlds.scene import Light, Scene
@@ -93,8 +93,8 @@ class Renderer:
 
     def render(self, scene: Scene) -> Frame:
         """Draw one scene."""
-        batches = self._upload(scene)
         uniforms = self._uniforms(scene)
+        casters, batches = self._upload(scene, uniforms)
         self._noise.use(_NOISE_UNIT)
         self._context.enable(self._context.DEPTH_TEST)
         for texture in self._shadow_maps:
@@ -102,22 +102,27 @@ class Renderer:
         for view, target in zip(("u_sun_from_world", "u_top_from_world"), self._shadows, strict=True):
             target.use()
             target.clear(depth=1.0)
-            self._draw(batches, "shadow", {**uniforms, "u_clip_from_world": uniforms[view]})
+            self._draw(casters, "shadow", {**uniforms, "u_clip_from_world": uniforms[view]})
         self._draw_image(batches, uniforms)
         self._draw_labels(batches, uniforms)
-        for buffers in batches.values():
-            for buffer in buffers:
-                buffer.release()
+        for vertices, indices in (*casters.values(), *batches.values()):
+            indices.release()
+            vertices.release()  # one buffer for all; releasing it again does nothing
         return self._read()
 
-    def _upload(self, scene: Scene) -> Batches:
-        """Near triangles first, so that few pixels are drawn twice."""
+    def _upload(self, scene: Scene, uniforms: dict[str, Any]) -> tuple[Batches, Batches]:
+        """The triangles that light's views and that the camera can see, the camera's near ones first."""
         mesh = scene.mesh
-        first = mesh.vertices["position"][mesh.faces[:, 0]]
-        distance = ((first - np.asarray(scene.camera.eye, np.float32)) ** 2).sum(1)
-        order = np.argsort(distance, kind="stable")
-        faces, kinds = mesh.faces[order], material_of_faces(mesh)[order]
+        positions = mesh.vertices["position"]
+        distance = ((positions[mesh.faces[:, 0]] - np.asarray(scene.camera.eye, np.float32)) ** 2).sum(1)
+        faces = mesh.faces[np.argsort(distance, kind="stable")]
         vertices = self._context.buffer(mesh.vertices.tobytes())
+        lit = _seen(positions, faces, uniforms["u_sun_from_world"]) | _seen(positions, faces, uniforms["u_top_from_world"])
+        seen = _seen(positions, faces, uniforms["u_clip_from_world"])
+        return self._batches(mesh, vertices, faces[lit]), self._batches(mesh, vertices, faces[seen])
+
+    def _batches(self, mesh: Mesh, vertices: Any, faces: NDArray[np.uint32]) -> Batches:
+        kinds = mesh.vertices["kind"][faces[:, 0], 0]
         return {
             Material(kind): (vertices, self._context.buffer(faces[kinds == kind].tobytes()))
             for kind in np.unique(kinds).tolist()
@@ -209,6 +214,16 @@ def create_context() -> Any:
             f"no OpenGL context through EGL ({error})",
             remedy="Run `sudo apt-get install -y libegl1 libgl1-mesa-dri` (a GPU's own EGL driver serves too).",
         ) from error
+
+
+def _seen(positions: Floats, faces: NDArray[np.uint32], clip_from_world: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """[M] False for triangles that lie wholly beyond one side of a view."""
+    matrix = clip_from_world.astype(np.float32)
+    clip = positions @ matrix[:, :3].T + matrix[:, 3]
+    w = clip[:, 3:]
+    beyond = np.concatenate([clip[:, :2] > w, clip[:, :2] < -w, clip[:, 2:3] < -w], axis=1)
+    outside: NDArray[np.bool_] = (beyond[faces[:, 0]] & beyond[faces[:, 1]] & beyond[faces[:, 2]]).any(1)
+    return ~outside
 
 
 def _light_uniforms(light: Light) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def draw_ground(style: StreetStyle, rng: np.random.Generator, *, has_terrain: bo
         color = style.paving[int(rng.integers(len(style.paving)))]
         kind = 1.0 if rng.random() < 0.65 else 2.0
         paving = Paint(Material.PAVING, color, 0.05, (kind, float(rng.uniform(0.4, 0.9)), seed, 0.0))
-    kerb = tuple(min(c * rng.uniform(0.95, 1.25), 0.75) for c in paving.color)
+    lighter = rng.uniform(0.95, 1.25)
+    kerb = tuple(min(c * lighter, 0.75) for c in paving.color)
     green = (rng.uniform(0.16, 0.30), rng.uniform(0.28, 0.38), rng.uniform(0.08, 0.14))
     mark = style.markings[int(rng.integers(len(style.markings)))]
     return Ground(

@@ -102,7 +102,7 @@ def draw_light(style: LightStyle, rng: np.random.Generator) -> Light:
 def draw_camera(style: CameraStyle, layout: Layout, rng: np.random.Generator) -> Camera:
     """Put the camera into the ego lane, or now and then somewhere less usual."""
     street = layout.main
-    lane = int(rng.integers(street.lanes))
+    lane = street.lanes - 1 if rng.random() < 0.6 else int(rng.integers(street.lanes))
     t = street.drive_side * (lane + 0.5) * street.lane_width + rng.uniform(*style.lateral_m)
     y = rng.uniform(*style.height_m)
     if rng.random() < style.off_road_probability:

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from isthmus.datasets.worlds.style import SensorStyle
 
 _LUMA: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_LENS_FLARE: Final = 0.06
+"""Share of the light that the lens scatters over the whole picture: no photograph is quite black."""
 _REFERENCE_HEIGHT: Final = 256
-_MIDDLE_GREY: Final = 0.30
+_MIDDLE_GREY: Final = 0.27
 
 
 def develop(radiance: NDArray[np.float32], style: SensorStyle, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -42,6 +44,7 @@ def develop(radiance: NDArray[np.float32], style: SensorStyle, rng: np.random.Ge
     grey = (picture @ _LUMA)[..., None]
     picture = grey + (picture - grey) * rng.uniform(*style.saturation)
     picture = 0.45 + (picture - 0.45) * rng.uniform(*style.contrast)
+    picture = picture * (1 - _LENS_FLARE) + _LENS_FLARE * float(picture.mean())
     noise = rng.uniform(*style.noise)
     if noise > 0:
         grain = rng.standard_normal(picture.shape, np.float32) * 0.7

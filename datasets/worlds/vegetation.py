@@ -24,7 +24,7 @@ def add_tree(
     trunk_height = height * rng.uniform(0.22, 0.38)
     radius = 0.016 * height * rng.uniform(0.8, 1.3)
     near = _detail(place)
-    skeleton, tips = _branches(rng, trunk_height, height, radius, generations=(3 if near > 0 else 2) if bare else 1 + near // 2)
+    skeleton, tips = _branches(rng, trunk_height, height, radius, generations=(2, 3, 4)[near] if bare else (1, 1, 2)[near])
     mesh.add(skeleton, bark, VEGETATION, place)
     shape = rng.uniform(0.7, 1.3)  # slim to wide
     crown = height - trunk_height
@@ -37,7 +37,7 @@ def add_tree(
         ]
         middle = (0.0, trunk_height + crown * 0.52, 0.0)
         blobs.append(ellipsoid(middle, (crown * 0.40 * shape, crown * 0.44, crown * 0.40 * shape), detail=_CORES[near]))
-        mesh.add(merged(*blobs), twigs, VEGETATION, place)
+        mesh.add(_crown(blobs, middle), twigs, VEGETATION, place)
         return
     tone = rng.uniform(0.75, 1.2)
     color = (leaf[0] * tone * rng.uniform(0.9, 1.15), leaf[1] * tone, leaf[2] * tone)
@@ -57,7 +57,7 @@ def add_tree(
         )
     core = (spread * 0.85, crown * 0.36, spread * 0.85)
     blobs.append(ellipsoid((0.0, trunk_height + crown * 0.5, 0.0), core, detail=_CORES[near]))
-    mesh.add(merged(*blobs), paint, VEGETATION, place)
+    mesh.add(_crown(blobs, (0.0, trunk_height + crown * 0.35, 0.0)), paint, VEGETATION, place)
 
 
 def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, height: float) -> None:
@@ -117,6 +117,16 @@ def add_bush(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf
     mesh.add(merged(*blobs), paint, VEGETATION, place)
 
 
+def _crown(blobs: list[Geometry], middle: tuple[float, float, float]) -> Geometry:
+    """Clumps whose normals lean away from the crown's middle, so that light wraps around the whole of it."""
+    shape = merged(*blobs)
+    outward = shape.positions - np.asarray(middle, np.float32)
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True) + 1e-6
+    normals = outward + 0.6 * shape.normals
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-6
+    return shape._replace(normals=normals.astype(np.float32))
+
+
 def _detail(place: Placement) -> int:
     """2 close to the origin, where the camera is, to 0 far away."""
     distance = float(np.hypot(place.position[0], place.position[2]))
@@ -149,9 +159,9 @@ def _branches(
                 first_radii.append(thick)
                 last_radii.append(thick * 0.5)
                 following.append((end, turned, length * 0.66, thick * 0.5))
-        tips = [end for end, *_ in following] if generation == 1 else tips
+        tips = [end for end, *_ in following] if generation == 1 or generations == 1 else tips
         level = following
-    shape = tubes(np.array(starts), np.array(ends), np.array(first_radii), np.array(last_radii), sides=5)
+    shape = tubes(np.array(starts), np.array(ends), np.array(first_radii), np.array(last_radii), sides=4)
     return shape, np.array(tips)
 
 

@@ -23,7 +23,7 @@ from isthmus.datasets.worlds.mesh import (
 )
 
 _TYRE: Final = Paint(Material.PLAIN, (0.06, 0.06, 0.06), 0.05)
-_RIM: Final = Paint(Material.PLAIN, (0.50, 0.50, 0.52), 0.5)
+_RIM: Final = Paint(Material.PLAIN, (0.30, 0.30, 0.31), 0.5)
 _TRIM: Final = Paint(Material.PLAIN, (0.09, 0.09, 0.10), 0.2)
 _GLASS: Final = Paint(Material.GLASS, (0.10, 0.12, 0.13), 0.95)
 _HEAD: Final = (0.95, 0.95, 0.90)

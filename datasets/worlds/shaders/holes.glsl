@@ -18,25 +18,26 @@ bool is_hole(uint material, vec3 position, vec3 normal, vec2 uv, vec4 params, fl
         return !(upright || rail || wires);
 #endif
     }
-    vec2 plane = vec2(position.x + position.z * 0.6, position.y + position.z * 0.35) + params.x * 17.0;
-    vec2 cross_plane = vec2(position.z - position.x * 0.5, position.y * 0.8 + position.x * 0.4) + params.x * 7.0;
-    float coarse = 0.5 * (noise(plane * 0.16).r + noise(cross_plane * 0.16).r);
-    if (material == FOLIAGE) {
-        float leaf = noise(plane * 0.9).a;
-        float rim = 1.0 - facing; // the silhouette frays, the middle stays closed
-        return coarse * 0.65 + leaf * 0.35 < params.y * 0.55 + rim * rim * 0.24;
-    }
-    float rim = 1.0 - facing;
-#ifdef LABELS
-    return coarse < 0.30 + rim * rim * 0.20;
+    vec3 at = position + params.x * 17.0;
+    float rim = 1.0 - facing; // the silhouette frays, the middle stays closed
+    rim *= rim;
+#ifdef SHADOW
+    return noise(at.xz * 0.31).a < (material == FOLIAGE ? 0.42 : 0.62);
 #else
-    // Thin branching lines: the zero crossings of stretched noise at three sizes.
-    float l1 = abs(noise(plane * vec2(0.30, 0.13)).r - 0.5);
-    float l2 = abs(noise(cross_plane * vec2(0.55, 0.25) + 0.3).r - 0.5);
-    float l3 = abs(noise(plane * vec2(1.1, 0.5) + 0.7).r - 0.5);
-    float pixel = length(fwidth(plane));
-    float fat = 0.016 + 0.10 * pixel;
-    bool line = l1 < fat || l2 < fat * 1.1 || l3 < fat * 1.5;
-    return !line || coarse < 0.27 + 0.2 * params.y + rim * rim * 0.22;
+    float coarse = noise(at.xz * 0.16 + at.y * vec2(0.11, 0.13)).r;
+    if (material == FOLIAGE) {
+        float leaf = solid_noise(at * 0.42, normal).a;
+        return coarse * 0.35 + leaf * 0.65 < params.y * 0.48 + rim * 0.26;
+    }
+#ifdef LABELS
+    return coarse < 0.30 + rim * 0.20;
+#else
+    // Thin branching lines: where smooth noise crosses its mean, at two sizes.
+    float wide = abs(solid_noise(at * 0.33, normal).r - 0.5);
+    float fine = abs(solid_noise(at * 0.83, normal).r - 0.5);
+    float fat = 0.014 + 0.05 * length(fwidth(at.xy));
+    bool line = wide < fat || fine < fat * 1.7;
+    return !line || coarse < 0.33 + 0.15 * params.y + rim * 0.30;
+#endif
 #endif
 }

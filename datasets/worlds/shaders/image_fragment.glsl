@@ -39,6 +39,7 @@ void main() {
     vec3 base = pow(v_color.rgb, vec3(2.2));
     Surface s = surface(MATERIAL, base, v_color.a, v_position, normal, v_uv, v_params);
     s.albedo = mix(max(s.albedo, 0.0), base, u_flatness * (MATERIAL == FACADE || MATERIAL == SIGN ? 0.1 : 0.7));
+    normal = normalize(normal + s.bend);
     bool leafy = MATERIAL == FOLIAGE || MATERIAL == TWIGS;
 
     float lambert = leafy ? 0.35 + 0.65 * max(dot(normal, u_sun_direction), 0.0) : max(dot(normal, u_sun_direction), 0.0);

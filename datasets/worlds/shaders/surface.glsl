@@ -22,13 +22,14 @@ struct Surface {
     float gloss;
     vec3 glow;
     float mirror; // share of the sky's mirror image at normal incidence
+    vec3 bend;    // added to the normal: leaves look every way
 };
 
 // Asphalt in colour `base`: grain, blotches, repairs, cracks.
 vec3 asphalt(vec3 base, vec2 uv, float seed) {
     vec4 wide = noise(uv * 0.021 + seed);
     vec4 near = noise(uv * 0.33 + seed * 3.0);
-    float tone = 0.72 + 0.38 * wide.r + 0.22 * (near.g - 0.5) + 0.16 * (noise(uv * 0.11).a - 0.5);
+    float tone = 0.72 + 0.38 * wide.r + 0.55 * (near.g - 0.5) + 0.16 * (noise(uv * 0.11).a - 0.5);
     vec2 cell = floor(uv / vec2(3.1, 7.3) + wide.a * 0.08);
     float patch_tone = hash(cell + seed * 91.0);
     if (patch_tone > 0.80) tone *= mix(0.72, 1.16, fract(patch_tone * 37.0));
@@ -74,7 +75,7 @@ Surface facade(vec3 base, vec2 uv, vec4 params, vec2 pixel) {
     bool shops = params.z < 0.0;
     vec2 size = params.xy;
     float ground = shops ? size.y * 1.15 : size.y;
-    Surface s = Surface(wall(base, uv, kind, seed, pixel), 0.05, vec3(0.0), 0.0);
+    Surface s = Surface(wall(base, uv, kind, seed, pixel), 0.05, vec3(0.0), 0.0, vec3(0.0));
     float streak = noise(vec2(uv.x * 0.9, uv.y * 0.03) + seed).r;
     s.albedo *= 0.86 + 0.24 * streak;
     s.albedo *= mix(0.72, 1.0, smoothstep(0.0, 0.9, uv.y)); // splashes and dirt at the foot
@@ -158,7 +159,7 @@ vec3 sign_face(vec3 base, vec2 uv, vec4 params) {
 
 Surface surface(uint material, vec3 base, float gloss, vec3 position, vec3 normal, vec2 uv, vec4 params) {
     vec2 pixel = fwidth(uv);
-    Surface s = Surface(base, gloss, vec3(0.0), 0.0);
+    Surface s = Surface(base, gloss, vec3(0.0), 0.0, vec3(0.0));
     vec2 plane = vec2(position.x + position.z * 0.7, position.y + position.z * 0.4);
     if (material == ASPHALT) {
         s.albedo = asphalt(base, uv, params.x);
@@ -176,10 +177,12 @@ Surface surface(uint material, vec3 base, float gloss, vec3 position, vec3 norma
         float fade = clamp(1.0 - max(pixel.x, pixel.y) * 2.2, 0.0, 1.0);
         s.albedo = base * (0.75 + 0.4 * noise(uv * 0.06).r) * (1.0 - 0.3 * smoothstep(0.36, 0.5, max(tile.x, tile.y)) * fade);
     } else if (material == FOLIAGE) {
-        vec4 clump = noise(plane * 0.23 + params.x), leaf = noise(plane * 1.3 + params.x);
-        s.albedo = base * (0.35 + 0.75 * clump.r + 0.8 * (leaf.g - 0.4));
-        s.albedo = mix(s.albedo, s.albedo * vec3(1.25, 1.1, 0.6), clump.a * 0.5);
-        s.albedo *= mix(0.45, 1.15, smoothstep(-0.6, 0.8, normal.y));
+        vec4 clump = noise(position.xz * 0.21 + params.x), leaf = solid_noise(position * 0.42 + params.x * 17.0, normal);
+        float sunlit = smoothstep(0.30, 0.75, leaf.a * 0.55 + leaf.g * 0.45);
+        s.albedo = base * (0.25 + 0.40 * clump.r + 1.0 * sunlit);
+        s.albedo = mix(s.albedo, s.albedo * vec3(1.30, 1.08, 0.65), clump.a * 0.6);
+        s.albedo *= mix(0.45, 1.15, smoothstep(-0.7, 0.8, normal.y + (leaf.r - 0.5) * 1.2));
+        s.bend = (leaf.rga - 0.5) * 2.2;
     } else if (material == TWIGS) s.albedo = base * (0.6 + 0.8 * noise(plane * 0.5).r);
     else if (material == GRASS) {
         vec4 tuft = noise(uv * 0.30), field = noise(uv * 0.017);
