@@ -42,6 +42,11 @@ class World:
             dist.all_reduce(total)
         return total
 
+    def share(self, tensor: Tensor) -> None:
+        """Overwrite a tensor with rank 0's."""
+        if self.size > 1:
+            dist.broadcast(tensor, 0)
+
     def gather(self, value: Any) -> list[Any]:
         """One value of each process, in order of rank; on every process."""
         if self.size == 1:

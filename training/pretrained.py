@@ -173,7 +173,7 @@ def _download(name: str) -> dict[str, Tensor]:
 
 
 def _download_vgg16(name: str) -> Mapping[str, Tensor]:
-    from torchvision.models import get_model_weights
+    from torchvision.models import get_model_weights  # type: ignore[import-untyped]
 
     weights: Any = get_model_weights(name)
     state: Mapping[str, Tensor] = weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)

@@ -1,0 +1,115 @@
+"""From a configuration to the objects of a run: one visible place for each."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+
+from isthmus.artifact import CardDataset
+from isthmus.datasets.base import SegmentationDataset
+from isthmus.datasets.catalogue import DatasetConfig, build_dataset, dataset_digest
+from isthmus.datasets.sample import Batch
+from isthmus.datasets.sampling import build_loader
+from isthmus.datasets.transforms import build_training_transform
+from isthmus.training.config import TrainingConfig
+from isthmus.training.frequencies import class_frequencies
+from isthmus.training.losses import enet_weights
+from isthmus.training.method import Method
+from isthmus.training.optim import ScheduledOptimiser, parameter_groups
+from isthmus.training.runtime import Runtime
+from isthmus.training.segmenters import NUM_CLASSES, build_segmenter
+from isthmus.training.source_only.method import SourceOnly
+
+
+def build_method(
+    config: TrainingConfig, sources: Sequence[SegmentationDataset], runtime: Runtime, *, resuming: bool
+) -> Method:
+    """The method of a run, its networks on the device.
+
+    Args:
+        config: The run's.
+        sources: Its labelled sets, for what a method measures in them.
+        runtime: Where it computes.
+        resuming: A checkpoint will fill weights and state in: fetch and measure nothing for them.
+    """
+    return _build_source_only(config, sources, runtime, resuming=resuming)
+
+
+def _build_source_only(
+    config: TrainingConfig, sources: Sequence[SegmentationDataset], runtime: Runtime, *, resuming: bool
+) -> SourceOnly:
+    segmenter = build_segmenter(config.segmenter, load_weights=not resuming)
+    runtime.place(segmenter)
+    weights = None
+    if config.method.class_weights == "enet":
+        weights = torch.ones(NUM_CLASSES) if resuming else enet_weights(class_frequencies(sources))
+    return SourceOnly(segmenter, build_optimiser(config, segmenter, segmenter.encoder), weights, runtime)
+
+
+def build_optimiser(config: TrainingConfig, network: nn.Module, encoder: nn.Module) -> ScheduledOptimiser:
+    """The optimiser of a segmenter, over groups for its encoder and the rest."""
+    groups = parameter_groups(network, encoder, config.optimiser)
+    return ScheduledOptimiser(groups, config.optimiser, config.schedule, config.loop.steps)
+
+
+def build_streams(
+    config: TrainingConfig,
+    sources: Sequence[SegmentationDataset],
+    target: SegmentationDataset | None,
+    runtime: Runtime,
+    step: int,
+) -> tuple[list[Iterator[Batch]], Iterator[Batch] | None]:
+    """Endless batches of each source and of the target, as they come at `step`."""
+
+    def stream(dataset: SegmentationDataset, name: str, *, labelled: bool) -> Iterator[Batch]:
+        world = runtime.world
+        return build_loader(
+            dataset,
+            transform=build_training_transform(config.augmentation),
+            seed=config.seed,
+            stream=name,
+            batch_size=config.loop.batch_size,
+            start_draw=step * world.size * config.loop.batch_size,
+            num_workers=config.loop.num_workers,
+            rank=world.rank,
+            world_size=world.size,
+            labelled=labelled,
+            cache_mb=config.loop.cache_mb,
+            pin_memory=runtime.device.type == "cuda",
+        )
+
+    return (
+        [stream(one, f"source.{i}.{one.dataset_name}", labelled=True) for i, one in enumerate(sources)],
+        None if target is None else stream(target, f"target.{target.dataset_name}", labelled=False),
+    )
+
+
+def describe_datasets(config: TrainingConfig) -> tuple[CardDataset, ...]:
+    """All data sets of a run with their roles, sizes and digests; reads every label file once."""
+    described: dict[int, tuple[SegmentationDataset, str]] = {}
+    cards = []
+    for role, wanted in config.roles:
+        key = config.datasets.index(wanted)
+        if key not in described:
+            opened = build_dataset(wanted)
+            described[key] = opened, dataset_digest(opened)
+        dataset, digest = described[key]
+        cards.append(
+            CardDataset(
+                role=role,
+                dataset=dataset.dataset_name,
+                split=_split_name(wanted),
+                num_frames=len(dataset),
+                digest=digest,
+            )
+        )
+    return tuple(cards)
+
+
+def shared_train_ids(sources: Sequence[SegmentationDataset]) -> tuple[int, ...]:
+    """Train ids that every source labels: what `miou_shared` averages over (16 with SYNTHIA among them)."""
+    return tuple(sorted(frozenset.intersection(*(source.labelled_train_ids for source in sources))))
+
+
+def _split_name(config: DatasetConfig) -> str:
+    return config.split if config.part is None else f"{config.split}:{config.part}"

@@ -1,0 +1,118 @@
+"""Everything that defines a training run, as one YAML file under configs/."""
+
+from typing import Literal
+
+from isthmus.configuration import config
+from isthmus.datasets.catalogue import DatasetConfig
+from isthmus.datasets.transforms import AugmentationConfig
+from isthmus.training.evaluation import EvaluationConfig
+from isthmus.training.optim import OptimiserConfig
+from isthmus.training.runtime import Precision
+from isthmus.training.schedules import ScheduleConfig
+from isthmus.training.segmenters import SegmenterConfig
+from isthmus.training.source_only.config import SourceOnlyConfig
+
+Role = Literal["source", "target", "validation", "evaluation"]
+"""What a data set is for."""
+
+MethodConfig = SourceOnlyConfig
+"""What `method:` may hold; with a second method it becomes a union told apart by `name`."""
+
+
+@config
+class LoopConfig:
+    """How long to train and how often to report, judge and save; all in steps."""
+
+    steps: int
+    """Length of the run."""
+    batch_size: int
+    """Frames a source, a step and a process."""
+    evaluate_every: int
+    """Steps between evaluations; there is one before the first and one after the last step as well."""
+    checkpoint_every: int
+    """Steps between checkpoints; a new best is saved as well."""
+    log_every: int = 20
+    """Steps between rows of the history."""
+    keep_last: int = 2
+    """Newest checkpoints that are kept beside the best. A resumed run may change this."""
+    num_workers: int = 0
+    """Processes that load frames, for each source; 0 loads between steps. A resumed run may change this."""
+    cache_mb: int = 0
+    """MiB of decoded frames to keep, for each source and process. A resumed run may change this."""
+    precision: Precision = "fp32"
+    """`bf16` runs forward passes in autocast."""
+    channels_last: bool = False
+    """Lay images out as NHWC, which most convolutions like better."""
+    compile: bool = False
+    """Send training forward passes through torch.compile."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "evaluate_every", "checkpoint_every", "log_every", "keep_last"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: write a number above 0")
+        for name in ("num_workers", "cache_mb"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: write 0 or more")
+
+
+CHANGEABLE_ON_RESUME = ("loop.keep_last", "loop.num_workers", "loop.cache_mb")
+"""Keys that move no weight, in the flattened configuration."""
+
+
+@config
+class TrainingConfig:
+    """One named run."""
+
+    name: str
+    """Of the run, for people and for tracking."""
+    seed: int
+    """Of everything random."""
+    sources: tuple[DatasetConfig, ...]
+    """Labelled simulations; each is drawn independently and fills its own batch."""
+    target: DatasetConfig | None = None
+    """The unlabelled real domain, for methods that adapt to it; its labels are never read."""
+    validation: DatasetConfig | None
+    """Where the best checkpoint is chosen. Must be stated; null chooses none, and the last checkpoint counts."""
+    evaluated_on: tuple[DatasetConfig, ...]
+    """Labelled sets that the run is judged on and never chosen by."""
+    segmenter: SegmenterConfig
+    """The network that is trained and served."""
+    method: MethodConfig
+    """How it is trained."""
+    augmentation: AugmentationConfig
+    """How training frames are varied; decides the size of what the network sees."""
+    loop: LoopConfig
+    """How long, and how often."""
+    optimiser: OptimiserConfig
+    """Of the segmenter."""
+    schedule: ScheduleConfig
+    """Of the segmenter's learning rate."""
+    evaluation: EvaluationConfig
+    """How validation and evaluated_on are predicted."""
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError("sources is empty: name at least one labelled data set")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}: write 0 or more")
+        if self.target is not None and self.method.name == "source_only":
+            raise ValueError("target is given, but method source_only never looks at one: leave it out")
+
+    @property
+    def datasets(self) -> tuple[DatasetConfig, ...]:
+        """All data sets of the run, each once."""
+        unique: list[DatasetConfig] = []
+        for _, dataset in self.roles:
+            if dataset not in unique:
+                unique.append(dataset)
+        return tuple(unique)
+
+    @property
+    def roles(self) -> tuple[tuple[Role, DatasetConfig], ...]:
+        """All data sets with what they are for; a set may have several roles."""
+        roles: list[tuple[Role, DatasetConfig]] = [("source", source) for source in self.sources]
+        if self.target is not None:
+            roles.append(("target", self.target))
+        if self.validation is not None:
+            roles.append(("validation", self.validation))
+        return (*roles, *(("evaluation", dataset) for dataset in self.evaluated_on))

@@ -1,0 +1,204 @@
+"""The one loop: time, data, evaluation, checkpoints and reports for whichever method it is given."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isthmus.datasets.sample import Batch
+from isthmus.errors import TrainingError
+from isthmus.training.config import LoopConfig
+from isthmus.training.evaluation import EvaluationResult
+from isthmus.training.history import History
+from isthmus.training.method import Method, Picture, StepResult
+from isthmus.training.progress import Reporter
+from isthmus.training.runtime import Runtime
+from isthmus.training.tracking import Tracker
+
+
+@dataclass(slots=True)
+class LoopState:
+    """Where a run stands; what a checkpoint keeps of the loop itself."""
+
+    step: int = 0
+    """Steps done."""
+    best_step: int | None = None
+    """Step with the best validation mIoU so far, None where there is no validation set."""
+    best_miou: float | None = None
+    """That mIoU."""
+    window: dict[str, Tensor] = field(default_factory=dict)
+    """Sums of losses and metrics since the last row of the history, by `losses.NAME` and `metrics.NAME`."""
+    window_steps: int = 0
+    """Steps in the window."""
+
+    def add(self, result: StepResult) -> None:
+        """Take a step's numbers into the window; on the device, so that nothing waits for it."""
+        for kind, values in (("losses", result.losses), ("metrics", result.metrics)):
+            for name, value in values.items():
+                tensor = torch.as_tensor(value, dtype=torch.float64)
+                key = f"{kind}.{name}"
+                self.window[key] = self.window[key] + tensor if key in self.window else tensor
+        self.window_steps += 1
+
+    def take_means(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Mean losses and metrics of the window, which is emptied."""
+        means = {key: float(total) / self.window_steps for key, total in self.window.items()}
+        self.window, self.window_steps = {}, 0
+        losses = {key.removeprefix("losses."): mean for key, mean in means.items() if key.startswith("losses.")}
+        return losses, {key.removeprefix("metrics."): mean for key, mean in means.items() if key.startswith("metrics.")}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One round of evaluation."""
+
+    validation: EvaluationResult | None
+    """Decides which checkpoint is best."""
+    evaluated_on: Sequence[EvaluationResult] = ()
+    """Decides nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What the loop works with."""
+
+    method: Method
+    runtime: Runtime
+    sources: Sequence[Iterator[Batch]]
+    """Endless batches, one stream a source."""
+    target: Iterator[Batch] | None
+    """Endless unlabelled batches, where the run has a target."""
+    judge: Callable[[int], Judgement]
+    """Evaluates the method's segmenter after so many steps."""
+    save: Callable[[LoopState, Judgement | None], None]
+    """Writes a checkpoint; the judgement is that of the same weights, if there is one."""
+    draw: Callable[[int, Mapping[str, Picture]], None]
+    """Keeps pictures of a step."""
+    history: History | None
+    """None on processes that do not write."""
+    tracker: Tracker
+    reporter: Reporter
+
+
+def run_loop(session: Session, config: LoopConfig, state: LoopState) -> Judgement | None:
+    """Train from `state.step` to `config.steps`.
+
+    A new run is judged and saved before its first step, so that a broken evaluation or a full disk shows at once.
+
+    Args:
+        session: Method, data and where everything goes.
+        config: How long and how often.
+        state: Where the run stands; moved along.
+
+    Returns:
+        The judgement of the last weights, None where a resumed run had nothing left to do.
+
+    Raises:
+        TrainingError: A loss is no longer a finite number.
+    """
+    judgement = None
+    if state.step == 0:
+        judgement = _judge(session, state)
+        session.save(state, judgement)
+    with session.reporter.training(state.step):
+        clock = _Clock(config.batch_size * len(session.sources) * session.runtime.world.size)
+        while state.step < config.steps:
+            result = _train_step(session, state)
+            clock.tick()
+            session.reporter.advance(state.step)
+            if _due(state, config, config.log_every):
+                _log(session, state, clock.images_per_second())
+            best_before, judgement = state.best_step, None
+            if _due(state, config, config.evaluate_every):
+                judgement = _judge(session, state)
+                if result.pictures is not None:
+                    session.draw(state.step, result.pictures())
+            if _due(state, config, config.checkpoint_every) or state.best_step != best_before:
+                session.save(state, judgement)
+            clock.restart()
+    return judgement
+
+
+def _due(state: LoopState, config: LoopConfig, every: int) -> bool:
+    return state.step % every == 0 or state.step == config.steps
+
+
+def _train_step(session: Session, state: LoopState) -> StepResult:
+    sources = [session.runtime.to_device(next(stream)) for stream in session.sources]
+    target = None if session.target is None else session.runtime.to_device(next(session.target))
+    result = session.method.train_step(state.step, sources, target)
+    state.add(result)
+    state.step += 1
+    return result
+
+
+def _log(session: Session, state: LoopState, images_per_second: float) -> None:
+    losses, metrics = state.take_means()
+    broken = [name for name, value in losses.items() if not math.isfinite(value)]
+    if broken:
+        raise TrainingError(
+            f"loss {', '.join(broken)} is not finite at step {state.step}",
+            remedy="Lower optimiser.learning_rate, set optimiser.gradient_clip_norm, or train in fp32.",
+        )
+    if session.history is not None:
+        row: dict[str, Any] = {"losses": losses, "metrics": metrics, "images_per_second": round(images_per_second, 2)}
+        session.history.append(state.step, "train", row)
+        named = {f"loss.{name}": value for name, value in losses.items()}
+        session.tracker.log_metrics(state.step, {**named, **metrics, "images_per_second": images_per_second})
+    session.reporter.log(state.step, losses, images_per_second)
+
+
+def _judge(session: Session, state: LoopState) -> Judgement:
+    judgement = session.judge(state.step)
+    results = [("evaluation", result) for result in judgement.evaluated_on]
+    if judgement.validation is not None:
+        results.insert(0, ("validation", judgement.validation))
+        miou = judgement.validation.scores.miou or 0.0
+        if state.best_miou is None or miou > state.best_miou:
+            state.best_step, state.best_miou = state.step, miou
+    for role, result in results:
+        session.reporter.judged(state.step, role, result)
+        if session.history is not None:
+            session.history.append(state.step, "evaluation", {"role": role, **result.to_tree()})
+            session.tracker.log_metrics(state.step, _named_scores(role, result))
+    return judgement
+
+
+def _named_scores(role: str, result: EvaluationResult) -> dict[str, float]:
+    scores = result.scores
+    prefix = f"{role}.{result.title}"
+    named = {
+        f"{prefix}.miou": scores.miou,
+        f"{prefix}.miou_shared": scores.miou_shared,
+        f"{prefix}.pixel_accuracy": scores.pixel_accuracy,
+    }
+    named |= {f"{prefix}.iou.{name}": iou for name, iou in scores.iou_per_class.items()}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+class _Clock:
+    """Images a second over the steps since the last report, without evaluations and checkpoints."""
+
+    def __init__(self, images_per_step: int) -> None:
+        self._images_per_step = images_per_step
+        self._seconds, self._steps = 0.0, 0
+        self.restart()
+
+    def restart(self) -> None:
+        """The next step begins now."""
+        self._started = time.perf_counter()
+
+    def tick(self) -> None:
+        """A step has ended."""
+        self._seconds += time.perf_counter() - self._started
+        self._steps += 1
+
+    def images_per_second(self) -> float:
+        """The speed since this was last asked."""
+        speed = self._images_per_step * self._steps / max(self._seconds, 1e-9)
+        self._seconds, self._steps = 0.0, 0
+        return speed

@@ -1,0 +1,303 @@
+"""A run from start to end.
+
+OUTPUT/
+    config.yaml       the resolved configuration
+    history.jsonl     losses, metrics and scores by step
+    curves.png        the same, drawn
+    checkpoints/      see `checkpoint`
+    pictures/         step-N/…: overlays of judged frames and what the method draws
+    mlflow_run.json   the MLflow run that this one reports to, where it is tracked
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from isthmus.artifact import CardDataset
+from isthmus.configuration import config_hash, flatten, to_tree, to_yaml
+from isthmus.datasets.base import SegmentationDataset
+from isthmus.datasets.catalogue import build_dataset
+from isthmus.errors import CheckpointError, ConfigurationError
+from isthmus.training.build import build_method, build_streams, describe_datasets, shared_train_ids
+from isthmus.training.checkpoint import (
+    CheckpointInfo,
+    CheckpointStore,
+    read_info,
+    read_state,
+    read_weights,
+    resolve,
+)
+from isthmus.training.config import CHANGEABLE_ON_RESUME, TrainingConfig
+from isthmus.training.distributed import joined_world
+from isthmus.training.evaluation import EvaluationResult, JudgedFrame, evaluate
+from isthmus.training.figures import judged_picture, save_curves, save_picture
+from isthmus.training.history import History, read_history
+from isthmus.training.loop import Judgement, LoopState, Session, run_loop
+from isthmus.training.method import Method, Picture
+from isthmus.training.progress import Reporter
+from isthmus.training.reproducibility import (
+    Provenance,
+    provenance,
+    random_state,
+    restore_random_state,
+    seed_everything,
+)
+from isthmus.training.runtime import Runtime, choose_device
+from isthmus.training.tracking import NoTracker, Tracker, Tracking, tracked
+
+CONFIG_FILE: Final = "config.yaml"
+CURVES_FILE: Final = "curves.png"
+_PICTURED_FRAMES: Final = 3
+"""Frames of each judged set that are drawn at every evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOutcome:
+    """What a finished run left."""
+
+    output: Path
+    """The run's folder."""
+    best_checkpoint: Path
+    """Folder of the best checkpoint, of the last where no validation set chooses one."""
+    last_checkpoint: Path
+    """Folder of the last checkpoint."""
+    steps: int
+    """Steps done in all."""
+    validation: EvaluationResult | None
+    """Of the last weights; None without a validation set, or where nothing was left to do."""
+    evaluations: tuple[EvaluationResult, ...]
+    """Of the last weights on each of `evaluated_on`; empty where nothing was left to do."""
+
+
+def train(
+    config: TrainingConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    tracking: Tracking = "mlflow",
+    device: str = "auto",
+    console: Console | None = None,
+) -> TrainingOutcome:
+    """Train a segmenter; under `torchrun`, together with the other processes of the run.
+
+    Args:
+        config: What to train.
+        output: The run's folder; must be new or empty unless `resume`.
+        resume: Go on from the newest whole checkpoint in `output`, or start where there is none yet. On a CPU
+            the result equals the uninterrupted run's bit for bit.
+        tracking: `mlflow` (the sqlite store of this folder, or `MLFLOW_TRACKING_URI`) or `none`.
+        device: `auto`, `cpu` or `cuda`.
+        console: Where progress is shown; standard error where left out.
+
+    Raises:
+        ConfigurationError: `output` is not empty, or the resumed run was configured otherwise.
+        CheckpointError: No checkpoint in `output` is whole, or it is another world's.
+        DataError: A data set cannot be read.
+        RegistryError: MLflow cannot be reached.
+        TrainingError: A loss is no longer finite.
+    """
+    console = console or Console(stderr=True)
+    with ExitStack() as stack:
+        world = stack.enter_context(joined_world(choose_device(device).type))
+        runtime = Runtime(
+            world=world,
+            device=choose_device(device, world.local_rank),
+            precision=config.loop.precision,
+            channels_last=config.loop.channels_last,
+            compile=config.loop.compile,
+        )
+        run = _Run(config, output, runtime, Reporter(console, config.loop.steps, is_main=world.is_main))
+        run.prepare(resume=resume)
+        tracker = stack.enter_context(run.tracked(tracking)) if world.is_main else NoTracker()
+        judgement = run_loop(run.session(tracker), config.loop, run.state)
+        run.finish(tracker)
+    return TrainingOutcome(
+        output=output,
+        best_checkpoint=resolve(output),
+        last_checkpoint=run.store.steps()[-1],
+        steps=run.state.step,
+        validation=judgement.validation if judgement else None,
+        evaluations=tuple(judgement.evaluated_on) if judgement else (),
+    )
+
+
+class _Run:
+    """The parts of one run, in the order in which they come to life."""
+
+    def __init__(self, config: TrainingConfig, output: Path, runtime: Runtime, reporter: Reporter) -> None:
+        self.config, self.output, self.runtime, self.reporter = config, output, runtime, reporter
+        self.world = runtime.world
+        self.store = CheckpointStore(output, config.loop.keep_last)
+        self.state = LoopState()
+
+    def prepare(self, *, resume: bool) -> None:
+        """Look at the folder, open the data, build the method and, on resume, fill it in."""
+        config, world = self.config, self.world
+        # Only rank 0 looks and writes, the others follow: they start at the same moment on the same folder.
+        found = self._look(resume=resume) if world.is_main else None
+        checkpoint: Path | None = world.gather(found)[0]
+        seed_everything(config.seed, deterministic=self.runtime.device.type == "cpu")
+        self.sources = [build_dataset(source) for source in config.sources]
+        self.target = None if config.target is None else build_dataset(config.target)
+        self.validation = None if config.validation is None else build_dataset(config.validation)
+        self.evaluated_on = [build_dataset(dataset) for dataset in config.evaluated_on]
+        self.cards: tuple[CardDataset, ...] = world.gather(describe_datasets(config) if world.is_main else ())[0]
+        self.provenance: Provenance = provenance(self.runtime.device)
+        self.method: Method = build_method(config, self.sources, self.runtime, resuming=checkpoint is not None)
+        # Networks start equal on all ranks; what is random in a step (dropout) is each rank's own.
+        seed_everything(config.seed + world.rank, deterministic=self.runtime.device.type == "cpu")
+        rows = 0 if checkpoint is None else self._restore(checkpoint)
+        self.history = History(self.output, rows) if world.is_main else None
+
+    def tracked(self, tracking: Tracking) -> Any:
+        """The tracker's context."""
+        return tracked(tracking, self.output, self.config, self.provenance, self.cards)
+
+    def session(self, tracker: Tracker) -> Session:
+        """Everything as the loop wants it."""
+        self.tracker = tracker
+        sources, target = build_streams(self.config, self.sources, self.target, self.runtime, self.state.step)
+        return Session(
+            method=self.method,
+            runtime=self.runtime,
+            sources=sources,
+            target=target,
+            judge=self._judge,
+            save=self._save,
+            draw=self._draw,
+            history=self.history,
+            tracker=tracker,
+            reporter=self.reporter,
+        )
+
+    def finish(self, tracker: Tracker) -> None:
+        """Draw the curves and hand the folder's papers to the tracker."""
+        if self.world.is_main:
+            save_curves(read_history(self.output), self.output / CURVES_FILE)
+            for name in (CONFIG_FILE, CURVES_FILE):
+                tracker.log_file(self.output / name, "")
+        self.world.barrier()
+
+    def _look(self, *, resume: bool) -> Path | None:
+        """The checkpoint to go on from; the folder is made and the configuration written into it."""
+        if not resume and self.output.exists() and any(self.output.iterdir()):
+            raise ConfigurationError(
+                "the output folder is not empty",
+                where=self.output,
+                remedy="Add --resume to go on with the run in it, or name another folder.",
+            )
+        self.output.mkdir(parents=True, exist_ok=True)
+        checkpoint = self.store.newest(self.reporter.say)
+        if checkpoint is not None:
+            self._check_same_run(checkpoint)
+            self.reporter.say(f"going on from {checkpoint}")
+        (self.output / CONFIG_FILE).write_text(to_yaml(self.config), encoding="utf-8")
+        return checkpoint
+
+    def _check_same_run(self, checkpoint: Path) -> None:
+        then, now = flatten(read_info(checkpoint).config), flatten(self.config)
+        changed = sorted(
+            key for key in then.keys() | now.keys() if then.get(key) != now.get(key) and key not in CHANGEABLE_ON_RESUME
+        )
+        if changed:
+            listed = ", ".join(f"{key} (was {then.get(key)!r}, is {now.get(key)!r})" for key in changed)
+            raise ConfigurationError(
+                f"the run in this folder was configured otherwise: {listed}",
+                where=self.output,
+                remedy="Resume with the same configuration, or train in another folder.",
+            )
+
+    def _restore(self, checkpoint: Path) -> int:
+        """Fill method, random states and loop state in; gives the rows of the history to keep."""
+        info, saved = read_info(checkpoint), read_state(checkpoint)
+        if len(saved["random"]) != self.world.size:
+            raise CheckpointError(
+                f"was written by {len(saved['random'])} processes, this run has {self.world.size}",
+                where=checkpoint,
+                remedy="Resume with the same number of processes.",
+            )
+        if info.datasets != self.cards:
+            changed = [now.dataset for then, now in zip(info.datasets, self.cards, strict=True) if then != now]
+            raise CheckpointError(
+                f"data sets changed since it was written: {', '.join(changed)}",
+                where=checkpoint,
+                remedy="Put the same frames back, or train in another folder.",
+            )
+        for name, network in self.method.networks.items():
+            network.load_state_dict(read_weights(checkpoint, name))
+        self.method.load_state_dict(saved["method"])
+        restore_random_state(saved["random"][self.world.rank])
+        self.state = LoopState(**saved["loop"])
+        return int(saved["history_rows"])
+
+    def _save(self, state: LoopState, judgement: Judgement | None) -> None:
+        random_states = self.world.gather(random_state())
+        if self.history is not None:
+            self.store.save(
+                self._info(state, judgement),
+                {name: network.state_dict() for name, network in self.method.networks.items()},
+                {
+                    "method": self.method.state_dict(),
+                    "random": random_states,
+                    "loop": {name: getattr(state, name) for name in LoopState.__dataclass_fields__},
+                    "history_rows": self.history.num_rows,
+                },
+            )
+        self.world.barrier()
+
+    def _info(self, state: LoopState, judgement: Judgement | None) -> CheckpointInfo:
+        judged: list[EvaluationResult] = []
+        if judgement is not None:
+            judged = [*([judgement.validation] if judgement.validation else []), *judgement.evaluated_on]
+        return CheckpointInfo(
+            name=self.config.name,
+            method=self.config.method.name,
+            step=state.step,
+            config=to_tree(self.config),
+            config_hash=config_hash(self.config),
+            source_train_ids=shared_train_ids(self.sources),
+            datasets=self.cards,
+            evaluations=tuple(result.to_card() for result in judged),
+            best_step=state.best_step,
+            best_miou=state.best_miou,
+            git_commit=self.provenance.git_commit,
+            lock_hash=self.provenance.lock_hash,
+            versions=self.provenance.versions,
+        )
+
+    def _judge(self, step: int) -> Judgement:
+        # Running statistics of normalisation layers are each rank's own between steps; rank 0's are saved.
+        for buffer in self.method.segmenter.buffers():
+            self.world.share(buffer)
+        return Judgement(
+            validation=None if self.validation is None else self._judge_on(self.validation, step, "validation"),
+            evaluated_on=[self._judge_on(dataset, step, "evaluation") for dataset in self.evaluated_on],
+        )
+
+    def _judge_on(self, dataset: SegmentationDataset, step: int, role: str) -> EvaluationResult:
+        def draw(index: int, frame: JudgedFrame) -> None:
+            if index < _PICTURED_FRAMES and self.world.is_main:
+                picture = judged_picture(frame, dataset.label_space)
+                self._draw(step, {f"{role}-{dataset.dataset_name}-{dataset.split}-{index}": picture})
+
+        return evaluate(
+            self.method.segmenter,
+            dataset,
+            self.config.evaluation,
+            shared_train_ids=shared_train_ids(self.sources),
+            device=self.runtime.device,
+            world=self.world,
+            on_frame=draw,
+        )
+
+    def _draw(self, step: int, pictures: Mapping[str, Picture]) -> None:
+        if not self.world.is_main:
+            return
+        for name, picture in pictures.items():
+            path = self.output / "pictures" / f"step-{step:08d}" / f"{name}.png"
+            save_picture(picture, path)
+            self.tracker.log_file(path, f"pictures/step-{step:08d}")

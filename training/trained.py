@@ -1,0 +1,120 @@
+"""What a run left behind: its segmenter, loaded from a checkpoint and judged."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+from rich.console import Console
+
+from isthmus.datasets.base import SegmentationDataset
+from isthmus.datasets.catalogue import DatasetConfig, build_dataset
+from isthmus.errors import CheckpointError, ConfigurationError
+from isthmus.training.checkpoint import CheckpointInfo, check_files, read_info, read_weights, resolve
+from isthmus.training.config import TrainingConfig
+from isthmus.training.evaluation import EvaluationConfig, EvaluationResult, JudgedFrame, evaluate
+from isthmus.training.figures import judged_picture, save_confusion, save_picture
+from isthmus.training.runtime import choose_device
+from isthmus.training.segmenters import Segmenter, SegmenterConfig, build_segmenter
+
+
+def load_segmenter(path: Path) -> tuple[Segmenter, CheckpointInfo]:
+    """The segmenter of a checkpoint, in eval mode on the CPU.
+
+    Args:
+        path: A run's output folder (its best checkpoint, else its newest) or one checkpoint's folder.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged.
+    """
+    folder = resolve(path)
+    check_files(folder)
+    info = read_info(folder)
+    config = TypeAdapter(SegmenterConfig).validate_json(json.dumps(info.config["segmenter"]), strict=True)
+    segmenter = build_segmenter(config, load_weights=False)
+    try:
+        segmenter.load_state_dict(read_weights(folder, "segmenter"))
+    except RuntimeError as error:
+        raise CheckpointError(f"weights do not fit the segmenter: {error}"[:500], where=folder) from error
+    return segmenter.eval(), info
+
+
+def run_config(info: CheckpointInfo) -> TrainingConfig:
+    """The configuration of the run that a checkpoint belongs to."""
+    return TypeAdapter(TrainingConfig).validate_json(json.dumps(info.config), strict=True)
+
+
+def evaluate_checkpoint(
+    checkpoint: Path,
+    *,
+    datasets: Sequence[DatasetConfig] | None = None,
+    evaluation: EvaluationConfig | None = None,
+    output: Path | None = None,
+    num_pictures: int = 8,
+    device: str = "auto",
+    console: Console | None = None,
+) -> tuple[EvaluationResult, ...]:
+    """Judge a checkpoint's segmenter.
+
+    Args:
+        checkpoint: A run's output folder (its best checkpoint) or one checkpoint's folder.
+        datasets: Labelled sets to judge on; those of the run's `evaluated_on` where left out.
+        evaluation: Resolution and mode; the run's where left out.
+        output: Where to write `evaluation.json`, `confusion-*.png` and overlays; nothing is written where left out.
+        num_pictures: Overlays a data set, of evenly spaced frames.
+        device: `auto`, `cpu` or `cuda`.
+        console: Where to print the tables; nothing is printed where left out.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged.
+        ConfigurationError: There is nothing to judge on.
+        DataError: A data set cannot be read.
+    """
+    segmenter, info = load_segmenter(checkpoint)
+    run = run_config(info)
+    wanted = run.evaluated_on if datasets is None else datasets
+    if not wanted:
+        raise ConfigurationError(
+            "the run names no set to be evaluated on", where=checkpoint, remedy="Name a data set to judge on."
+        )
+    chosen = choose_device(device)
+    segmenter.to(chosen)
+    results = []
+    for dataset_config in wanted:
+        dataset = build_dataset(dataset_config)
+        result = evaluate(
+            segmenter,
+            dataset,
+            run.evaluation if evaluation is None else evaluation,
+            shared_train_ids=info.source_train_ids,
+            device=chosen,
+            on_frame=None if output is None else _keeper(dataset, output, num_pictures),
+        )
+        if console is not None:
+            result.render(console)
+        results.append(result)
+    if output is not None:
+        _write(output, info, results)
+    return tuple(results)
+
+
+def _write(output: Path, info: CheckpointInfo, results: Sequence[EvaluationResult]) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    tree = {"name": info.name, "step": info.step, "results": [result.to_tree() for result in results]}
+    (output / "evaluation.json").write_text(json.dumps(tree, indent=2), encoding="utf-8")
+    for result in results:
+        save_confusion(result, output / f"confusion-{result.dataset}-{result.split}.png")
+
+
+def _keeper(dataset: SegmentationDataset, output: Path, num_pictures: int) -> Callable[[int, JudgedFrame], None]:
+    """Writes overlays of so many frames, evenly spaced over the set."""
+    number = min(num_pictures, len(dataset))
+    pictured = frozenset(torch.linspace(0, len(dataset) - 1, number).long().tolist())
+    folder = output / f"{dataset.dataset_name}-{dataset.split}"
+
+    def keep(index: int, frame: JudgedFrame) -> None:
+        if index in pictured:
+            save_picture(judged_picture(frame, dataset.label_space), folder / f"{index:06d}.png")
+
+    return keep
