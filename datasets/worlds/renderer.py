@@ -117,7 +117,9 @@ class Renderer:
         distance = ((positions[mesh.faces[:, 0]] - np.asarray(scene.camera.eye, np.float32)) ** 2).sum(1)
         faces = mesh.faces[np.argsort(distance, kind="stable")]
         vertices = self._context.buffer(mesh.vertices.tobytes())
-        lit = _seen(positions, faces, uniforms["u_sun_from_world"]) | _seen(positions, faces, uniforms["u_top_from_world"])
+        lit = _seen(positions, faces, uniforms["u_sun_from_world"]) | _seen(
+            positions, faces, uniforms["u_top_from_world"]
+        )
         seen = _seen(positions, faces, uniforms["u_clip_from_world"])
         return self._batches(mesh, vertices, faces[lit]), self._batches(mesh, vertices, faces[seen])
 
@@ -165,13 +167,13 @@ class Renderer:
         self._image.clear(depth=1.0)
         # Depth alone first: the dear shaders then run only where something is seen.
         self._draw(batches, "depth", uniforms)
-        self._context.depth_func = "<="
         self._image.depth_mask = False
+        self._context.depth_func = "=="  # what lies in front of a hole's background was cut, not hidden
         self._draw(batches, "image", uniforms)
+        self._context.depth_func = "<"
         set_uniforms(self._programs.sky, uniforms)
         self._sky.render()
         self._image.depth_mask = True
-        self._context.depth_func = "<"
         self._context.copy_framebuffer(self._resolved, self._image)
 
     def _draw_labels(self, batches: Batches, uniforms: dict[str, Any]) -> None:

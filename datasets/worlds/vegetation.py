@@ -24,7 +24,9 @@ def add_tree(
     trunk_height = height * rng.uniform(0.22, 0.38)
     radius = 0.016 * height * rng.uniform(0.8, 1.3)
     near = _detail(place)
-    skeleton, tips = _branches(rng, trunk_height, height, radius, generations=(2, 3, 4)[near] if bare else (1, 1, 2)[near])
+    skeleton, tips = _branches(
+        rng, trunk_height, height, radius, generations=(2, 3, 4)[near] if bare else (1, 1, 2)[near]
+    )
     mesh.add(skeleton, bark, VEGETATION, place)
     shape = rng.uniform(0.7, 1.3)  # slim to wide
     crown = height - trunk_height
@@ -78,7 +80,11 @@ def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, l
     for level in range(levels):
         share = level / levels
         size = width * (1.0 - share) ** 0.8 + 0.25
-        blobs.append(ellipsoid((0.0, height * (0.16 + 0.8 * share), 0.0), (size, height * 0.11, size), detail=_BLOBS[_detail(place)]))
+        blobs.append(
+            ellipsoid(
+                (0.0, height * (0.16 + 0.8 * share), 0.0), (size, height * 0.11, size), detail=_BLOBS[_detail(place)]
+            )
+        )
     mesh.add(merged(*blobs), paint, VEGETATION, place)
 
 
@@ -111,7 +117,9 @@ def add_bush(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf
         x, z = rng.uniform(-0.5, 0.5, 2) * size
         blobs.append(
             ellipsoid(
-                (x, size * rng.uniform(0.25, 0.5), z), _radii(size * rng.uniform(0.35, 0.6), rng), detail=_BLOBS[_detail(place)]
+                (x, size * rng.uniform(0.25, 0.5), z),
+                _radii(size * rng.uniform(0.35, 0.6), rng),
+                detail=_BLOBS[_detail(place)],
             )
         )
     mesh.add(merged(*blobs), paint, VEGETATION, place)
