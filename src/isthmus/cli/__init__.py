@@ -1,0 +1,102 @@
+"""The command line: one table of verbs, each a function whose body imports what it needs.
+
+`isthmus --help` must answer at once, so nothing heavy is imported here or at the top of the verbs' modules.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import tyro
+
+from isthmus.cli import data, demo, models, runs, serving, worlds
+from isthmus.errors import EnvironmentMissingError, IsthmusError
+
+GROUPS: Final[Mapping[str, str]] = {
+    "data": "Look at data sets: what can be read, and whether a copy on disk is whole.",
+    "worlds": "Render labelled frames of the built-in street simulators.",
+    "registry": "Look into the model registry.",
+}
+
+VERBS: Final[Mapping[str, Callable[..., None]]] = {
+    "demo": demo.demo,
+    "worlds render": worlds.render,
+    "worlds gallery": worlds.gallery,
+    "data list": data.list_datasets,
+    "data doctor": data.doctor,
+    "train": runs.train,
+    "evaluate": runs.evaluate,
+    "export": models.export,
+    "register": models.register,
+    "promote": models.promote,
+    "rollback": models.rollback,
+    "registry list": models.list_versions,
+    "serve": serving.serve,
+    "segment": serving.segment,
+}
+
+_DESCRIPTION: Final = """Train driving-scene segmenters in simulation, run them on real streets.
+
+In the order of the work: worlds render → data doctor → train → evaluate → export → register → promote →
+serve → segment. `isthmus demo` does all of it on the built-in worlds; `isthmus VERB --help` shows an example."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the `isthmus` command: an error meant for people is one line and exit code 1."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        run(arguments)
+    except IsthmusError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # `isthmus data list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run one verb in this process.
+
+    Raises:
+        IsthmusError: Whatever the verb found wrong; a missing package is an `EnvironmentMissingError`.
+        SystemExit: After `--help`, or for options that do not parse.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # no word about users leaves their machine
+    app = _build(brief=not _names_a_verb(arguments))
+    try:
+        app.cli(prog="isthmus", description=_DESCRIPTION, args=list(arguments))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package == "isthmus":
+            raise
+        raise EnvironmentMissingError(
+            f"the package {package!r} is not installed",
+            remedy="Install isthmus with the extra that this verb needs: isthmus[train,cpu] or isthmus[serve,cpu].",
+        ) from error
+
+
+def _names_a_verb(arguments: Sequence[str]) -> bool:
+    """Whether the leading words are a whole verb, as opposed to nothing or the name of a group."""
+    return arguments[:1] != [] and (arguments[0] in VERBS or " ".join(arguments[:2]) in VERBS)
+
+
+def _build(*, brief: bool) -> tyro.extras.SubcommandApp:
+    """The parser; `brief` lists each verb by its first line, otherwise a verb's whole page is shown."""
+    app = tyro.extras.SubcommandApp()
+    groups = {name: tyro.extras.SubcommandApp() for name in GROUPS}
+    for path, verb in VERBS.items():
+        *group, name = path.split()
+        where = groups[group[0]] if group else app
+        where.command(verb, name=name, help=_first_line(verb) if brief else None)
+    for name, group_app in groups.items():
+        app.command(group_app, name=name, help=GROUPS[name])
+    return app
+
+
+def _first_line(verb: Callable[..., None]) -> str:
+    assert verb.__doc__ is not None
+    return verb.__doc__.splitlines()[0]

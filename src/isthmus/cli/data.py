@@ -1,0 +1,95 @@
+"""Verbs that look at data sets."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from isthmus.errors import ConfigurationError, DataError
+
+
+def list_datasets(*, names: tuple[str, ...] = (), as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
+    """List the data sets that can be read: layout on disk, classes, size, licence.
+
+    $ isthmus data list
+    $ isthmus data list --names gta5 synthia
+
+    Args:
+        names: Show only these, with their layouts on disk.
+        as_json: Print JSON instead of tables.
+    """
+    from rich.console import Console
+
+    from isthmus.cli.tables import dataset_page, dataset_table
+    from isthmus.datasets.catalogue import DATASETS, describe
+
+    facts = [describe(name) for name in names or DATASETS]
+    if as_json:
+        print(json.dumps([asdict(fact) for fact in facts], indent=2))
+        return
+    console = Console()
+    if names:
+        for fact in facts:
+            dataset_page(console, fact)
+    else:
+        console.print(dataset_table(facts))
+
+
+def doctor(
+    config: tyro.conf.Positional[Path | None] = None,
+    *,
+    dataset: str | None = None,
+    root: Path | None = None,
+    split: str | None = None,
+    max_frames: int | None = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> None:
+    """Examine a copy on disk: counts, sizes, ids against the label space, unreadable files, pairs that don't match.
+
+    $ isthmus data doctor --dataset gta5 --root /data/gta5
+    $ isthmus data doctor configs/source_only/demo.yaml
+
+    Exits 1 if anything is wrong.
+
+    Args:
+        config: A training configuration; all its data sets are examined.
+        dataset: One data set by name instead, with --root.
+        root: Its top folder.
+        split: Its split; by default its first.
+        max_frames: Examine only so many frames, evenly spread.
+        as_json: Print the reports as JSON.
+    """
+    from rich.console import Console
+
+    from isthmus.datasets.catalogue import DatasetConfig, dataset_class
+    from isthmus.datasets.doctor import examine
+
+    if (config is None) == (dataset is None or root is None):
+        raise ConfigurationError("nothing to examine", remedy="Give a configuration, or --dataset NAME --root DIR.")
+    if config is not None:
+        wanted = _datasets_of(config)
+    else:
+        assert dataset is not None
+        assert root is not None
+        wanted = (DatasetConfig(dataset=dataset, root=root, split=split or dataset_class(dataset).splits[0]),)
+    bar = Console(stderr=True)
+    reports = [examine(each, max_frames=max_frames, progress=bar) for each in wanted]
+    if as_json:
+        print(json.dumps([report.to_tree() for report in reports], indent=2))
+    else:
+        for report in reports:
+            report.render(Console())
+    bad = [report for report in reports if not report.ok]
+    if bad:
+        total = sum(len(report.problems) for report in bad)
+        raise DataError(f"{total} problems in {', '.join(f'{report.dataset} {report.split}' for report in bad)}")
+
+
+def _datasets_of(path: Path) -> tuple["DatasetConfig", ...]:  # noqa: F821 - imported where it is used
+    from isthmus.configuration import load_config
+    from isthmus.training.config import TrainingConfig
+
+    training = load_config(path, TrainingConfig)
+    return training.datasets

@@ -1,0 +1,52 @@
+"""A server of its own process for the length of a step."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from isthmus.errors import ServingError
+
+_START_S: Final = 120.0
+
+
+@contextmanager
+def running_server(model: str, output: Path) -> Iterator[str]:
+    """`isthmus serve --model MODEL` on a free port of loopback, stopped at the end; gives its address.
+
+    Raises:
+        ServingError: It ended or did not answer in time; its log is named.
+    """
+    port_file, log = output / "server.port", output / "server.log"
+    port_file.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "isthmus", "serve", "--model", model, "--port", "0"]
+    command += ["--port-file", str(port_file), "--cache-dir", str(output / "model_cache")]
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=os.environ)  # noqa: S603
+    try:
+        yield _address(process, port_file, log)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _address(process: "subprocess.Popen[bytes]", port_file: Path, log: Path) -> str:
+    from isthmus.serving.probe import probe
+
+    said = "no port"
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if port_file.is_file():
+            address = f"127.0.0.1:{port_file.read_text().strip()}"
+            try:
+                said = probe(address)
+            except ServingError as error:
+                said = str(error)
+            if said == "SERVING":
+                return address
+        time.sleep(0.2)
+    raise ServingError(f"the server did not come up ({said})", where=log, remedy="Its log says why.")
