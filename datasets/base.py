@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.datasets.images import read_image_rgb
-from isthmus.datasets.label_space import LabelSpace
+from isthmus.datasets.images import read_image_rgb, read_label_png
+from isthmus.datasets.label_space import IGNORE_INDEX, LabelSpace
 from isthmus.datasets.sample import Sample, UnlabelledSample
 from isthmus.errors import DataError, DataMissingError, PairMismatchError, UnknownLabelIdError
 
@@ -36,7 +36,8 @@ class SegmentationDataset(ABC):
     """A labelled (or, for some splits, unlabelled) set of street frames in its real on-disk layout.
 
     Subclasses state in their docstring: the layout, the number of images, the label space, licence and
-    citation. They set the class attributes and implement `_list_frames` and `read_label_ids`.
+    citation. They set the class attributes and implement `_list_frames`; where their ids depend on files, that
+    method sets `id_table` too.
 
     Args:
         root: The data set's top folder.
@@ -56,6 +57,8 @@ class SegmentationDataset(ABC):
     """The space that this data set is evaluated in."""
     splits: ClassVar[tuple[str, ...]]
     """Splits that exist, training split first."""
+    id_table: NDArray[np.int16]
+    """Raw id to train id; see `label_space.build_id_table`."""
 
     def __init__(
         self,
@@ -102,27 +105,22 @@ class SegmentationDataset(ABC):
             raise error
         self._collect.append(error)
 
-    @property
-    @abstractmethod
-    def id_table(self) -> NDArray[np.int16]:
-        """Raw id to train id; see `label_space.id_table`."""
-
-    @property
-    @abstractmethod
-    def labelled_train_ids(self) -> frozenset[int]:
-        """Train ids that this data set's labels can hold."""
-
     @abstractmethod
     def _list_frames(self) -> Sequence[FramePaths]:
         """All frames of the split, in any order; pairs checked."""
 
-    @abstractmethod
+    @property
+    def labelled_train_ids(self) -> frozenset[int]:
+        """Train ids that this data set's labels can hold."""
+        return frozenset(int(i) for i in self.id_table if 0 <= i < IGNORE_INDEX)
+
     def read_label_ids(self, path: Path) -> NDArray[np.integer]:
-        """Raw ids [H, W] of a label file, before any mapping.
+        """Raw ids [H, W] of a label file, before any mapping; by default of an 8-bit grey or palette PNG.
 
         Raises:
             UnreadableFileError: The file is truncated or has the wrong mode.
         """
+        return read_label_png(path)
 
     def __len__(self) -> int:
         return len(self.frames)

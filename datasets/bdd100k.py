@@ -1,15 +1,13 @@
 """BDD100K's semantic segmentation set: crowd-sourced dash cameras, mostly in the United States."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.base import FramePaths, SegmentationDataset
-from isthmus.datasets.images import read_label_png
-from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX, id_table
+from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX, build_id_table
 from isthmus.datasets.layout import LayoutWriter, write_jpeg, write_png
 from isthmus.datasets.pairing import files_by_key, images_by_stem, paired, unlabelled
 
@@ -38,21 +36,7 @@ class Bdd100k(SegmentationDataset):
     label_space = CITYSCAPES19
     splits = ("train", "val", "test")
 
-    _TABLE: Final = id_table(_TRAIN_IDS, ignored=(IGNORE_INDEX,))
-
-    @property
-    def id_table(self) -> NDArray[np.int16]:
-        """Train ids onto themselves."""
-        return self._TABLE
-
-    @property
-    def labelled_train_ids(self) -> frozenset[int]:
-        """All 19."""
-        return frozenset(range(19))
-
-    def read_label_ids(self, path: Path) -> NDArray[np.integer]:
-        """Train ids of a mask file."""
-        return read_label_png(path)
+    id_table = build_id_table(_TRAIN_IDS, ignored=(IGNORE_INDEX,))
 
     def _list_frames(self) -> Sequence[FramePaths]:
         old = self.root / "seg"

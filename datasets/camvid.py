@@ -1,15 +1,13 @@
 """CamVid: a dash camera in Cambridge, the first driving video with semantic labels."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.base import FramePaths, SegmentationDataset
-from isthmus.datasets.images import read_label_png
-from isthmus.datasets.label_space import CAMVID11, IGNORE_INDEX, id_table
+from isthmus.datasets.label_space import CAMVID11, IGNORE_INDEX, build_id_table
 from isthmus.datasets.layout import LayoutWriter, write_png
 from isthmus.datasets.pairing import images_by_stem, paired
 
@@ -37,21 +35,7 @@ class Camvid(SegmentationDataset):
     label_space = CAMVID11
     splits = ("train", "val", "test")
 
-    _TABLE: Final = id_table(dict(enumerate(CAMVID11.train_id_of_own_id)), ignored=(_VOID,))
-
-    @property
-    def id_table(self) -> NDArray[np.int16]:
-        """Ids 0..11 to the train ids that stand for them."""
-        return self._TABLE
-
-    @property
-    def labelled_train_ids(self) -> frozenset[int]:
-        """The 11 that stand for the classes."""
-        return frozenset(CAMVID11.train_id_of_own_id)
-
-    def read_label_ids(self, path: Path) -> NDArray[np.integer]:
-        """Ids of an annotation file."""
-        return read_label_png(path)
+    id_table = build_id_table(dict(enumerate(CAMVID11.train_id_of_own_id)), ignored=(_VOID,))
 
     def _list_frames(self) -> Sequence[FramePaths]:
         images = images_by_stem(self.root / self.split)

@@ -1,15 +1,13 @@
 """Cityscapes: a car's view of 50 cities, the target that simulation-to-street papers report on."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.base import FramePaths, SegmentationDataset
-from isthmus.datasets.images import read_label_png
-from isthmus.datasets.label_space import CITYSCAPES19, CITYSCAPES_ID_TO_TRAIN_ID, TRAIN_ID, id_table
+from isthmus.datasets.label_space import CITYSCAPES19, CITYSCAPES_ID_TO_TRAIN_ID, TRAIN_ID, build_id_table
 from isthmus.datasets.layout import LayoutWriter, raw_id_table, write_png, write_png16
 from isthmus.datasets.pairing import files_by_key, paired, unlabelled
 
@@ -41,21 +39,7 @@ class Cityscapes(SegmentationDataset):
     label_space = CITYSCAPES19
     splits = ("train", "val", "test")
 
-    _TABLE: Final = id_table(CITYSCAPES_ID_TO_TRAIN_ID, ignored=set(_IDS) - CITYSCAPES_ID_TO_TRAIN_ID.keys())
-
-    @property
-    def id_table(self) -> NDArray[np.int16]:
-        """Label ids 0..33 to train ids."""
-        return self._TABLE
-
-    @property
-    def labelled_train_ids(self) -> frozenset[int]:
-        """All 19."""
-        return frozenset(range(19))
-
-    def read_label_ids(self, path: Path) -> NDArray[np.integer]:
-        """Ids of a `labelIds` file."""
-        return read_label_png(path)
+    id_table = build_id_table(CITYSCAPES_ID_TO_TRAIN_ID, ignored=set(_IDS) - CITYSCAPES_ID_TO_TRAIN_ID.keys())
 
     def _list_frames(self) -> Sequence[FramePaths]:
         images = files_by_key(

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from isthmus.configuration import config, load_config, to_yaml
 from isthmus.datasets.base import FramePaths, Part, SegmentationDataset
-from isthmus.datasets.images import read_label_png
-from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX, TRAIN_ID, id_table
+from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX, TRAIN_ID, build_id_table
 from isthmus.datasets.layout import LayoutWriter, write_bytes, write_png
 from isthmus.datasets.pairing import images_by_stem, paired
 from isthmus.errors import DataError, DataMissingError
@@ -80,25 +79,9 @@ class Folder(SegmentationDataset):
         self._id_map = id_map
         super().__init__(root, split, limit=limit, part=part, collect=collect)
 
-    @property
-    def id_table(self) -> NDArray[np.int16]:
-        """Raw ids to train ids, by the id map."""
-        return self._table
-
-    @property
-    def labelled_train_ids(self) -> frozenset[int]:
-        """The classes of the id map."""
-        return frozenset(self._labelled)
-
-    def read_label_ids(self, path: Path) -> NDArray[np.integer]:
-        """Ids of a label file."""
-        return read_label_png(path)
-
     def _list_frames(self) -> Sequence[FramePaths]:
         id_map = self._id_map or self._read_id_map()
-        mapping = id_map.id_to_train_id()
-        self._table = id_table(mapping, ignored=id_map.ignore)
-        self._labelled = mapping.values()
+        self.id_table = build_id_table(id_map.id_to_train_id(), ignored=id_map.ignore)
         subfolder = "" if self.split == "all" else self.split
         images = images_by_stem(self.root / "images" / subfolder)
         labels = images_by_stem(self.root / "labels" / subfolder)

@@ -1,7 +1,6 @@
 """GTA5, "Playing for Data": frames of a computer game with Cityscapes' label ids."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -9,8 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isthmus.datasets.base import FramePaths, SegmentationDataset
-from isthmus.datasets.images import read_label_png
-from isthmus.datasets.label_space import CITYSCAPES19, CITYSCAPES_ID_TO_TRAIN_ID, id_table
+from isthmus.datasets.label_space import CITYSCAPES19, CITYSCAPES_ID_TO_TRAIN_ID, build_id_table
 from isthmus.datasets.layout import LayoutWriter, palette_by_raw_id, raw_id_table, write_png
 from isthmus.datasets.pairing import images_by_stem, paired
 from isthmus.errors import DataError, DataMissingError, PairMismatchError, UnreadableFileError
@@ -47,21 +45,7 @@ class Gta5(SegmentationDataset):
     label_space = CITYSCAPES19
     splits = ("all", "train", "val", "test")
 
-    _TABLE: Final = id_table(CITYSCAPES_ID_TO_TRAIN_ID, ignored=set(_IDS) - CITYSCAPES_ID_TO_TRAIN_ID.keys())
-
-    @property
-    def id_table(self) -> NDArray[np.int16]:
-        """Label ids 0..34 to train ids."""
-        return self._TABLE
-
-    @property
-    def labelled_train_ids(self) -> frozenset[int]:
-        """All 19."""
-        return frozenset(range(19))
-
-    def read_label_ids(self, path: Path) -> NDArray[np.integer]:
-        """Palette indices of a label file."""
-        return read_label_png(path)
+    id_table = build_id_table(CITYSCAPES_ID_TO_TRAIN_ID, ignored=set(_IDS) - CITYSCAPES_ID_TO_TRAIN_ID.keys())
 
     def _list_frames(self) -> Sequence[FramePaths]:
         images = images_by_stem(self.root / "images")

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.base import FramePaths, SegmentationDataset
-from isthmus.datasets.images import read_label_png
-from isthmus.datasets.label_space import CITYSCAPES19, IDDLITE7, IGNORE_INDEX, TRAIN_ID, id_table
+from isthmus.datasets.label_space import CITYSCAPES19, IDDLITE7, IGNORE_INDEX, TRAIN_ID, build_id_table
 from isthmus.datasets.layout import LayoutWriter, raw_id_table, write_jpeg, write_png
 from isthmus.datasets.pairing import files_by_key, paired, unlabelled
 from isthmus.errors import DataMissingError
@@ -62,11 +61,11 @@ IDD_LEVEL3_TO_TRAIN_ID: Final = {
 _UNLABELLED_ID: Final = 35
 
 _TABLE_BY_KIND: Final = {
-    "ids": id_table(IDD_ID_TO_TRAIN_ID, ignored=(set(range(40)) | {IGNORE_INDEX}) - IDD_ID_TO_TRAIN_ID.keys()),
-    "level3Ids": id_table(
+    "ids": build_id_table(IDD_ID_TO_TRAIN_ID, ignored=(set(range(40)) | {IGNORE_INDEX}) - IDD_ID_TO_TRAIN_ID.keys()),
+    "level3Ids": build_id_table(
         IDD_LEVEL3_TO_TRAIN_ID, ignored=(set(range(26)) | {IGNORE_INDEX}) - IDD_LEVEL3_TO_TRAIN_ID.keys()
     ),
-    "csTrainIds": id_table({i: i for i in range(19)}, ignored=(IGNORE_INDEX,)),
+    "csTrainIds": build_id_table({i: i for i in range(19)}, ignored=(IGNORE_INDEX,)),
 }
 """Table by the kind of label file that AutoNUE's `createLabels.py` writes, the most exact one first."""
 
@@ -94,22 +93,7 @@ class Idd(SegmentationDataset):
     label_space = CITYSCAPES19
     splits = ("train", "val", "test")
 
-    _kind: str = "ids"
-
-    @property
-    def id_table(self) -> NDArray[np.int16]:
-        """Ids of the kind of label files found, to train ids."""
-        return _TABLE_BY_KIND[self._kind]
-
-    @property
-    def labelled_train_ids(self) -> frozenset[int]:
-        """All 19; in level-3 files, all but train."""
-        table = self.id_table
-        return frozenset(int(i) for i in table[(table >= 0) & (table != IGNORE_INDEX)])
-
-    def read_label_ids(self, path: Path) -> NDArray[np.integer]:
-        """Ids of a label file."""
-        return read_label_png(path)
+    id_table = _TABLE_BY_KIND["ids"]
 
     def _list_frames(self) -> Sequence[FramePaths]:
         folder = self.root / "leftImg8bit" / self.split
@@ -117,10 +101,10 @@ class Idd(SegmentationDataset):
         if self.split == "test":
             return unlabelled(self.root, images.values())
         labels = self.root / "gtFine" / self.split
-        for kind in _TABLE_BY_KIND:
+        for kind, table in _TABLE_BY_KIND.items():
             found = files_by_key(labels, f"*/*_gtFine_label{kind}.png", _drive_and_frame)
             if found:
-                self._kind = kind
+                self.id_table = table
                 return paired(self.root, images, found, self._report)
         raise DataMissingError(
             "holds no *_gtFine_labelids.png",
@@ -150,35 +134,21 @@ class IddLite(SegmentationDataset):
     label_space = IDDLITE7
     splits = ("train", "val", "test")
 
-    _TABLE: Final = id_table(dict(enumerate(IDDLITE7.train_id_of_own_id)), ignored=(IGNORE_INDEX,))
-
-    @property
-    def id_table(self) -> NDArray[np.int16]:
-        """Groups 0..6 to the train ids that stand for them."""
-        return self._TABLE
-
-    @property
-    def labelled_train_ids(self) -> frozenset[int]:
-        """The seven that stand for the groups."""
-        return frozenset(IDDLITE7.train_id_of_own_id)
-
-    def read_label_ids(self, path: Path) -> NDArray[np.integer]:
-        """Groups of a label file."""
-        return read_label_png(path)
+    id_table = build_id_table(dict(enumerate(IDDLITE7.train_id_of_own_id)), ignored=(IGNORE_INDEX,))
 
     def _list_frames(self) -> Sequence[FramePaths]:
         images = files_by_key(self.root / "leftImg8bit" / self.split, "*/*_image.jpg", _drive_and_frame)
         if self.split == "test":
             return unlabelled(self.root, images.values())
         labels = files_by_key(self.root / "gtFine" / self.split, "*/*_label.png", _drive_and_frame)
-        instances_left_out = {key: path for key, path in labels.items() if not path.name.endswith("_inst_label.png")}
-        return paired(self.root, images, instances_left_out, self._report)
+        classes = {key: path for key, path in labels.items() if not key.endswith("_inst")}  # beside FRAME_inst_label
+        return paired(self.root, images, classes, self._report)
 
 
 def _drive_and_frame(path: Path) -> str:
     """Frames are numbered anew in each drive, so the drive belongs to the key."""
     stem = path.stem
-    for ending in ("_leftImg8bit", "_inst_label", "_image", "_label"):
+    for ending in ("_leftImg8bit", "_image", "_label"):
         stem = stem.removesuffix(ending)
     return f"{path.parent.name}/{stem.partition('_gtFine_label')[0]}"
 

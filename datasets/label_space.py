@@ -209,7 +209,7 @@ IDDLITE7: Final = LabelSpace(
 LABEL_SPACES: Final[Mapping[str, LabelSpace]] = {space.name: space for space in (CITYSCAPES19, CAMVID11, IDDLITE7)}
 
 
-def id_table(mapping: Mapping[int, int], *, ignored: Iterable[int] = ()) -> NDArray[np.int16]:
+def build_id_table(mapping: Mapping[int, int], *, ignored: Iterable[int] = ()) -> NDArray[np.int16]:
     """Look-up table from raw label ids to train ids.
 
     Args:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.base import FramePaths, SegmentationDataset
-from isthmus.datasets.images import read_label_png
-from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX, TRAIN_ID, id_table
+from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX, TRAIN_ID, build_id_table
 from isthmus.datasets.layout import LayoutWriter, raw_id_table, write_bytes, write_jpeg, write_png
 from isthmus.datasets.pairing import images_by_stem, paired, unlabelled
 from isthmus.errors import DataMissingError, UnreadableFileError
@@ -80,23 +79,9 @@ class Mapillary(SegmentationDataset):
     version: ClassVar[str] = "v1.2"
     """Which annotations are read."""
 
-    @property
-    def id_table(self) -> NDArray[np.int16]:
-        """Rows of `config.json` to train ids."""
-        return self._table
-
-    @property
-    def labelled_train_ids(self) -> frozenset[int]:
-        """All 19."""
-        return frozenset(range(19))
-
-    def read_label_ids(self, path: Path) -> NDArray[np.integer]:
-        """Palette indices of a label file."""
-        return read_label_png(path)
-
     def _list_frames(self) -> Sequence[FramePaths]:
         names = _label_names(self._config_path())
-        self._table = _table_of(names)
+        self.id_table = build_id_table({raw: train_id_of_vistas_name(name) for raw, name in enumerate(names)})
         folder = self.root / _FOLDER_OF_SPLIT[self.split]
         images = images_by_stem(folder / "images")
         if self.split == "test":
@@ -143,10 +128,6 @@ def train_id_of_vistas_name(name: str) -> int:
             found = CLASS_BY_VISTAS_NAME[prefix]
             return IGNORE_INDEX if found is None else TRAIN_ID[found]
     return IGNORE_INDEX
-
-
-def _table_of(names: Sequence[str]) -> NDArray[np.int16]:
-    return id_table({raw: train_id_of_vistas_name(name) for raw, name in enumerate(names)})
 
 
 def _label_names(path: Path) -> list[str]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isthmus.datasets.base import FramePaths, SegmentationDataset
 from isthmus.datasets.images import read_png16_rgb
-from isthmus.datasets.label_space import CITYSCAPES19, SYNTHIA16, id_table
+from isthmus.datasets.label_space import CITYSCAPES19, SYNTHIA16, build_id_table
 from isthmus.datasets.layout import LayoutWriter, raw_id_table, write_png, write_png16
 from isthmus.datasets.pairing import images_by_stem, paired
 
@@ -63,12 +63,7 @@ class Synthia(SegmentationDataset):
     label_space = CITYSCAPES19
     splits = ("all",)
 
-    _TABLE: Final = id_table(SYNTHIA_ID_TO_TRAIN_ID, ignored=_IGNORED_IDS)
-
-    @property
-    def id_table(self) -> NDArray[np.int16]:
-        """Class ids 0..22 to train ids."""
-        return self._TABLE
+    id_table = build_id_table(SYNTHIA_ID_TO_TRAIN_ID, ignored=_IGNORED_IDS)
 
     @property
     def labelled_train_ids(self) -> frozenset[int]:
@@ -86,12 +81,17 @@ class Synthia(SegmentationDataset):
 
 
 class SynthiaWriter(LayoutWriter):
-    """Writes SYNTHIA's layout: PNG images, 16-bit PNG labels with class and instance."""
+    """Writes SYNTHIA's layout: PNG images, 16-bit PNG labels with class and instance.
+
+    Terrain, truck and train become void: the real set never shows them.
+    """
 
     dataset_name = "synthia"
     splits = ("all",)
 
-    _RAW: Final = raw_id_table(SYNTHIA_ID_TO_TRAIN_ID, ignored_id=0)
+    _RAW: Final = raw_id_table(
+        {raw: train for raw, train in SYNTHIA_ID_TO_TRAIN_ID.items() if train in SYNTHIA16}, ignored_id=0
+    )
 
     def _write(
         self,

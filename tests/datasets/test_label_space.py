@@ -10,7 +10,7 @@ from isthmus.datasets.label_space import (
     SYNTHIA13,
     SYNTHIA16,
     TRAIN_ID,
-    id_table,
+    build_id_table,
 )
 
 
@@ -79,5 +79,5 @@ def test_cityscapes_ids():
 
 
 def test_id_table_tells_known_ignored_and_unknown_apart():
-    table = id_table({1: 10, 4: 0}, ignored=[2, 5])
+    table = build_id_table({1: 10, 4: 0}, ignored=[2, 5])
     assert table.tolist() == [-1, 10, 255, -1, 0, 255]
