@@ -176,7 +176,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def _is_complete(data: bytes, kind: ImageFormat) -> bool:
-    # OpenCV fills the missing part of a truncated file with grey and says nothing.
+    # OpenCV 4 fills the missing part of a truncated file with grey and says nothing.
     if kind is ImageFormat.PNG:
         return data.endswith(_PNG_END)
     return data.rstrip(b"\x00").endswith(_JPEG_END)  # cameras pad their buffers with zeros

@@ -8,7 +8,7 @@ work that was cancelled or has outlived its deadline is skipped when its turn co
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,9 +45,11 @@ class Scheduler:
 
     Args:
         max_in_flight: Most requests admitted at once.
+        clock: Seconds from any fixed moment; deadlines are times of this clock.
     """
 
-    def __init__(self, max_in_flight: int) -> None:
+    def __init__(self, max_in_flight: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._draining = False
@@ -94,13 +96,13 @@ class Scheduler:
         Args:
             engine: The model's engine.
             images: RGB [B, H, W, 3] uint8.
-            deadline: `time.monotonic()` after which an answer is of no use; infinity for none.
+            deadline: The clock's time from which on an answer is of no use; infinity for none.
 
         Raises:
             DeadlineExpired: The deadline passed before the answer was there.
         """
         done: asyncio.Future[Scheduled] = asyncio.get_running_loop().create_future()
-        self._line.put_nowait(_Work(engine, images, deadline, time.monotonic(), done))
+        self._line.put_nowait(_Work(engine, images, deadline, self._clock(), done))
         return await done
 
     async def _run(self) -> None:
@@ -108,7 +110,7 @@ class Scheduler:
             work = await self._line.get()
             if work.done.done():  # its caller was cancelled
                 continue
-            started = time.monotonic()
+            started = self._clock()
             if started >= work.deadline:
                 work.done.set_exception(DeadlineExpired)
                 continue
@@ -120,14 +122,11 @@ class Scheduler:
             except Exception as error:
                 _settle(work, error)
                 continue
-            finished = time.monotonic()
-            late = finished >= work.deadline
-            _settle(
-                work,
-                DeadlineExpired()
-                if late
-                else Scheduled(prediction, queue_s=started - work.enqueued, infer_s=finished - started),
-            )
+            finished = self._clock()
+            if finished >= work.deadline:
+                _settle(work, DeadlineExpired())
+            else:
+                _settle(work, Scheduled(prediction, started - work.enqueued, finished - started))
 
 
 def _settle(work: _Work, outcome: Scheduled | Exception) -> None:

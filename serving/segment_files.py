@@ -51,8 +51,6 @@ def segment_paths(
         ServingError: No server, or no model yet.
     """
     images = find_images(paths)
-    (out / "masks").mkdir(parents=True, exist_ok=True)
-    (out / "overlays").mkdir(exist_ok=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         SegmentationClient(server, timeout_s=timeout_s) as client,

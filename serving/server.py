@@ -180,8 +180,8 @@ async def _serve_until_signal(config: ServerConfig) -> None:
         await asyncio.wait([stopping, running], return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             running.result()  # raises: a server never ends by itself
+        logger.info("asked to stop; running requests have %g s", config.drain_timeout_s)
     finally:
-        logger.info("stopping; running requests have %g s", config.drain_timeout_s)
         for task in (stopping, running):
             task.cancel()
         await asyncio.wait([stopping, running])

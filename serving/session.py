@@ -26,7 +26,7 @@ _CUDA_OPTIONS: Final = {
 }
 _UINT8: Final = "tensor(uint8)"
 _NO_CUDA_REMEDY: Final = (
-    "Install isthmus[serve,gpu] on a machine with an NVIDIA driver, or choose provider_policy prefer_cuda or cpu."
+    "Install isthmus[serve,gpu] on a machine with an NVIDIA driver, or choose the policy prefer_cuda or cpu."
 )
 
 

@@ -84,6 +84,25 @@ async def test_expired_work_never_reaches_the_engine(scheduler):
     assert engine.ran == []
 
 
+async def test_work_that_expires_in_the_engine_is_not_answered():
+    now = [100.0]
+    scheduler, engine = Scheduler(2, clock=lambda: now[0]), FakeEngine()
+    scheduler.start()
+    for ends_at, in_time in ((104.9, True), (105.0, False)):
+        now[0], engine.gate, engine.started = 100.0, asyncio.Event(), asyncio.Event()
+        work = asyncio.create_task(scheduler.infer(engine, IMAGES, 105.0))
+        await engine.started.wait()
+        now[0] = ends_at
+        engine.gate.set()
+        if in_time:
+            result = await work
+            assert (result.queue_s, result.infer_s) == (0.0, pytest.approx(4.9))
+        else:
+            with pytest.raises(DeadlineExpired):
+                await work
+    await scheduler.stop()
+
+
 async def test_failure_belongs_to_its_own_work(scheduler):
     broken, sound = FakeEngine(RuntimeError("CUDA error")), FakeEngine()
     broken.gate.set()
