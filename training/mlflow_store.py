@@ -38,6 +38,7 @@ _DEFAULTS: Final = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's 7 keep a person waiting for minutes when a server is down
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
+_REACH: Final = "Check that the store is up and that MLFLOW_TRACKING_URI names it; then run the same command again."
 _CHATTY_LOGGERS: Final = ("alembic", "mlflow.store.db.utils", "mlflow.utils.environment")
 
 
@@ -68,11 +69,12 @@ class Connection:
         """Fetch one file of a model version into the folder `into`."""
         import mlflow.artifacts
 
-        uri = f"models:/{name}/{version}/{file}"
+        # Not by a models:/ address: MLflow looks those up through its process-wide registry, whatever a call names.
+        location = self.client.get_model_version_download_uri(name, str(version))
         into.mkdir(parents=True, exist_ok=True)
         return Path(
             mlflow.artifacts.download_artifacts(
-                artifact_uri=uri, dst_path=str(into), tracking_uri=self.uri, registry_uri=self.uri
+                artifact_uri=f"{location}/{file}", dst_path=str(into), tracking_uri=self.uri
             )
         )
 
@@ -148,9 +150,6 @@ def connect(tracking_uri: str | None = None) -> Iterator[Connection]:
         raise RegistryError(_first_line(error), where=uri, remedy=_REACH) from error
     finally:
         mlflow.set_tracking_uri(before)
-
-
-_REACH: Final = "Check that the store is up and that MLFLOW_TRACKING_URI names it; then run the same command again."
 
 
 @contextmanager

@@ -16,7 +16,9 @@ import copy
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -70,6 +72,12 @@ class ServingGraph(nn.Module):
         confidence = torch.round(logits.softmax(dim=1).amax(dim=1) * 255).to(torch.uint8)
         full = functional.interpolate(logits, size_hw, mode="bilinear", align_corners=False)
         return full.argmax(dim=1).to(torch.uint8), confidence
+
+    @torch.inference_mode()
+    def segment(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Like `forward`, from arrays to arrays: torch's answer, that others are compared with."""
+        labels, confidence = self(torch.tensor(images))  # copied: decoded images are often read-only
+        return labels.numpy(), confidence.numpy()
 
 
 def build_onnx(graph: ServingGraph) -> "onnx.ModelProto":

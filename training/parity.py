@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from isthmus.errors import ParityError
@@ -74,8 +73,7 @@ def parity_sizes(graph: ServingGraph) -> tuple[tuple[int, int], ...]:
 
 
 def _compare(graph: ServingGraph, model: OnnxModel, images: NDArray[np.uint8]) -> ParityCase:
-    with torch.inference_mode():
-        labels, confidence = (output.numpy() for output in graph(torch.from_numpy(images)))
+    labels, confidence = graph.segment(images)
     ort_labels, ort_confidence = model.predict(images)
     gap = np.abs(confidence.astype(np.int16) - ort_confidence.astype(np.int16))
     return ParityCase(

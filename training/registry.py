@@ -1,15 +1,13 @@
 """Model versions in MLflow: registering an export, finding versions, moving aliases.
 
 How a consumer addresses a version's files. A version is complete once it exists: it is made only after all its files
-are stored. `models:/NAME/VERSION/FILE` and `models:/NAME@ALIAS/FILE` name single files, which the registry client of
-mlflow-skinny fetches without the onnx package:
+are stored. The registry client of mlflow-skinny fetches single files, without the onnx package:
 
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    version = client.get_registered_model(name).aliases["champion"]            # one cheap call to poll
-    mlflow.artifacts.download_artifacts(
-        artifact_uri=f"models:/{name}/{version}/manifest.json", dst_path=folder, tracking_uri=uri, registry_uri=uri)
-    mlflow.artifacts.download_artifacts(
-        artifact_uri=f"models:/{name}/{version}/model.onnx", dst_path=folder, tracking_uri=uri, registry_uri=uri)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)     # MLflow looks models:/ up through the process-wide address only
+    version = mlflow.MlflowClient().get_registered_model(name).aliases["champion"]      # one cheap call to poll
+    for file in ("manifest.json", "model.onnx"):
+        mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}/{file}", dst_path=folder)
 
 Resolve the alias first and download by number: an alias may move between two downloads. Files at the top of a version:
 
@@ -25,6 +23,7 @@ Tags of a version: `isthmus.sha256`, `isthmus.label_space`, `isthmus.method`, `i
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -194,9 +193,13 @@ def version_tags(card: ModelCard, manifest: Manifest) -> dict[str, str]:
 
 def _write_package(package: Path, export: Export, logged: Any) -> None:
     """MLflow's own files, then ours beside them, byte for byte."""
-    import mlflow.onnx
     import onnx
     from mlflow.models import Model
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Any type hint", category=UserWarning)  # about MLflow's own types
+        import mlflow.onnx
+        import mlflow.pyfunc.model  # save_model would load it later, outside this block
 
     mlflow.onnx.save_model(
         onnx.load(export.onnx_file),
