@@ -52,16 +52,14 @@ def segment_paths(
     """
     images = find_images(paths)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        SegmentationClient(server, timeout_s=timeout_s) as client,
-        Progress(*columns, disable=not show_progress) as bar,
-    ):
-        info = client.model_info()
-        task = bar.add_task(f"{info.name} version {info.version}", total=len(images))
-        results = []
-        for image in images:
-            results.append(_segment_file(client, info, image, out))
-            bar.advance(task)
+    results = []
+    with SegmentationClient(server, timeout_s=timeout_s) as client:
+        info = client.model_info()  # before folders are made and a bar is drawn: an unreachable server leaves no trace
+        for folder in ("masks", "overlays"):
+            (out / folder).mkdir(parents=True, exist_ok=True)
+        with Progress(*columns, disable=not show_progress) as bar:
+            for image in bar.track(images, description=f"{info.name} version {info.version}"):
+                results.append(_segment_file(client, info, image, out))
     return results
 
 

@@ -64,6 +64,13 @@ def test_nobody_listens(nobody, tiny):
         client.segment(tiny.street())
 
 
+def test_nobody_listens_and_nothing_is_made(nobody, tiny, tmp_path):
+    (tmp_path / "a.png").write_bytes(tiny.png(tiny.street()))
+    with pytest.raises(ServingError, match="no server answers"):
+        segment_paths([tmp_path], nobody, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_overlay_keeps_unlabelled_pixels():
     image = np.full((1, 2, 3), 100, np.uint8)
     palette = np.zeros((256, 3), np.uint8)
