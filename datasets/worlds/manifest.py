@@ -49,6 +49,16 @@ class Manifest:
     splits: dict[str, SplitRecord]
     """Finished splits by name."""
 
+    @property
+    def num_frames(self) -> int:
+        """Frames of all finished splits."""
+        return sum(record.num_frames for record in self.splits.values())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over the finished splits' digests in order of their names."""
+        return hashlib.sha256("\n".join(self.splits[name].digest for name in sorted(self.splits)).encode()).hexdigest()
+
 
 def read_manifest(root: Path) -> Manifest | None:
     """The manifest of a rendered set, or None where there is none.

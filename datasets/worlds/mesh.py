@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from isthmus.datasets.worlds.materials import Paint
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 VERTEX: Final = np.dtype(
     [

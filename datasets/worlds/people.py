@@ -18,6 +18,7 @@ from isthmus.datasets.worlds.mesh import (
     box,
     ellipsoid,
     merged,
+    polygon,
     tube,
     tubes,
 )
@@ -76,20 +77,18 @@ def add_person(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, in
         mesh.add(box((0.10, 0.28, 0.32), (0.30 * k, 0.72 * k, 0.05)), _clothes(rng), thing, place)
 
 
-def add_cyclist(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, instance: int) -> None:
-    """A rider on a bicycle."""
-    add_bicycle(mesh, place, rng, instance + 1)
-    _seated(
-        mesh, place, rng, Thing(TRAIN_ID["rider"], instance), seat=0.98, reach=0.52, bar=1.02, pedal=0.32, helmet=0.6
-    )
+def add_cyclist(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, *, rider: int, machine: int) -> None:
+    """A rider on a bicycle: two instances."""
+    add_bicycle(mesh, place, rng, machine)
+    _seated(mesh, place, rng, Thing(TRAIN_ID["rider"], rider), seat=0.98, reach=0.52, bar=1.02, pedal=0.32, helmet=0.6)
 
 
-def add_motorcyclist(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, instance: int) -> None:
-    """A rider on a motorcycle or a scooter."""
-    add_motorcycle(mesh, place, rng, instance + 1)
-    _seated(
-        mesh, place, rng, Thing(TRAIN_ID["rider"], instance), seat=0.84, reach=0.48, bar=1.02, pedal=0.34, helmet=1.0
-    )
+def add_motorcyclist(
+    mesh: MeshBuilder, place: Placement, rng: np.random.Generator, *, rider: int, machine: int
+) -> None:
+    """A rider on a motorcycle or a scooter: two instances."""
+    add_motorcycle(mesh, place, rng, machine)
+    _seated(mesh, place, rng, Thing(TRAIN_ID["rider"], rider), seat=0.84, reach=0.48, bar=1.02, pedal=0.34, helmet=1.0)
 
 
 def add_bicycle(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, instance: int) -> None:
@@ -115,8 +114,6 @@ def add_bicycle(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, i
         mesh.add(_ring((0, 0.34, z), 0.335, 0.028), _RUBBER, thing, place)
         angle = np.linspace(0, 2 * np.pi, 15)[:-1]
         plate = np.stack([np.zeros(14), 0.34 + 0.32 * np.sin(angle), z + 0.32 * np.cos(angle)], 1)
-        from isthmus.datasets.worlds.mesh import polygon
-
         mesh.add(polygon(plate, np.stack([0.32 * np.cos(angle), 0.3 + 0.05 * np.sin(angle)], 1)), spokes, thing, place)
 
 

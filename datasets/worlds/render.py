@@ -186,8 +186,14 @@ _worker: tuple[Renderer, LayoutWriter, _Request] | None = None
 """A worker process's renderer: a context is far too dear to open one a frame."""
 
 
-def _start_worker(request: _Request) -> None:
+def _start_worker(request: _Request, workers: int) -> None:
+    import cv2
+
     global _worker  # noqa: PLW0603 - an executor's initializer has no other way to leave something behind
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    cv2.setNumThreads(threads)
+    # Mesa's llvmpipe reads this: more threads than cores would only fight each other.
+    os.environ.setdefault("LP_NUM_THREADS", str(threads))
     renderer = Renderer(request.size_hw, samples=world_style(request.world).samples)
     _worker = renderer, layout_writer(request.layout)(request.out, request.split), request
 
@@ -199,10 +205,8 @@ def _work(index: int) -> tuple[int, str]:
 
 def _in_workers(request: _Request, indices: list[int], workers: int) -> Iterator[tuple[int, str]]:
     """Frames as they finish. Fresh processes, because OpenGL contexts do not survive a fork."""
-    # One rasteriser thread a worker (Mesa's llvmpipe reads this): more would fight over the same cores.
-    os.environ.setdefault("LP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(request,))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(request, workers))
     try:
         todo = iter(indices)
         running: set[Future[tuple[int, str]]] = set()

@@ -7,6 +7,7 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.camera import Camera
+from isthmus.datasets.worlds.kerbside import build_kerbsides
 from isthmus.datasets.worlds.layout import KERB_M, Layout, draw_layout
 from isthmus.datasets.worlds.lots import build_backdrop, build_lots
 from isthmus.datasets.worlds.materials import Rgb
@@ -58,6 +59,7 @@ def build_scene(world: WorldStyle, rng: np.random.Generator) -> Scene:
     for street in layout.streets:
         build_lots(mesh, street, world.street, rng)
         build_backdrop(mesh, street, world.street, rng)
+    build_kerbsides(mesh, layout.main, world.street, rng)
     build_traffic(mesh, layout.main, world, rng)
     light = draw_light(world.light, rng)
     camera = draw_camera(world.camera, layout, rng)
