@@ -1,12 +1,16 @@
 """Reading image and label files, with one clear error for each way they can be broken."""
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from isthmus.errors import DataMissingError, UnreadableFileError
+
+_BROKEN: Final = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises on damaged files, depending on the byte."""
 
 
 def read_image_rgb(path: Path) -> NDArray[np.uint8]:
@@ -42,14 +46,14 @@ def _opened(path: Path) -> Image.Image:
         return Image.open(path)
     except FileNotFoundError as error:
         raise DataMissingError("no such file", where=path) from error
-    except (UnidentifiedImageError, OSError) as error:
+    except _BROKEN as error:
         raise UnreadableFileError(f"no readable image ({error})", where=path, remedy="Fetch it again.") from error
 
 
 def _loaded(image: Image.Image, path: Path) -> Image.Image:
     try:
         image.load()
-    except (OSError, SyntaxError, ValueError) as error:
+    except _BROKEN as error:
         raise UnreadableFileError(f"truncated or damaged ({error})", where=path, remedy="Fetch it again.") from error
     return image
 

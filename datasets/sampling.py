@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.sample import Batch
 from isthmus.datasets.transforms import JointTransform
-from isthmus.errors import IsthmusError
+from isthmus.errors import ConfigurationError, IsthmusError
 
 _ORDER: Final = 0
 _AUGMENTATION: Final = 1
@@ -203,6 +203,13 @@ def _collate(items: Sequence[_Item | IsthmusError]) -> Batch | IsthmusError:
         if isinstance(item, IsthmusError):
             return item
         frames.append(item)
+    sizes = {frame.image.shape[:2] for frame in frames}
+    if len(sizes) > 1:
+        return ConfigurationError(
+            f"frames of different sizes in one batch: {', '.join(f'{width}x{height}' for height, width in sorted(sizes))}",
+            where=frames[0].name,
+            remedy="Resize all frames to one resolution, or use a batch size of 1.",
+        )
     pixels = torch.from_numpy(np.stack([frame.image for frame in frames]))
     batch: Batch = {
         "image": pixels.permute(0, 3, 1, 2).to(torch.float32).contiguous().div_(255),

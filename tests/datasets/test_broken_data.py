@@ -128,3 +128,15 @@ def test_label_deleted_after_listing(name, open_fakes):
     dataset.frames[0].label.unlink()
     with pytest.raises(DataMissingError, match="no such file"):
         dataset[0]
+
+
+def test_any_damaged_byte_of_a_header_is_one_kind_of_error(name, open_fakes):
+    dataset = open_fakes(name, num_frames=1)
+    path = dataset.frames[0].label
+    content = path.read_bytes()
+    for position in range(33):  # signature and IHDR chunk
+        damaged = bytearray(content)
+        damaged[position] ^= 0x5A
+        path.write_bytes(damaged)
+        with pytest.raises(UnreadableFileError):
+            dataset[0]

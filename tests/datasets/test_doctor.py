@@ -62,6 +62,7 @@ def test_finds_every_defect_at_once(open_fakes):
 
     report = examine(config_of(dataset))
     assert not report.ok
+    assert (report.num_frames, report.num_labelled) == (5, 4)
     found = {(problem.kind, problem.where) for problem in report.problems}
     assert found == {
         ("UnreadableFileError", str(frames[0].label)),
