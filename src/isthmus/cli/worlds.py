@@ -40,10 +40,11 @@ def render(
     from isthmus.datasets.layout import layout_writer
     from isthmus.datasets.worlds import render_world
 
+    wanted = split or layout_writer(layout).splits[0]
     manifest = render_world(
         world=world,
         layout=layout,
-        split=split or layout_writer(layout).splits[0],
+        split=wanted,
         num_frames=num_frames,
         size_hw=size_hw,
         seed=seed,
@@ -51,7 +52,8 @@ def render(
         workers=workers or len(os.sched_getaffinity(0)),
         progress=True,
     )
-    Console().print(f"{manifest.num_frames} frames of {world} in {out}, digest {manifest.digest[:12]}")
+    made = manifest.splits[wanted]
+    Console().print(f"{made.num_frames} frames of {world} in {out} ({wanted}), digest {made.digest[:12]}")
 
 
 def gallery(

@@ -24,7 +24,7 @@ GATE_CONFIG: Final = Path("configs/gate/demo.yaml")
 SIZE_HW: Final = (128, 256)
 
 WORLDS: Final = (
-    World("arcade", "gta5", "all", 200, 1, "labelled source"),
-    World("studio", "synthia", "all", 200, 2, "labelled source"),
-    World("street", "cityscapes", "val", 40, 3, "stand-in for the real street, never trained on"),
+    World("arcade", "gta5", "all", 120, 1, "labelled source"),
+    World("studio", "synthia", "all", 120, 2, "labelled source"),
+    World("street", "cityscapes", "val", 30, 3, "stand-in for the real street, never trained on"),
 )

@@ -1,0 +1,121 @@
+"""The command line: quick help, examples on each page, one line for errors."""
+
+import inspect
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isthmus import cli
+from isthmus.errors import EnvironmentMissingError
+
+HEAVY = (
+    "torch",
+    "torchvision",
+    "segmentation_models_pytorch",
+    "albumentations",
+    "mlflow",
+    "onnxruntime",
+    "grpc",
+    "cv2",
+)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"import sys, isthmus.cli; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_lists_each_verb_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--help"])
+    assert caught.value.code == 0
+    page = capsys.readouterr().out
+    for path in cli.VERBS:
+        assert path.split()[0] in page
+
+
+@pytest.mark.parametrize("path", cli.VERBS)
+def test_each_verb_shows_an_example_that_parses(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*path.split(), "--help"])
+    page = capsys.readouterr().out
+    assert f"$ isthmus {path}" in re.sub(r"\s+", " ", page) or f"isthmus {path}" in page
+
+
+@pytest.mark.parametrize("path", cli.VERBS)
+def test_examples_on_help_pages_parse(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line.strip() for line in (cli.VERBS[path].__doc__ or "").splitlines() if line.strip().startswith("$ ")]
+    assert lines
+    for line in lines:
+        assert_parses(line.removeprefix("$ "), monkeypatch)
+
+
+def test_commands_in_the_docs_parse(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [repository / "README.md", repository / "CONTRIBUTING.md", *sorted((repository / "docs").rglob("*.md"))]
+    commands = [command for page in pages for command in documented_commands(page)]
+    assert len(commands) >= 12
+    for command in commands:
+        assert_parses(command, monkeypatch)
+
+
+def documented_commands(page: Path) -> list[str]:
+    """Lines of ```bash blocks that run isthmus, continued lines joined."""
+    found = []
+    for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            if re.search(r"(^|\s)isthmus\s", line):
+                found.append(line)
+    return found
+
+
+def assert_parses(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command's verb and options exist, and the configurations that it names."""
+    words = shlex.split(command, comments=True)
+    words = words[words.index("isthmus") + 1 :]
+    words = words[: next((i for i, word in enumerate(words) if word in {"&", "|", ";", "&&", ">"}), len(words))]
+    path = next(path for path in cli.VERBS if words[: len(path.split())] == path.split())
+    for word in words:
+        if word.startswith("configs/"):
+            assert Path(__file__).parents[2].joinpath(word).is_file(), f"{command}: no {word}"
+    called: list[str] = []
+    original = cli.VERBS[path]
+
+    def recorder(*args: object, **kwargs: object) -> None:
+        called.append(path)
+
+    recorder.__wrapped__ = original  # type: ignore[attr-defined]
+    recorder.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
+    recorder.__doc__ = original.__doc__
+    recorder.__annotations__ = original.__annotations__
+    monkeypatch.setattr(cli, "VERBS", {**cli.VERBS, path: recorder})
+    cli.run(words)
+    assert called == [path], command
+
+
+def test_an_error_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["data", "doctor", "no-such-file.yaml"])
+    assert caught.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: no-such-file.yaml: no such configuration file")
+    assert "Traceback" not in error
+
+
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("isthmus.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(EnvironmentMissingError, match=r"'torch' is not installed.*isthmus\[train,cpu\]"):
+        cli.run(["evaluate", "runs/x"])
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    command = f"{shlex.quote(sys.executable)} -m isthmus data list | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+    assert "Traceback" not in done.stderr
