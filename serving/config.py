@@ -75,7 +75,7 @@ class ServerConfig:
     port: Annotated[int, Field(ge=0, le=65535)] = 50051
     """TCP port; 0 takes any free one."""
     port_file: Path | None = None
-    """Where the bound port is written once the server listens."""
+    """Where the bound port is written once the server has started."""
     insecure: bool = False
     """Allow plaintext on an address other machines can reach."""
     reflection: bool = False

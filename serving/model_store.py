@@ -14,6 +14,8 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -187,33 +189,22 @@ class _Registry:
 
     def download(self, name: str, version: str, file: str, into: Path, max_bytes: int) -> Path:
         """Fetch one file of a version, unless the registry says that it is too large."""
-        mlflow = self._mlflow()
-        from mlflow.exceptions import MlflowException
-
         uri = f"models:/{name}/{version}"
-        try:
+        with self._reached() as mlflow:
             listed = {item.path: item.file_size for item in mlflow.artifacts.list_artifacts(artifact_uri=uri)}
             if file not in listed:
                 raise ContractError(f"has no {file}", where=uri, remedy="Register it with `isthmus register`.")
             _check_size(listed[file] or 0, max_bytes, f"{uri}/{file}")
             return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{file}", dst_path=str(into)))
-        except (MlflowException, OSError) as error:
-            raise RegistryError(f"cannot download {file}: {error}", where=uri) from error
 
     def _version(self, name: str) -> str:
-        if self._uri.startswith(_SQLITE) and not Path(self._uri.removeprefix(_SQLITE)).is_file():
-            # MLflow would make an empty registry here, and a typing error would look like an empty one.
-            raise RegistryError("there is no such registry", where=self._uri, remedy="Check the tracking URI.")
-        mlflow = self._mlflow()
-        from mlflow.exceptions import MlflowException
-
-        try:
-            aliases = mlflow.MlflowClient().get_registered_model(name).aliases
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+        with self._reached() as mlflow:
+            try:
+                aliases = mlflow.MlflowClient().get_registered_model(name).aliases
+            except mlflow.MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
                 aliases = {}
-            else:
-                raise RegistryError(f"does not answer: {error}", where=self._uri) from error
         if ALIAS not in aliases:
             raise NoModelError(
                 f"no version of {name!r} has the alias {ALIAS!r}",
@@ -221,17 +212,26 @@ class _Registry:
             )
         return str(aliases[ALIAS])
 
-    def _mlflow(self) -> Any:
+    @contextmanager
+    def _reached(self) -> Iterator[Any]:
+        """The mlflow module, set to this registry; whatever fails inside is a `RegistryError`."""
+        if self._uri.startswith(_SQLITE) and not Path(self._uri.removeprefix(_SQLITE)).is_file():
+            # MLflow would make an empty registry here, and a typing error would look like an empty one.
+            raise RegistryError("there is no such registry", where=self._uri, remedy="Check MLFLOW_TRACKING_URI.")
         os.environ.update(_ENFORCED)
         for key, value in _DEFAULTS.items():
             os.environ.setdefault(key, value)
         import mlflow
         import mlflow.artifacts
+        from sqlalchemy.exc import SQLAlchemyError
 
-        # MLflow looks `models:/m-…` up through its process-wide address, whatever a call names.
-        mlflow.set_tracking_uri(self._uri)
-        mlflow.set_registry_uri(self._uri)
-        return mlflow
+        try:
+            # MLflow looks `models:/…` up through its process-wide addresses, whatever a call names.
+            mlflow.set_tracking_uri(self._uri)
+            mlflow.set_registry_uri(self._uri)
+            yield mlflow
+        except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
+            raise RegistryError(f"the registry does not answer: {error}", where=self._uri) from error
 
 
 def _check_size(size: int, limit: int, where: str | Path) -> None:

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.server import serve
-serve(ServerConfig(model_file=Path(sys.argv[1]), port=0, port_file=Path(sys.argv[2]), num_threads=1))
+serve(ServerConfig(model_name="tiny", tracking_uri=sys.argv[1], cache_dir=Path(sys.argv[2]), port=0, num_threads=1))
 """
 FORBIDDEN = ("torch", "torchvision", "onnx", "albumentations", "segmentation_models_pytorch", "matplotlib")
 
@@ -61,24 +61,26 @@ def test_training_packages_are_absent(python):
     assert run.stdout.strip() == "[]"
 
 
-def test_registry_client_is_there(python):
-    code = "import isthmus.serving.model_store, mlflow, mlflow.artifacts, sqlalchemy, alembic; mlflow.MlflowClient"
-    run = subprocess.run([python, "-P", "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert run.returncode == 0, run.stderr
-
-
-def test_serves_a_mask(python, repository, tmp_path):
+def test_serves_the_champion_of_a_registry(python, repository, tmp_path):
     tiny = runpy.run_path(str(repository / "tests" / "serving" / "conftest.py"))
-    model = tiny["write_onnx"](tmp_path / "model.onnx", tiny["make_card"]())
+    folder = tmp_path / "export"
+    folder.mkdir()
+    card = tiny["make_card"]()
+    tiny["write_manifest"](tiny["write_onnx"](folder / "model.onnx", card), card)
+    registry = tiny["Registry"](tmp_path)
+    version = registry.register(folder, "tiny")
+    tiny["forget_registry"]()
     image = tiny["street"]()
-    command = [python, "-P", "-c", SERVE, str(model), str(tmp_path / "port")]
+    command = [python, "-P", "-c", SERVE, registry.uri, str(tmp_path / "cache")]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         try:
             line = server.stdout.readline()
             assert line.startswith("isthmus listens on "), server.stderr.read()
             with SegmentationClient(line.split()[-1]) as client:
-                np.testing.assert_array_equal(client.segment(image).mask, tiny["expected_labels"](image))
+                answer = client.segment(image)
         finally:
             server.terminate()
-            server.communicate(timeout=60)
-    assert server.returncode == 0
+            _, log = server.communicate(timeout=60)
+    np.testing.assert_array_equal(answer.mask, tiny["expected_labels"](image))
+    assert answer.model_version == version
+    assert server.returncode == 0, log

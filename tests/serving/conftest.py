@@ -7,6 +7,8 @@ The model labels a pixel 0 where red is above 127, else 1, and 255 where red is 
 import asyncio
 import base64
 import contextlib
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -216,18 +218,18 @@ class Registry:
         import mlflow
 
         self.uri = f"sqlite:///{home / 'mlflow.db'}"
-        mlflow.set_tracking_uri(self.uri)
         self._client = mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         self._experiment = self._client.create_experiment("isthmus", artifact_location=(home / "artifacts").as_uri())
 
     def register(self, folder: Path, name: str, *, promote: bool = True) -> str:
         """Make the files of `folder` the next version of `name`, and its champion."""
-        from mlflow.exceptions import MlflowException
+        import mlflow
 
+        mlflow.set_tracking_uri(self.uri)  # resolves the version's source
         logged = self._client.create_logged_model(self._experiment, name=name)
         self._client.log_model_artifacts(logged.model_id, str(folder))
         self._client.finalize_logged_model(logged.model_id, "READY")
-        with contextlib.suppress(MlflowException):  # it is there already
+        with contextlib.suppress(mlflow.MlflowException):  # it is there already
             self._client.create_registered_model(name)
         source = f"models:/{logged.model_id}"
         version = str(self._client.create_model_version(name, source, model_id=logged.model_id).version)
@@ -237,6 +239,21 @@ class Registry:
 
     def promote(self, name: str, version: str) -> None:
         self._client.set_registered_model_alias(name, "champion", version)
+
+
+def forget_registry() -> None:
+    """Take back the process-wide addresses that MLflow keeps, in itself and in the environment."""
+    mlflow = sys.modules.get("mlflow")
+    if mlflow is not None:
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri("")
+        os.environ.pop("MLFLOW_REGISTRY_URI", None)
+
+
+@pytest.fixture(autouse=True)
+def _registry_left_behind() -> Iterator[None]:
+    yield
+    forget_registry()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from isthmus.errors import InvalidFrameError, ServingError
-from isthmus.serving.client import SegmentationClient
+from isthmus.serving.client import FrameExpiredError, SegmentationClient
 from isthmus.serving.codec import MaskFormat
 from isthmus.serving.segment_files import find_images, overlay, segment_paths
 
@@ -57,6 +57,11 @@ def test_other_images_are_refused_here(client, image):
 def test_server_errors_keep_their_class(client, tiny):
     with pytest.raises(InvalidFrameError, match="truncated"):
         client.segment(tiny.png(tiny.street())[:-1])
+
+
+def test_expired_frame(client, tiny):
+    with pytest.raises(FrameExpiredError, match="frame 9 expired"):
+        client.segment(tiny.street(), sequence_number=9, max_age_s=1e-9)
 
 
 def test_nobody_listens(nobody, tiny):

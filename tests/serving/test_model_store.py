@@ -77,6 +77,12 @@ def test_registry_down_without_cache(config, tmp_path):
     assert not (tmp_path / "gone.db").exists()
 
 
+def test_registry_that_is_no_database(config, tmp_path):
+    (tmp_path / "broken.db").write_text("this is no database" * 100)
+    with pytest.raises(RegistryError, match="does not answer"):
+        load(config(tracking_uri=f"sqlite:///{tmp_path / 'broken.db'}"))
+
+
 def test_registry_down_serves_the_last_good_model(config, registry, export, tmp_path, caplog, monkeypatch):
     version = registry.register(export, config().model_name)
     load(config())

@@ -24,7 +24,7 @@ from isthmus.errors import (
     ProviderError,
     ServingError,
 )
-from isthmus.serving.client import FrameExpiredError, SegmentationClient
+from isthmus.serving.client import SegmentationClient
 from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
 from isthmus.serving.engine import OrtEngine
 from isthmus.serving.probe import probe
@@ -105,20 +105,6 @@ def test_full_server_refuses_with_a_retry_hint(start_server, model_file, tiny, h
         held_engine.release.set()
         assert first.result(TIMEOUT_S).mask.shape == (48, 64)
         assert client.segment(tiny.street()).mask.shape == (48, 64)
-
-
-def test_frame_that_expires_in_the_engine_has_no_mask(start_server, model_file, tiny, held_engine):
-    server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1)).server
-    with SegmentationClient(server.address) as client, ThreadPoolExecutor(2) as pool:
-        first = pool.submit(client.segment, tiny.street())
-        assert held_engine.running.wait(TIMEOUT_S)
-        second = pool.submit(client.segment, tiny.street(), max_age_s=0.001)
-        with pytest.raises(TimeoutError):
-            second.result(0.05)  # it waits behind the first, longer than it may
-        held_engine.release.set()
-        first.result(TIMEOUT_S)
-        with pytest.raises(FrameExpiredError):
-            second.result(TIMEOUT_S)
 
 
 def test_stop_answers_what_runs_and_refuses_the_rest(start_server, model_file, tiny, held_engine):
