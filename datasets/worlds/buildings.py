@@ -148,7 +148,8 @@ def _dormer(mesh: MeshBuilder, place: Placement, house: House, x: float, rise: f
     window = Paint(Material.FACADE, house.wall.color, 0.05, (1.5, 1.5, 0.75, house.wall.params[3]))
     body = box((1.5, 1.5, 1.8), (0, 0, 0))
     body = body._replace(
-        uvs=body.uvs + np.float32([0.0, 1.5]), positions=body.positions + np.float32([x, y + 0.75, z + 0.9])
+        uvs=body.uvs + np.array([0.0, 1.5], np.float32),
+        positions=body.positions + np.array([x, y + 0.75, z + 0.9], np.float32),
     )
     mesh.add(body, window, BUILDING, place)
     mesh.add(box((1.8, 0.15, 2.1), (x, y + 1.55, z + 0.95)), house.roof, BUILDING, place)

@@ -159,7 +159,7 @@ def add_wall(mesh: MeshBuilder, points: Floats, rng: np.random.Generator, color:
     coping = Paint(Material.PLAIN, (color[0] * 0.8, color[1] * 0.8, color[2] * 0.8), 0.05)
     mesh.add(grid(cap.astype(np.float32)), coping, WALL)
     for edge in (0, 1):
-        mesh.add(_upright(cap[:, edge] - np.float32([0, height, 0]), height - 0.08, height), coping, WALL)
+        mesh.add(_upright(cap[:, edge] - np.array([0, height, 0]), height - 0.08, height), coping, WALL)
 
 
 def _posts(mesh: MeshBuilder, points: Floats, height: float, paint: Paint) -> None:
@@ -190,12 +190,12 @@ def _sign_face(
         shape = disc((0, y, 0.06), size, axis="z", sides=18)
     elif kind == 3:
         corners = np.array([[-1.0, -0.58, 0.0], [1.0, -0.58, 0.0], [0.0, 1.15, 0.0]]) * size
-        shape = polygon(corners + (0, y, 0.06), corners[:, :2])
+        shape = polygon(corners + np.array([0, y, 0.06]), corners[:, :2])
     else:
         corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) * (size, size * rng.uniform(0.8, 1.4), 0)
-        shape = polygon(corners + (0, y, 0.06), np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * size)
+        shape = polygon(corners + np.array([0, y, 0.06]), np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * size)
     mesh.add(shape, paint, SIGN, place)
-    back = shape._replace(positions=shape.positions - np.float32([0, 0, 0.02]))
+    back = shape._replace(positions=shape.positions - np.array([0, 0, 0.02], np.float32))
     mesh.add(back, Paint(Material.PLAIN, (0.38, 0.39, 0.40), 0.3), SIGN, place)
 
 

@@ -157,7 +157,7 @@ def draw_layout(style: StreetStyle, rng: np.random.Generator) -> Layout:
 
 
 def _draw_junctions(style: StreetStyle, rng: np.random.Generator) -> tuple[Junction, ...]:
-    junctions = []
+    junctions: list[Junction] = []
     at = float(rng.uniform(6, 50))
     while at < 110 and len(junctions) < 2:
         if rng.random() < style.junction_probability:

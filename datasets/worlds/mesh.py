@@ -106,6 +106,19 @@ class MeshBuilder:
         return Mesh(np.concatenate(self._vertices), np.concatenate(self._faces))
 
 
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """One thing that is made of several shapes: where it stands and what it counts as."""
+
+    mesh: MeshBuilder
+    place: Placement
+    thing: Thing
+
+    def add(self, paint: Paint, *shapes: Geometry) -> None:
+        """Add shapes of one paint, in the thing's own coordinates."""
+        self.mesh.add(merged(*shapes) if len(shapes) > 1 else shapes[0], paint, self.thing, self.place)
+
+
 def grid(points: Floats, uvs: Floats | None = None, *, wrap: bool = False) -> Geometry:
     """A smooth surface through a grid of points.
 

@@ -28,7 +28,8 @@ def _fractal(rng: np.random.Generator, *, exponent: float) -> NDArray[np.uint8]:
     spectrum = np.fft.rfft2(rng.standard_normal((_SIZE, _SIZE))) / frequency**exponent
     field = np.fft.irfft2(spectrum, (_SIZE, _SIZE))
     # A normal field squeezed into 0..1 with most mass in the middle, the way value noise lies.
-    return np.clip(127.5 + 50.0 * (field - field.mean()) / field.std(), 0, 255).astype(np.uint8)
+    noise: NDArray[np.uint8] = np.clip(127.5 + 50.0 * (field - field.mean()) / field.std(), 0, 255).astype(np.uint8)
+    return noise
 
 
 def _cracks(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -40,4 +41,5 @@ def _cracks(rng: np.random.Generator) -> NDArray[np.uint8]:
     sites = np.stack([y + wobble, x - wobble[::-1]], 2).reshape(-1, 1, 2)
     distance = np.sort(np.linalg.norm(sites - tiled[None], axis=2), axis=1)
     gap = (distance[:, 1] - distance[:, 0]).reshape(_SIZE, _SIZE)
-    return (255 * np.clip(1.0 - gap * 90.0, 0, 1)).astype(np.uint8)
+    lines: NDArray[np.uint8] = (255 * np.clip(1.0 - gap * 90.0, 0, 1)).astype(np.uint8)
+    return lines

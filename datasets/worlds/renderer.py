@@ -210,7 +210,7 @@ def create_context() -> Any:
             "the package moderngl is missing, so no world can be rendered", remedy='Run `pip install "isthmus[train]"`.'
         ) from error
     try:
-        return moderngl.create_context(standalone=True, backend="egl", require=330)
+        return moderngl.create_context(standalone=True, backend="egl", require=330)  # type: ignore[arg-type]  # as its manual says
     except Exception as error:  # the binding raises bare Exceptions of several kinds
         raise EnvironmentMissingError(
             f"no OpenGL context through EGL ({error})",

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds.layout import KERB_M, Curve, Layout, StreetPlan
+from isthmus.datasets.worlds.layout import KERB_M, Curve, Junction, Layout, StreetPlan
 from isthmus.datasets.worlds.materials import Material, Paint
 from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder, Thing, grid, polygon
 from isthmus.datasets.worlds.style import StreetStyle
@@ -62,8 +62,11 @@ def draw_ground(style: StreetStyle, rng: np.random.Generator, *, has_terrain: bo
     )
 
 
-def strip(curve: Curve, s0: float, s1: float, t0: float, t1: float, y: float, y1: float | None = None) -> Geometry:
-    """A band of ground between two lateral offsets; uv are (t, s)."""
+def strip(
+    curve: Curve, along: tuple[float, float], across: tuple[float, float], y: float, y1: float | None = None
+) -> Geometry:
+    """A band of ground between two positions along the street and two lateral offsets; uv are (t, s)."""
+    (s0, s1), (t0, t1) = along, across
     rows = max(2, int(np.ceil((s1 - s0) / _STEP_M)) + 1)
     s = np.linspace(s0, s1, rows)
     columns = [(t0, y), (t1, y if y1 is None else y1)]
@@ -87,33 +90,34 @@ def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.rand
 def _build_street(mesh: MeshBuilder, street: StreetPlan, ground: Ground, *, is_main: bool) -> None:
     curve = street.curve
     begin, end = (-25.0, 185.0) if is_main else (0.0, street.end)
-    mesh.add(strip(curve, begin, end, -street.kerb(-1), street.kerb(1), 0.0), ground.asphalt, ROAD)
+    mesh.add(strip(curve, (begin, end), (-street.kerb(-1), street.kerb(1)), 0.0), ground.asphalt, ROAD)
     for side in (-1, 1):
         kerb, verge = street.kerb(side), street.verge[side > 0]
         outer = street.lot_line(side)
         for s0, s1 in street.free_spans(side, 0.0):
-            mesh.add(strip(curve, s0, s1, side * kerb, side * kerb, 0.0, KERB_M), ground.kerb, SIDEWALK)
-            mesh.add(strip(curve, s0, s1, side * kerb, side * (kerb + 0.16), KERB_M), ground.kerb, SIDEWALK)
+            mesh.add(strip(curve, (s0, s1), (side * kerb, side * kerb), 0.0, KERB_M), ground.kerb, SIDEWALK)
+            mesh.add(strip(curve, (s0, s1), (side * kerb, side * (kerb + 0.16)), KERB_M), ground.kerb, SIDEWALK)
             if verge:
                 mesh.add(
-                    strip(curve, s0, s1, side * (kerb + 0.16), side * (kerb + verge), KERB_M), ground.grass, ground.soft
+                    strip(curve, (s0, s1), (side * (kerb + 0.16), side * (kerb + verge)), KERB_M),
+                    ground.grass,
+                    ground.soft,
                 )
             inner = kerb + max(verge, 0.16)
-            mesh.add(strip(curve, s0, s1, side * inner, side * outer, KERB_M), ground.paving, SIDEWALK)
+            mesh.add(strip(curve, (s0, s1), (side * inner, side * outer), KERB_M), ground.paving, SIDEWALK)
             lot = ground.yard
             thing = SIDEWALK if lot.material == Material.PAVING else ground.soft
-            mesh.add(strip(curve, s0, s1, side * outer, side * (outer + 25.0), KERB_M - 0.03), lot, thing)
+            mesh.add(strip(curve, (s0, s1), (side * outer, side * (outer + 25.0)), KERB_M - 0.03), lot, thing)
         for junction in street.junctions:
             if side in junction.sides:
-                _junction_kerbs(mesh, street, junction.s, junction.half_width, side, ground)
+                _build_kerb_ends(mesh, street, junction, side, ground)
 
 
-def _junction_kerbs(mesh: MeshBuilder, street: StreetPlan, s: float, half: float, side: int, ground: Ground) -> None:
+def _build_kerb_ends(mesh: MeshBuilder, street: StreetPlan, junction: Junction, side: int, ground: Ground) -> None:
     """Close the sidewalk's ends at a side street's mouth with kerbs, up to the lots."""
-    for edge in (s - half, s + half):
-        t0, t1 = side * street.kerb(side), side * street.lot_line(side)
-        points = np.stack([street.curve.at(np.full(2, edge), np.array([t0, t1]), y) for y in (0.0, KERB_M)], 1)
-        mesh.add(grid(points), ground.kerb, SIDEWALK)
+    t = side * np.array([street.kerb(side), street.lot_line(side)])
+    for s in (junction.s - junction.half_width, junction.s + junction.half_width):
+        mesh.add(grid(np.stack([street.curve.at(s, t, y) for y in (0.0, KERB_M)], 1)), ground.kerb, SIDEWALK)
 
 
 def build_markings(mesh: MeshBuilder, street: StreetPlan, ground: Ground, rng: np.random.Generator) -> None:
@@ -123,7 +127,7 @@ def build_markings(mesh: MeshBuilder, street: StreetPlan, ground: Ground, rng: n
     gaps = [(j.s - j.half_width - 4.5, j.s + j.half_width + 4.5) for j in street.junctions]
 
     def line(t: float, s0: float, s1: float, width: float) -> None:
-        mesh.add(strip(curve, s0, s1, t - width / 2, t + width / 2, _MARK_Y), paint, ROAD)
+        mesh.add(strip(curve, (s0, s1), (t - width / 2, t + width / 2), _MARK_Y), paint, ROAD)
 
     def dashes(t: float, dash: float, gap: float, width: float) -> None:
         for s in np.arange(-20.0, 120.0, dash + gap):
@@ -160,7 +164,7 @@ def build_markings(mesh: MeshBuilder, street: StreetPlan, ground: Ground, rng: n
         if rng.random() < 0.6:
             _zebra(mesh, street, a + 1.0 if rng.random() < 0.6 else b - 4.0, paint)
         t = street.drive_side * street.half_road / 2
-        mesh.add(strip(curve, a - 0.8, a - 0.35, t - street.half_road / 2 + 0.15, t + street.half_road / 2 - 0.15, _MARK_Y),
+        mesh.add(strip(curve, (a - 0.8, a - 0.35), (t - street.half_road / 2 + 0.15, t + street.half_road / 2 - 0.15), _MARK_Y),
                  paint, ROAD)  # fmt: skip
     if rng.random() < 0.4:
         _arrow(mesh, street, float(rng.uniform(7, 30)), paint, int(rng.integers(3)) - 1)
@@ -168,13 +172,13 @@ def build_markings(mesh: MeshBuilder, street: StreetPlan, ground: Ground, rng: n
 
 def _zebra(mesh: MeshBuilder, street: StreetPlan, s: float, paint: Paint) -> None:
     for t in np.arange(-street.kerb(-1) + 0.4, street.kerb(1) - 0.5, 1.0):
-        mesh.add(strip(street.curve, s, s + 3.0, t, t + 0.5, _MARK_Y), paint, ROAD)
+        mesh.add(strip(street.curve, (s, s + 3.0), (t, t + 0.5), _MARK_Y), paint, ROAD)
 
 
 def _arrow(mesh: MeshBuilder, street: StreetPlan, s: float, paint: Paint, turn: int) -> None:
     """A straight (0) or turning (±1) arrow in the middle of the ego lane."""
     t = street.drive_side * street.lane_width / 2
-    mesh.add(strip(street.curve, s, s + 2.2, t - 0.08, t + 0.08, _MARK_Y), paint, ROAD)
+    mesh.add(strip(street.curve, (s, s + 2.2), (t - 0.08, t + 0.08), _MARK_Y), paint, ROAD)
     tip = [(s + 2.2, t - 0.35), (s + 2.2, t + 0.35), (s + 3.4, t)]
     if turn:
         tip = [(s + 1.7, t + turn * 0.08), (s + 2.5, t + turn * 0.08), (s + 2.1, t + turn * 0.9)]

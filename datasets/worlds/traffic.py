@@ -1,4 +1,4 @@
-"""Who and what is on the street: parked and moving vehicles, two-wheelers and people."""
+"""Who and what is on the street: parked and moving vehicles, two-wheelers, people on foot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,14 @@ from typing import Final
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds import people, vehicles
+from isthmus.datasets.worlds.cars import add_car
+from isthmus.datasets.worlds.large_vehicles import add_bus, add_tram, add_truck, add_van
 from isthmus.datasets.worlds.layout import KERB_M, PARKING_M, StreetPlan
 from isthmus.datasets.worlds.materials import Rgb
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement
+from isthmus.datasets.worlds.people import add_person
 from isthmus.datasets.worlds.style import WorldStyle
+from isthmus.datasets.worlds.two_wheelers import add_bicycle, add_cyclist, add_motorcycle, add_motorcyclist
 
 _BUSES: Final[tuple[Rgb, ...]] = (
     (0.70, 0.10, 0.08), (0.85, 0.84, 0.80), (0.12, 0.30, 0.55), (0.85, 0.65, 0.12), (0.15, 0.42, 0.25),
@@ -49,15 +52,15 @@ class _Traffic:
     def one_of(self, colors: Sequence[Rgb]) -> Rgb:
         return colors[int(self.rng.integers(len(colors)))]
 
-    def add_car(self, place: Placement, *, braking: bool = False) -> None:
+    def put_car(self, place: Placement, *, braking: bool = False) -> None:
         color = self.one_of(self.world.street.cars)
         if self.rng.random() < 0.07:
             white = (0.85, 0.85, 0.84)
-            vehicles.add_van(
-                self.mesh, place, self.rng, white if self.rng.random() < 0.6 else color, next(self.numbers)
+            add_van(
+                self.mesh, place, self.rng, white if self.rng.random() < 0.6 else color, instance=next(self.numbers)
             )
         else:
-            vehicles.add_car(self.mesh, place, self.rng, color, next(self.numbers), braking=braking)
+            add_car(self.mesh, place, self.rng, color, instance=next(self.numbers), braking=braking)
 
     def park(self, side: int) -> None:
         """Fill a parking strip; now and then a truck or motorcycles stand there."""
@@ -74,14 +77,14 @@ class _Traffic:
                     if self.has("truck") and rng.random() < 0.03:
                         at += 2.5
                         truck = street.curve.place(at, t, turn=turn)
-                        vehicles.add_truck(self.mesh, truck, rng, (0.8, 0.8, 0.8), next(self.numbers))
+                        add_truck(self.mesh, truck, rng, (0.8, 0.8, 0.8), instance=next(self.numbers))
                         at += 2.5
                     else:
-                        self.add_car(street.curve.place(at, t, turn=turn + rng.normal(0, 0.02)))
+                        self.put_car(street.curve.place(at, t, turn=turn + rng.normal(0, 0.02)))
                 elif luck > 0.965:
                     for k in range(3):
                         spot = street.curve.place(at + k * 0.9, t, turn=side * 1.3)
-                        people.add_motorcycle(self.mesh, spot, rng, next(self.numbers))
+                        add_motorcycle(self.mesh, spot, rng, instance=next(self.numbers))
                 at += float(rng.uniform(5.2, 6.6))
 
     def drive(self) -> None:
@@ -92,7 +95,7 @@ class _Traffic:
         if street.tram and self.has("train"):
             t = -street.drive_side * street.lane_width / 2
             place = street.curve.place(float(rng.uniform(14, 40)), t)
-            vehicles.add_tram(self.mesh, place, rng, self.one_of(_TRAMS), next(self.numbers))
+            add_tram(self.mesh, place, rng, self.one_of(_TRAMS), instance=next(self.numbers))
             free_from[-1, 0] = 2 * _FAR_M
         fewest, most = self.world.street.cars_ahead
         for _ in range(int(rng.integers(fewest, most + 1))):
@@ -100,21 +103,21 @@ class _Traffic:
             if free_from[way, lane] > _FAR_M:
                 continue
             t = way * street.drive_side * (lane + 0.5) * street.lane_width + float(rng.normal(0, 0.15))
-            length = self._add_vehicle(free_from[way, lane], t, 0.0 if way > 0 else np.pi)
+            length = self._put_vehicle(free_from[way, lane], t, 0.0 if way > 0 else np.pi)
             free_from[way, lane] += length + float(rng.uniform(3.0, 25.0))
 
-    def _add_vehicle(self, s: float, t: float, turn: float) -> float:
+    def _put_vehicle(self, s: float, t: float, turn: float) -> float:
         """A car, a truck or a bus; returns the length that it takes."""
         luck = self.rng.random()
         if luck < 0.09 and self.has("truck"):
             place = self.street.curve.place(s + 4, t, turn=turn)
-            vehicles.add_truck(self.mesh, place, self.rng, self.one_of(self.world.street.cars), next(self.numbers))
+            add_truck(self.mesh, place, self.rng, self.one_of(self.world.street.cars), instance=next(self.numbers))
             return 10.0
         if luck < 0.17:
             place = self.street.curve.place(s + 5, t, turn=turn)
-            vehicles.add_bus(self.mesh, place, self.rng, self.one_of(_BUSES), next(self.numbers))
+            add_bus(self.mesh, place, self.rng, self.one_of(_BUSES), instance=next(self.numbers))
             return 14.0
-        self.add_car(self.street.curve.place(s, t, turn=turn), braking=bool(self.rng.random() < 0.4))
+        self.put_car(self.street.curve.place(s, t, turn=turn), braking=bool(self.rng.random() < 0.4))
         return 5.0
 
     def cycle(self) -> None:
@@ -125,7 +128,7 @@ class _Traffic:
                 s = float(rng.uniform(7, 45))
                 t = way * street.drive_side * (street.half_road - float(rng.uniform(0.5, 1.1)))
                 place = street.curve.place(s, t, turn=0.0 if way > 0 else np.pi)
-                add = people.add_cyclist if rng.random() < 0.7 else people.add_motorcyclist
+                add = add_cyclist if rng.random() < 0.7 else add_motorcyclist
                 add(self.mesh, place, rng, rider=next(self.numbers), machine=next(self.numbers))
 
     def stand_bicycles(self) -> None:
@@ -136,7 +139,7 @@ class _Traffic:
             s, t = float(rng.uniform(8, 40)), side * (street.kerb(side) + street.verge[side > 0] + 0.6)
             for k in range(int(rng.integers(1, 6))):
                 place = street.curve.place(s + 0.65 * k, t, KERB_M, turn=side * np.pi / 2 + rng.normal(0, 0.15))
-                people.add_bicycle(self.mesh, place, rng, next(self.numbers))
+                add_bicycle(self.mesh, place, rng, instance=next(self.numbers))
 
     def walk(self, side: int) -> None:
         """Groups on the sidewalk."""
@@ -152,7 +155,7 @@ class _Traffic:
                 t = side * float(rng.uniform(inner, outer))
                 turn = heading + float(rng.normal(0, 0.35))
                 place = street.curve.place(s + float(rng.uniform(-0.9, 0.9)), t, KERB_M, turn=turn)
-                people.add_person(self.mesh, place, rng, next(self.numbers))
+                add_person(self.mesh, place, rng, instance=next(self.numbers))
 
     def cross(self) -> None:
         """People who cross the road."""
@@ -163,4 +166,4 @@ class _Traffic:
                 t = float(rng.uniform(-street.half_road, street.half_road))
                 turn = np.pi / 2 * (1 if rng.random() < 0.5 else -1)
                 place = street.curve.place(s + float(rng.uniform(-1, 1)), t, turn=turn)
-                people.add_person(self.mesh, place, rng, next(self.numbers))
+                add_person(self.mesh, place, rng, instance=next(self.numbers))
