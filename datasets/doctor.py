@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -93,7 +94,7 @@ class DoctorReport:
 
     def render(self, console: Console) -> None:
         """Print the report as tables."""
-        console.print(f"[bold]{self.dataset}[/] {self.split} at {self.root}")
+        console.print(f"[bold]{self.dataset}[/] {self.split} at {escape(self.root)}")
         sizes = ", ".join(f"{size} ({count})" for size, count in self.image_sizes.items())
         console.print(f"{self.num_frames} frames, {self.num_examined} examined, {self.num_labelled} labels; {sizes}")
         if self.classes:
@@ -251,5 +252,6 @@ def _problem_table(title: str, problems: Sequence[Problem]) -> Table:
     left = len(problems) - _MAX_ROWS
     table = Table("where", "problem", "remedy", title=title, caption=f"and {left} more" if left > 0 else None)
     for row in problems[:_MAX_ROWS]:
-        table.add_row(row.where or "", row.problem, row.remedy or "")
+        # Brackets in file names are no markup.
+        table.add_row(escape(row.where or ""), escape(row.problem), escape(row.remedy or ""))
     return table

@@ -89,12 +89,14 @@ class Mapillary(SegmentationDataset):
         return paired(self.root, images, images_by_stem(self._label_folder(folder)), self._report)
 
     def _config_path(self) -> Path:
-        versioned, plain = self.root / f"config_{self.version}.json", self.root / "config.json"
-        return plain if plain.is_file() and not versioned.is_file() else versioned
+        return self._first_distribution(self.root / f"config_{self.version}.json", self.root / "config.json")
 
     def _label_folder(self, folder: Path) -> Path:
-        versioned, plain = folder / self.version / "labels", folder / "labels"
-        return plain if plain.is_dir() and not versioned.is_dir() else versioned
+        return self._first_distribution(folder / self.version / "labels", folder / "labels")
+
+    def _first_distribution(self, versioned: Path, plain: Path) -> Path:
+        """The plain name where only that exists: version 1.2 was first distributed alone."""
+        return plain if self.version == "v1.2" and plain.exists() and not versioned.exists() else versioned
 
 
 class MapillaryV2(Mapillary):

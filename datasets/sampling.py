@@ -205,8 +205,9 @@ def _collate(items: Sequence[_Item | IsthmusError]) -> Batch | IsthmusError:
         frames.append(item)
     sizes = {frame.image.shape[:2] for frame in frames}
     if len(sizes) > 1:
+        listed = ", ".join(f"{width}x{height}" for height, width in sorted(sizes))
         return ConfigurationError(
-            f"frames of different sizes in one batch: {', '.join(f'{width}x{height}' for height, width in sorted(sizes))}",
+            f"frames of different sizes in one batch: {listed}",
             where=frames[0].name,
             remedy="Resize all frames to one resolution, or use a batch size of 1.",
         )

@@ -85,6 +85,12 @@ def test_a_missing_root_is_one_problem(tmp_path):
     assert "Check the `root`" in printed(report)
 
 
+def test_brackets_in_paths_are_printed(tmp_path):
+    report = examine(DatasetConfig(dataset="gta5", root=tmp_path / "[bold]", split="all"))
+    assert f"gta5 all at {tmp_path}/[bold]" in printed(report)
+    assert str(report.problems[0].where) in printed(report)
+
+
 def test_known_defects_are_shown_but_no_problem(open_fakes):
     dataset = open_fakes("gta5")
     for folder in ("images", "labels"):

@@ -181,6 +181,14 @@ def test_vistas_unusable_config(content, open_fakes):
         Mapillary(dataset.root, "train")
 
 
+def test_vistas_2_is_not_read_from_a_copy_of_version_1(open_fakes):
+    root = open_fakes("mapillary").root
+    (root / "config_v1.2.json").rename(root / "config.json")
+    assert len(Mapillary(root, "train")) == 3
+    with pytest.raises(DataMissingError, match=r"config_v2\.0\.json"):
+        MapillaryV2(root, "train")
+
+
 def test_vistas_without_config(open_fakes):
     dataset = open_fakes("mapillary_v2")
     (dataset.root / "config_v2.0.json").unlink()
