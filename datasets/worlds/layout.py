@@ -15,6 +15,7 @@ from isthmus.datasets.worlds.style import StreetStyle
 _BEHIND_M: Final = 30.0
 _LENGTH_M: Final = 190.0
 _STEP_M: Final = 0.5
+_CORNER_HOUSE_M: Final = 12.0
 PARKING_M: Final = 2.1
 """Width of a parking strip."""
 KERB_M: Final = 0.13
@@ -68,6 +69,8 @@ class Junction:
     half_width: float
     sides: tuple[int, ...]
     """+1 right, −1 left."""
+    sidewalk: float
+    """Width of the side street's sidewalks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ class StreetPlan:
 
     curve: Curve
     start: float
-    """Where the sidewalks and lots begin, in s."""
+    """Where the sidewalks begin, in s."""
+    lots_start: float
+    """Where the lots begin: on a side street, behind the houses at the corner."""
     end: float
     lanes: int
     """A direction."""
@@ -105,8 +110,14 @@ class StreetPlan:
         """|t| where the sidewalk ends and the lots begin."""
         return self.kerb(side) + self.verge[side > 0] + self.sidewalk[side > 0]
 
+    def lot_spans(self, side: int) -> list[tuple[float, float]]:
+        """Intervals of s on a side that are lots: they leave the side streets' sidewalks free."""
+        widest = max((junction.sidewalk for junction in self.junctions), default=0.0)
+        spans = self.free_spans(side, widest + 0.3)
+        return [(max(s0, self.lots_start), s1) for s0, s1 in spans if s1 > self.lots_start]
+
     def free_spans(self, side: int, margin: float) -> list[tuple[float, float]]:
-        """Intervals of s on a side that keep `margin` from junctions."""
+        """Intervals of s on a side that keep `margin` from side streets' roads."""
         spans, at = [], self.start
         for junction in self.junctions:
             if side in junction.sides:
@@ -143,6 +154,7 @@ def draw_layout(style: StreetStyle, rng: np.random.Generator) -> Layout:
     main = StreetPlan(
         curve=curve,
         start=-12.0,
+        lots_start=-12.0,
         end=float(rng.uniform(110, 170)),
         lanes=max(lanes, 2) if tram else lanes,
         lane_width=float(rng.uniform(*style.lane_width_m)),
@@ -153,7 +165,7 @@ def draw_layout(style: StreetStyle, rng: np.random.Generator) -> Layout:
         tram=tram,
         drive_side=-1 if rng.random() < style.left_hand_probability else 1,
     )
-    return Layout(main, tuple(_side_street(main, j, side, style, rng) for j in junctions for side in j.sides))
+    return Layout(main, tuple(_side_street(main, j, side) for j in junctions for side in j.sides))
 
 
 def _draw_junctions(style: StreetStyle, rng: np.random.Generator) -> tuple[Junction, ...]:
@@ -162,24 +174,22 @@ def _draw_junctions(style: StreetStyle, rng: np.random.Generator) -> tuple[Junct
     while at < 110 and len(junctions) < 2:
         if rng.random() < style.junction_probability:
             sides = ((-1,), (1,), (-1, 1))[int(rng.integers(3))]
-            junctions.append(Junction(at, float(rng.uniform(2.8, 5.5)), sides))
+            junctions.append(Junction(at, float(rng.uniform(2.8, 5.5)), sides, float(rng.uniform(*style.sidewalk_m))))
         at += float(rng.uniform(35, 60))
     return tuple(junctions)
 
 
-def _side_street(
-    main: StreetPlan, junction: Junction, side: int, style: StreetStyle, rng: np.random.Generator
-) -> StreetPlan:
+def _side_street(main: StreetPlan, junction: Junction, side: int) -> StreetPlan:
     origin = main.curve.place(junction.s, side * main.kerb(side), turn=side * np.pi / 2)
-    width = main.sidewalk[side > 0]
     return StreetPlan(
         curve=Curve.straight(origin.position[0], origin.position[2], origin.heading, 90.0),
         start=main.lot_line(side) - main.kerb(side),
+        lots_start=main.lot_line(side) - main.kerb(side) + _CORNER_HOUSE_M,
         end=80.0,
         lanes=1,
         lane_width=junction.half_width,
         parking=(False, False),
-        sidewalk=(width, float(rng.uniform(*style.sidewalk_m))),
+        sidewalk=(junction.sidewalk, junction.sidewalk),
         verge=(0.0, 0.0),
         junctions=(),
         tram=False,

@@ -94,7 +94,7 @@ def build_lots(mesh: MeshBuilder, street: StreetPlan, style: StreetStyle, rng: n
     weights = weights / weights.sum()
     for side in (-1, 1):
         kind = str(rng.choice(kinds, p=weights))
-        for s0, s1 in street.free_spans(side, 1.0):
+        for s0, s1 in street.lot_spans(side):
             at = s0
             while at < s1 - _NARROWEST_M:
                 if rng.random() < 0.35:

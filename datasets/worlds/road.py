@@ -5,16 +5,16 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds.layout import KERB_M, Curve, Junction, Layout, StreetPlan
+from isthmus.datasets.worlds.layout import KERB_M, Junction, Layout, StreetPlan
+from isthmus.datasets.worlds.markings import build_markings
 from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder, Thing, grid, polygon
+from isthmus.datasets.worlds.mesh import MeshBuilder, Thing, grid, polygon
+from isthmus.datasets.worlds.strip import strip
 from isthmus.datasets.worlds.style import StreetStyle
 
 ROAD: Final = Thing(TRAIN_ID["road"])
 SIDEWALK: Final = Thing(TRAIN_ID["sidewalk"])
 TERRAIN: Final = Thing(TRAIN_ID["terrain"])
-_MARK_Y: Final = 0.012
-_STEP_M: Final = 3.0
 
 
 class Ground(NamedTuple):
@@ -62,20 +62,6 @@ def draw_ground(style: StreetStyle, rng: np.random.Generator, *, has_terrain: bo
     )
 
 
-def strip(
-    curve: Curve, along: tuple[float, float], across: tuple[float, float], y: float, y1: float | None = None
-) -> Geometry:
-    """A band of ground between two positions along the street and two lateral offsets; uv are (t, s)."""
-    (s0, s1), (t0, t1) = along, across
-    rows = max(2, int(np.ceil((s1 - s0) / _STEP_M)) + 1)
-    s = np.linspace(s0, s1, rows)
-    columns = [(t0, y), (t1, y if y1 is None else y1)]
-    points = np.stack([curve.at(s, t, height) for t, height in columns], 1)
-    # Upright bands (kerbs) measure their height as v's partner, flat ones the lateral offset.
-    uvs = np.stack([np.stack([np.full(rows, t + height), s], 1) for t, height in columns], 1)
-    return grid(points, uvs.astype(np.float32))
-
-
 def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.random.Generator) -> None:
     """Lay the ground of all streets."""
     main = layout.main
@@ -84,7 +70,7 @@ def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.rand
     mesh.add(polygon(plane, plane[:, [0, 2]]), ground.grass, ground.soft)
     for street in layout.streets:
         _build_street(mesh, street, ground, is_main=street is main)
-    build_markings(mesh, main, ground, rng)
+    build_markings(mesh, main, ground.marking, rng)
 
 
 def _build_street(mesh: MeshBuilder, street: StreetPlan, ground: Ground, *, is_main: bool) -> None:
@@ -118,69 +104,3 @@ def _build_kerb_ends(mesh: MeshBuilder, street: StreetPlan, junction: Junction, 
     t = side * np.array([street.kerb(side), street.lot_line(side)])
     for s in (junction.s - junction.half_width, junction.s + junction.half_width):
         mesh.add(grid(np.stack([street.curve.at(s, t, y) for y in (0.0, KERB_M)], 1)), ground.kerb, SIDEWALK)
-
-
-def build_markings(mesh: MeshBuilder, street: StreetPlan, ground: Ground, rng: np.random.Generator) -> None:
-    """Lane lines, edge lines, stop lines, crossings and arrows of the main street."""
-    paint = ground.marking
-    curve = street.curve
-    gaps = [(j.s - j.half_width - 4.5, j.s + j.half_width + 4.5) for j in street.junctions]
-
-    def line(t: float, s0: float, s1: float, width: float) -> None:
-        mesh.add(strip(curve, (s0, s1), (t - width / 2, t + width / 2), _MARK_Y), paint, ROAD)
-
-    def dashes(t: float, dash: float, gap: float, width: float) -> None:
-        for s in np.arange(-20.0, 120.0, dash + gap):
-            if not any(a - dash < s < b for a, b in gaps):
-                line(t, s, s + dash, width)
-
-    def solid(t: float, width: float) -> None:
-        at = -20.0
-        for a, b in [*gaps, (150.0, 150.0)]:
-            if a > at:
-                line(t, at, a, width)
-            at = b
-
-    dash, gap = float(rng.uniform(1.5, 4.0)), float(rng.uniform(2.0, 6.0))
-    width = float(rng.uniform(0.10, 0.18))
-    if rng.random() < 0.88:
-        if street.lanes > 1 and rng.random() < 0.6:
-            solid(-0.14, width)
-            solid(0.14, width)
-        else:
-            dashes(0.0, dash, gap, width)
-    for lane in range(1, street.lanes):
-        for side in (-1, 1):
-            dashes(side * lane * street.lane_width, dash, gap, width)
-    edge_luck = rng.random()
-    for side in (-1, 1):
-        edge = street.half_road - 0.25
-        if street.parking[side > 0] or edge_luck < 0.3:
-            solid(side * edge, width)
-        if edge_luck > 0.65 and not street.parking[side > 0]:  # double lines at the kerb: no parking
-            for off in (0.25, 0.48):
-                solid(side * (street.kerb(side) - off), 0.09)
-    for a, b in gaps:
-        if rng.random() < 0.6:
-            _zebra(mesh, street, a + 1.0 if rng.random() < 0.6 else b - 4.0, paint)
-        t = street.drive_side * street.half_road / 2
-        mesh.add(strip(curve, (a - 0.8, a - 0.35), (t - street.half_road / 2 + 0.15, t + street.half_road / 2 - 0.15), _MARK_Y),
-                 paint, ROAD)  # fmt: skip
-    if rng.random() < 0.4:
-        _arrow(mesh, street, float(rng.uniform(7, 30)), paint, int(rng.integers(3)) - 1)
-
-
-def _zebra(mesh: MeshBuilder, street: StreetPlan, s: float, paint: Paint) -> None:
-    for t in np.arange(-street.kerb(-1) + 0.4, street.kerb(1) - 0.5, 1.0):
-        mesh.add(strip(street.curve, (s, s + 3.0), (t, t + 0.5), _MARK_Y), paint, ROAD)
-
-
-def _arrow(mesh: MeshBuilder, street: StreetPlan, s: float, paint: Paint, turn: int) -> None:
-    """A straight (0) or turning (±1) arrow in the middle of the ego lane."""
-    t = street.drive_side * street.lane_width / 2
-    mesh.add(strip(street.curve, (s, s + 2.2), (t - 0.08, t + 0.08), _MARK_Y), paint, ROAD)
-    tip = [(s + 2.2, t - 0.35), (s + 2.2, t + 0.35), (s + 3.4, t)]
-    if turn:
-        tip = [(s + 1.7, t + turn * 0.08), (s + 2.5, t + turn * 0.08), (s + 2.1, t + turn * 0.9)]
-    corners = np.stack([street.curve.at(a, b, _MARK_Y) for a, b in tip])
-    mesh.add(polygon(corners), paint, ROAD)
