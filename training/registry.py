@@ -198,10 +198,10 @@ def _write_package(package: Path, export: Export, logged: Any) -> None:
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*Any type hint", category=UserWarning)  # about MLflow's own types
-        import mlflow.onnx
-        import mlflow.pyfunc.model  # save_model would load it later, outside this block
+        import mlflow.pyfunc.model  # noqa: F401 - save_model would load it later, outside this block
+        from mlflow.onnx import save_model
 
-    mlflow.onnx.save_model(
+    save_model(
         onnx.load(export.onnx_file),
         str(package),
         signature=_signature(),

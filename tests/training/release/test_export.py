@@ -8,6 +8,7 @@ import torch
 from onnx import numpy_helper
 
 from isthmus.artifact import METADATA_KEY, sha256_of
+from isthmus.datasets.label_space import CITYSCAPES19
 from isthmus.errors import ContractError, ExportError, ParityError
 from isthmus.training import export as exporting
 from isthmus.training.export import EXPORT_FILES, ExportResult, export_onnx, load_export
@@ -82,14 +83,14 @@ def test_torch_and_onnxruntime_agree_even_on_noise(exported: ExportResult, segme
 
 
 def test_shrinking_averages_instead_of_skipping_pixels(exported: ExportResult):
-    # Columns alternate between the colours of car (0,0,142) and train (0,80,100). Shrunk to half, the antialiased
-    # mean is (0,40,121), nearest to car (0,0,142)? No: bus (0,60,100) lies nearer. Skipping would give car or train.
-    frame = np.zeros((128, 192, 3), np.uint8)
-    frame[:, 0::2] = (0, 0, 142)
-    frame[:, 1::2] = (0, 80, 100)
+    # Four times the network size. In each group of four columns the outer two have the colour of car (0,0,142), the
+    # inner two that of train (0,80,100). Their mean (0,40,121) lies nearest to bus (0,60,100); sampling without
+    # antialiasing would see the inner two alone.
+    frame = np.zeros((256, 384, 3), np.uint8)
+    frame[:] = (0, 80, 100)
+    frame[:, 0::4] = frame[:, 3::4] = (0, 0, 142)
     labels, _ = OnnxModel(exported.export.onnx_file, threads=1).predict(frame[None])
-    inside = labels[0, 8:-8, 8:-8]
-    assert set(np.unique(inside)) == {15}
+    assert set(np.unique(labels[0, 16:-16, 16:-16])) == {CITYSCAPES19.names.index("bus")}
 
 
 def test_confidence_is_the_largest_softmax_times_255(exported: ExportResult):

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -11,7 +12,7 @@ from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.errors import ConfigurationError, ContractError, GateRefusedError, NotRegisteredError
 from isthmus.training.export import ExportResult
 from isthmus.training.gate import GateConfig, judge, spread
-from isthmus.training.mlflow_store import connect
+from isthmus.training.mlflow_store import connect, store_lock
 from isthmus.training.onnx_model import OnnxModel
 from isthmus.training.promotion import promote, rollback
 from isthmus.training.registry import aliases_of, list_versions, register
@@ -179,6 +180,7 @@ def test_verdict_against_a_champion_that_was_replaced_does_not_count(name, expor
     assert aliases(name, store_uri) == {"champion": 3, "previous": 2}
 
 
+@pytest.mark.slow  # two processes that import everything; the interleaving itself is tested above
 def test_two_processes_promoting_at_once_lose_no_champion(name, exported, variant, gate, store_uri):
     for export in (variant(step=1), exported.export):
         register(export.directory, name, tracking_uri=store_uri)
@@ -189,6 +191,14 @@ def test_two_processes_promoting_at_once_lose_no_champion(name, exported, varian
     assert first.previous is None
     assert second.previous == first.version == second.report.champion
     assert aliases(name, store_uri) == {"champion": second.version, "previous": first.version}
+
+
+def test_lock_is_held_while_aliases_move(store_uri):
+    path = Path(store_uri.removeprefix("sqlite:///")).parent / "isthmus.lock"
+    with store_lock(store_uri), path.open("w") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with path.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_scores_are_those_of_the_gates_frames(exported: ExportResult, variant, gate):
