@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Protocol
 
 from isthmus.artifact import CardDataset
 from isthmus.configuration import flatten
+from isthmus.errors import NotRegisteredError
 from isthmus.training.config import TrainingConfig
 from isthmus.training.mlflow_store import Connection, connect
 from isthmus.training.reproducibility import Provenance
@@ -97,11 +98,24 @@ def tracked(
             connection.client.set_terminated(run_id, status)
 
 
-def _resumed(connection: Connection, output: Path) -> str | None:
+def tracked_run_id(output: Path) -> str:
+    """Id of the MLflow run that the run in `output` reports to.
+
+    Raises:
+        NotRegisteredError: The run was not tracked.
+    """
     file = output / RUN_FILE
     if not file.is_file():
+        raise NotRegisteredError(
+            "this run was not tracked", where=output, remedy="Train with tracking, or register without naming a run."
+        )
+    return str(json.loads(file.read_text(encoding="utf-8"))["run_id"])
+
+
+def _resumed(connection: Connection, output: Path) -> str | None:
+    if not (output / RUN_FILE).is_file():
         return None
-    run_id = str(json.loads(file.read_text(encoding="utf-8"))["run_id"])
+    run_id = tracked_run_id(output)
     connection.client.update_run(run_id, status="RUNNING")
     return run_id
 

@@ -116,8 +116,9 @@ class ModelCard(_Strict):
         try:
             card = cls.model_validate_json(text, strict=True)
         except ValidationError as error:
+            first = error.errors()[0]
             raise ContractError(
-                f"model card is not valid: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}",
+                f"model card is not valid: {'.'.join(map(str, first['loc'])) or 'text'}: {first['msg']}",
                 where=where,
                 remedy="Export the model again with this version of isthmus.",
             ) from error

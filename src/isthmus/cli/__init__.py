@@ -10,7 +10,12 @@ from typing import Final
 
 import tyro
 
-from isthmus.cli import data, demo, models, runs, serving, worlds
+from isthmus.cli.data import doctor, list_datasets
+from isthmus.cli.demo import demo
+from isthmus.cli.models import export, list_versions, promote, register, rollback
+from isthmus.cli.runs import evaluate, train
+from isthmus.cli.serving import segment, serve
+from isthmus.cli.worlds import gallery, render
 from isthmus.errors import EnvironmentMissingError, IsthmusError
 
 GROUPS: Final[Mapping[str, str]] = {
@@ -20,20 +25,20 @@ GROUPS: Final[Mapping[str, str]] = {
 }
 
 VERBS: Final[Mapping[str, Callable[..., None]]] = {
-    "demo": demo.demo,
-    "worlds render": worlds.render,
-    "worlds gallery": worlds.gallery,
-    "data list": data.list_datasets,
-    "data doctor": data.doctor,
-    "train": runs.train,
-    "evaluate": runs.evaluate,
-    "export": models.export,
-    "register": models.register,
-    "promote": models.promote,
-    "rollback": models.rollback,
-    "registry list": models.list_versions,
-    "serve": serving.serve,
-    "segment": serving.segment,
+    "demo": demo,
+    "worlds render": render,
+    "worlds gallery": gallery,
+    "data list": list_datasets,
+    "data doctor": doctor,
+    "train": train,
+    "evaluate": evaluate,
+    "export": export,
+    "register": register,
+    "promote": promote,
+    "rollback": rollback,
+    "registry list": list_versions,
+    "serve": serve,
+    "segment": segment,
 }
 
 _DESCRIPTION: Final = """Train driving-scene segmenters in simulation, run them on real streets.
@@ -91,7 +96,7 @@ def _build(*, brief: bool) -> tyro.extras.SubcommandApp:
     for path, verb in VERBS.items():
         *group, name = path.split()
         where = groups[group[0]] if group else app
-        where.command(verb, name=name, help=_first_line(verb) if brief else None)
+        where.command(name=name, help=_first_line(verb) if brief else None)(verb)
     for name, group_app in groups.items():
         app.command(group_app, name=name, help=GROUPS[name])
     return app

@@ -3,11 +3,14 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from isthmus.errors import ConfigurationError, DataError
+
+if TYPE_CHECKING:
+    from isthmus.datasets.catalogue import DatasetConfig
 
 
 def list_datasets(*, names: tuple[str, ...] = (), as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
@@ -87,7 +90,7 @@ def doctor(
         raise DataError(f"{total} problems in {', '.join(f'{report.dataset} {report.split}' for report in bad)}")
 
 
-def _datasets_of(path: Path) -> tuple["DatasetConfig", ...]:  # noqa: F821 - imported where it is used
+def _datasets_of(path: Path) -> tuple["DatasetConfig", ...]:
     from isthmus.configuration import load_config
     from isthmus.training.config import TrainingConfig
 

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from isthmus.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from isthmus.datasets.catalogue import DatasetConfig
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -109,7 +112,7 @@ def evaluate(
         print(json.dumps([result.to_tree() for result in results], indent=2))
 
 
-def _wanted(dataset: str | None, root: Path | None, split: str | None) -> "tuple[DatasetConfig, ...] | None":  # noqa: F821
+def _wanted(dataset: str | None, root: Path | None, split: str | None) -> "tuple[DatasetConfig, ...] | None":
     if dataset is None or root is None:
         return None
     from isthmus.datasets.catalogue import DatasetConfig, dataset_class

@@ -1,7 +1,7 @@
 """Verbs that serve a model and ask a server."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -51,7 +51,7 @@ def serve(
     from isthmus.serving.server import serve as serve_forever
 
     limits = {"max_frame_pixels": max_frame_pixels, "max_in_flight": max_in_flight}
-    given = {"cache_dir": cache_dir, "num_threads": num_threads}
+    given: dict[str, Any] = {"cache_dir": cache_dir, "num_threads": num_threads}
     serve_forever(
         ServerConfig(
             model_name=model,

@@ -4,10 +4,15 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from isthmus.cli.demo.plan import GATE_CONFIG, MODEL, SIZE_HW, TRAINING_CONFIG, WORLDS
 from isthmus.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from isthmus.cli.demo.steps import Journal
 
 SERVED_FRAMES: Final = 6
 
@@ -53,7 +58,7 @@ def _run(arguments: Sequence[str]) -> None:
     run(arguments)
 
 
-def _make_model(journal: "Journal", output: Path) -> None:  # noqa: F821 - imported where it is used
+def _make_model(journal: "Journal", output: Path) -> None:
     """From nothing to a champion in the registry."""
     for world in WORLDS:
         kind = ["--world", world.name, "--layout", world.layout, "--split", world.split]
@@ -68,7 +73,7 @@ def _make_model(journal: "Journal", output: Path) -> None:  # noqa: F821 - impor
     journal.do(["promote", MODEL, "--gate", str(GATE_CONFIG)])
 
 
-def _serve_and_segment(journal: "Journal", output: Path) -> list["Path"]:  # noqa: F821
+def _serve_and_segment(journal: "Journal", output: Path) -> list["Path"]:
     """Ask a real server for masks of frames that were never trained on; gives those frames."""
     from isthmus.cli.demo.server import running_server
 
@@ -80,7 +85,7 @@ def _serve_and_segment(journal: "Journal", output: Path) -> list["Path"]:  # noq
     return chosen
 
 
-def _say_goodbye(console: "Console", output: Path, page: Path, seconds: float) -> None:  # noqa: F821
+def _say_goodbye(console: "Console", output: Path, page: Path, seconds: float) -> None:
     console.print(f"\n[bold green]Done in {seconds / 60:.1f} minutes.[/bold green] Look at:")
     rows = {
         page: "everything in pictures and tables",
