@@ -67,8 +67,8 @@ class Gta5(SegmentationDataset):
                 where=path,
                 remedy="Fetch it from the data set's page, or use split `all` (with `part: fit` or `holdout`).",
             )
-        from scipy.io import loadmat  # type: ignore[import-untyped]
-        from scipy.io.matlab import MatReadError  # type: ignore[import-untyped]
+        from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
 
         try:
             numbers = loadmat(path)[_SPLIT_KEYS[self.split]]
