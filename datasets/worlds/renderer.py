@@ -93,6 +93,10 @@ class Renderer:
 
     def render(self, scene: Scene) -> Frame:
         """Draw one scene."""
+        with self._context:  # makes it the current one: several renderers may live side by side
+            return self._render(scene)
+
+    def _render(self, scene: Scene) -> Frame:
         uniforms = self._uniforms(scene)
         casters, batches = self._upload(scene, uniforms)
         self._noise.use(_NOISE_UNIT)
