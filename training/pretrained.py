@@ -94,7 +94,8 @@ def translate_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if "classifier.0.weight" in state and "features.0.weight" in state:
         return _from_torchvision_vgg16(state)
     kept = {key: value for key, value in state.items() if not key.startswith(_CLASSIFIER_PREFIXES)}
-    return {_lite0_key(key): value for key, value in kept.items()} if "_conv_stem.weight" in kept else kept
+    is_packaged_dialect = any(key.startswith("_blocks.") for key in kept)
+    return {_lite0_key(key): value for key, value in kept.items()} if is_packaged_dialect else kept
 
 
 def _from_torchvision_vgg16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -275,14 +275,17 @@ class _Run:
             self.world.share(buffer)
         return Judgement(
             validation=None if self.validation is None else self._judge_on(self.validation, step, "validation"),
-            evaluated_on=[self._judge_on(dataset, step, "evaluation") for dataset in self.evaluated_on],
+            evaluated_on=[
+                self._judge_on(dataset, step, f"evaluation-{number}")
+                for number, dataset in enumerate(self.evaluated_on)
+            ],
         )
 
-    def _judge_on(self, dataset: SegmentationDataset, step: int, role: str) -> EvaluationResult:
+    def _judge_on(self, dataset: SegmentationDataset, step: int, name: str) -> EvaluationResult:
         def draw(index: int, frame: JudgedFrame) -> None:
             if index < _PICTURED_FRAMES and self.world.is_main:
                 picture = judged_picture(frame, dataset.label_space)
-                self._draw(step, {f"{role}-{dataset.dataset_name}-{dataset.split}-{index}": picture})
+                self._draw(step, {f"{name}-{dataset.dataset_name}-{dataset.split}-{index}": picture})
 
         return evaluate(
             self.method.segmenter,

@@ -3,6 +3,7 @@
 Legend: `B` batch, `C` classes, `F` features, `H W` pixels of the image, `h w` pixels of the head.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, cast
@@ -172,10 +173,13 @@ def _build_smp(config: SegmenterConfig) -> SmpNetwork:
     import segmentation_models_pytorch as smp
 
     try:
-        # A seeded start must not depend on whether weights are loaded later, so they are loaded apart.
-        model = getattr(smp, _SMP_CLASS[config.decoder])(
-            encoder_name=config.encoder, encoder_weights=None, classes=NUM_CLASSES
-        )
+        with warnings.catch_warnings():
+            # smp would rather have timm's EfficientNet-Lite0; only its own copy has the layers of the packaged weights.
+            warnings.filterwarnings("ignore", "`timm-` encoders are deprecated", DeprecationWarning)
+            # Weights are loaded apart, so that all sources of them go through one check of their keys.
+            model = getattr(smp, _SMP_CLASS[config.decoder])(
+                encoder_name=config.encoder, encoder_weights=None, classes=NUM_CLASSES
+            )
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
         raise ConfigurationError(
             f"encoder {config.encoder!r} cannot be built for decoder {config.decoder}: {error}"[:300],

@@ -61,7 +61,7 @@ def evaluate_checkpoint(
         checkpoint: A run's output folder (its best checkpoint) or one checkpoint's folder.
         datasets: Labelled sets to judge on; those of the run's `evaluated_on` where left out.
         evaluation: Resolution and mode; the run's where left out.
-        output: Where to write `evaluation.json`, `confusion-*.png` and overlays; nothing is written where left out.
+        output: Where to write `evaluation.json`, and, for each set, `N-SET-SPLIT-confusion.png` and a folder of overlays; nothing is written where left out.
         num_pictures: Overlays a data set, of evenly spaced frames.
         device: `auto`, `cpu` or `cuda`.
         console: Where to print the tables; nothing is printed where left out.
@@ -81,7 +81,7 @@ def evaluate_checkpoint(
     chosen = choose_device(device)
     segmenter.to(chosen)
     results = []
-    for dataset_config in wanted:
+    for number, dataset_config in enumerate(wanted):
         dataset = build_dataset(dataset_config)
         result = evaluate(
             segmenter,
@@ -89,7 +89,9 @@ def evaluate_checkpoint(
             run.evaluation if evaluation is None else evaluation,
             shared_train_ids=info.source_train_ids,
             device=chosen,
-            on_frame=None if output is None else _keeper(dataset, output, num_pictures),
+            on_frame=None
+            if output is None
+            else _keeper(dataset, output / f"{number}-{dataset.dataset_name}-{dataset.split}", num_pictures),
         )
         if console is not None:
             result.render(console)
@@ -103,15 +105,14 @@ def _write(output: Path, info: CheckpointInfo, results: Sequence[EvaluationResul
     output.mkdir(parents=True, exist_ok=True)
     tree = {"name": info.name, "step": info.step, "results": [result.to_tree() for result in results]}
     (output / "evaluation.json").write_text(json.dumps(tree, indent=2), encoding="utf-8")
-    for result in results:
-        save_confusion(result, output / f"confusion-{result.dataset}-{result.split}.png")
+    for number, result in enumerate(results):
+        save_confusion(result, output / f"{number}-{result.dataset}-{result.split}-confusion.png")
 
 
 def _keeper(dataset: SegmentationDataset, output: Path, num_pictures: int) -> Callable[[int, JudgedFrame], None]:
     """Writes overlays of so many frames, evenly spaced over the set."""
     number = min(num_pictures, len(dataset))
     pictured = frozenset(torch.linspace(0, len(dataset) - 1, number).long().tolist())
-    folder = output / f"{dataset.dataset_name}-{dataset.split}"
 
     def keep(index: int, frame: JudgedFrame) -> None:
         if index in pictured:

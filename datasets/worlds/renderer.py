@@ -5,6 +5,7 @@ the surfaces with holes share one test, so image and labels agree to the pixel (
 solid in the labels on purpose, the way people annotate them).
 """
 
+import importlib.util
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -213,6 +214,7 @@ def create_context() -> Any:
         raise EnvironmentMissingError(
             "the package moderngl is missing, so no world can be rendered", remedy='Run `pip install "isthmus[train]"`.'
         ) from error
+    _load_triton_first()
     try:
         return moderngl.create_context(standalone=True, backend="egl", require=330)  # type: ignore[arg-type]  # as its manual says
     except Exception as error:  # the binding raises bare Exceptions of several kinds
@@ -222,14 +224,23 @@ def create_context() -> Any:
         ) from error
 
 
+def _load_triton_first() -> None:
+    """Let torch's compiler into the process before Mesa.
+
+    Both bring an LLVM of their own. Loaded after Mesa's software rasteriser, triton's crashes the process (seen with
+    Mesa 22.3 and triton 3.9), and torch loads it at times that nobody expects; in this order both work.
+    """
+    if importlib.util.find_spec("triton") is not None:
+        importlib.import_module("triton._C.libtriton")
+
+
 def _seen(positions: Floats, faces: NDArray[np.uint32], clip_from_world: NDArray[np.float64]) -> NDArray[np.bool_]:
     """[M] False for triangles that lie wholly beyond one side of a view."""
     matrix = clip_from_world.astype(np.float32)
     clip = positions @ matrix[:, :3].T + matrix[:, 3]
     w = clip[:, 3:]
     beyond = np.concatenate([clip[:, :2] > w, clip[:, :2] < -w, clip[:, 2:3] < -w], axis=1)
-    outside: NDArray[np.bool_] = (beyond[faces[:, 0]] & beyond[faces[:, 1]] & beyond[faces[:, 2]]).any(1)
-    return ~outside
+    return ~np.any(beyond[faces[:, 0]] & beyond[faces[:, 1]] & beyond[faces[:, 2]], axis=1)
 
 
 def _light_uniforms(light: Light) -> dict[str, Any]:
