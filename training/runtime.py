@@ -51,7 +51,8 @@ class Runtime:
         wrapped: nn.Module = network
         if self.world.size > 1:
             ids = [self.world.local_rank] if self.device.type == "cuda" else None
-            wrapped = DistributedDataParallel(network, device_ids=ids)
+            # Some encoders keep last layers that no decoder reads (EfficientNet's conv_head): they get no gradient.
+            wrapped = DistributedDataParallel(network, device_ids=ids, find_unused_parameters=True)
         # torch.compile is typed as returning a callable; given a module it returns one.
         return torch.compile(wrapped) if self.compile else wrapped  # type: ignore[return-value]
 

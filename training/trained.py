@@ -61,7 +61,8 @@ def evaluate_checkpoint(
         checkpoint: A run's output folder (its best checkpoint) or one checkpoint's folder.
         datasets: Labelled sets to judge on; those of the run's `evaluated_on` where left out.
         evaluation: Resolution and mode; the run's where left out.
-        output: Where to write `evaluation.json`, and, for each set, `N-SET-SPLIT-confusion.png` and a folder of overlays; nothing is written where left out.
+        output: Where to write `evaluation.json` and, for each set, `N-SET-SPLIT-confusion.png` and a folder
+            `N-SET-SPLIT/` of overlays; nothing is written where left out.
         num_pictures: Overlays a data set, of evenly spaced frames.
         device: `auto`, `cpu` or `cuda`.
         console: Where to print the tables; nothing is printed where left out.
@@ -109,7 +110,7 @@ def _write(output: Path, info: CheckpointInfo, results: Sequence[EvaluationResul
         save_confusion(result, output / f"{number}-{result.dataset}-{result.split}-confusion.png")
 
 
-def _keeper(dataset: SegmentationDataset, output: Path, num_pictures: int) -> Callable[[int, JudgedFrame], None]:
+def _keeper(dataset: SegmentationDataset, folder: Path, num_pictures: int) -> Callable[[int, JudgedFrame], None]:
     """Writes overlays of so many frames, evenly spaced over the set."""
     number = min(num_pictures, len(dataset))
     pictured = frozenset(torch.linspace(0, len(dataset) - 1, number).long().tolist())

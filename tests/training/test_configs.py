@@ -1,0 +1,66 @@
+"""Every YAML file under configs/ loads; the number keeps a file from being forgotten."""
+
+import pytest
+
+from isthmus.configuration import load_config, parse_config, to_yaml
+from isthmus.errors import ConfigurationError
+from isthmus.training.config import TrainingConfig
+
+SOURCE_ONLY = (
+    "camvid_oracle",
+    "demo",
+    "gta5_synthia_to_cityscapes",
+    "gta5_to_cityscapes",
+    "gta5_to_cityscapes_segformer",
+    "tiny",
+    "worlds_to_camvid",
+)
+
+
+def test_all_are_known(repository):
+    assert tuple(sorted(path.stem for path in (repository / "configs" / "source_only").iterdir())) == SOURCE_ONLY
+
+
+@pytest.mark.parametrize("stem", SOURCE_ONLY)
+def test_loads_and_comes_back_from_its_own_yaml(repository, stem):
+    config = load_config(repository / "configs" / "source_only" / f"{stem}.yaml", TrainingConfig)
+    assert parse_config(to_yaml(config), TrainingConfig) == config
+    assert config.method.name == "source_only"
+    # The best checkpoint is never chosen on a set that the run is judged on.
+    assert config.validation not in config.evaluated_on
+
+
+def test_names_are_different(repository):
+    folder = repository / "configs" / "source_only"
+    names = {load_config(folder / f"{stem}.yaml", TrainingConfig).name for stem in SOURCE_ONLY}
+    assert len(names) == len(SOURCE_ONLY)
+
+
+def test_validation_must_be_stated(repository):
+    text = (repository / "configs" / "source_only" / "tiny.yaml").read_text(encoding="utf-8")
+    without = "\n".join(line for line in text.splitlines() if not line.startswith("validation:"))
+    with pytest.raises(ConfigurationError, match="validation: required"):
+        parse_config(without, TrainingConfig)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sources=[]", "name at least one"),
+        ("loop.steps=0", "steps is 0"),
+        ("loop.stepz=3", r"loop\.stepz: unknown key"),
+        ("evaluation.mode=sliding", "needs window_hw and stride_hw"),
+        ("optimiser.optimiser=lion", "optimiser"),
+        ("target={dataset: camvid, root: x, split: val}", "never looks at one"),
+    ],
+)
+def test_wrong_values_are_named(tiny_config, override, message):
+    with pytest.raises(ConfigurationError, match=message):
+        tiny_config(override)
+
+
+def test_datasets_lists_each_set_once(tiny_config):
+    config = tiny_config(
+        "evaluated_on=[{dataset: synthia, root: x, split: all}, {dataset: synthia, root: x, split: all}]"
+    )
+    assert [dataset.dataset for dataset in config.datasets] == ["gta5", "synthia", "gta5", "synthia"]

@@ -1,0 +1,209 @@
+"""Whole runs: what they leave, how they are refused, and that a killed one goes on as if nothing had happened."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from isthmus.errors import CheckpointError, ConfigurationError, RegistryError
+from isthmus.training.checkpoint import read_info, read_state, read_weights
+from isthmus.training.history import read_history
+from isthmus.training.run import train
+from isthmus.training.trained import evaluate_checkpoint, load_segmenter
+
+LAST = Path("checkpoints") / "step-00000008"
+TRAIN = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from isthmus.configuration import load_config
+from isthmus.training.config import TrainingConfig
+from isthmus.training.run import train
+train(load_config(Path(sys.argv[1]), TrainingConfig), Path(sys.argv[2]), tracking="none", device="cpu")
+"""
+
+
+def equal(one, other) -> bool:
+    """Whether two trees of containers, tensors and values are equal to the last bit."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other
+
+
+def numbers(output: Path) -> list[dict]:
+    """The history without the speed."""
+    return [{key: row[key] for key in row if key != "images_per_second"} for row in read_history(output)]
+
+
+@pytest.fixture
+def copied(tiny_run, tmp_path) -> Path:
+    """A copy of the finished run, to be changed."""
+    return Path(shutil.copytree(tiny_run.output, tmp_path / "copy"))
+
+
+def test_layout_and_history(tiny_run):
+    names = {path.name for path in tiny_run.output.iterdir()}
+    assert names == {"config.yaml", "history.jsonl", "curves.png", "checkpoints", "pictures", "mlflow_run.json"}
+    rows = list(read_history(tiny_run.output))
+    assert [row["step"] for row in rows if row["kind"] == "train"] == [2, 4, 6, 8]
+    judged = [(row["step"], row["role"]) for row in rows if row["kind"] == "evaluation"]
+    assert judged == [(step, role) for step in (0, 4, 8) for role in ("validation", "evaluation")]
+    assert (tiny_run.output / "pictures" / "step-00000008" / "batch.png").is_file()
+
+
+def test_checkpoint_describes_the_run(tiny_run):
+    info = read_info(tiny_run.output / LAST)
+    assert info.step == 8
+    assert [(card.role, card.dataset, card.num_frames) for card in info.datasets] == [
+        ("source", "gta5", 18),
+        ("source", "synthia", 6),
+        ("validation", "gta5", 2),
+        ("evaluation", "camvid", 4),
+    ]
+    assert [card.target for card in info.evaluations] == ["gta5", "camvid"]
+    assert len(info.source_train_ids) == 16  # SYNTHIA's
+    scores = [row["miou"] for row in read_history(tiny_run.output, "evaluation") if row["role"] == "validation"]
+    assert info.best_miou == max(scores)
+    assert info.best_step == (0, 4, 8)[scores.index(max(scores))]
+
+
+def test_killed_and_resumed_equals_uninterrupted(tiny_run, tiny_config, tmp_path):
+    output = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", TRAIN, str(tiny_run.output / "config.yaml"), str(output)],
+        env={**os.environ, "TINY": str(tiny_run.data), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    half_way = output / "checkpoints" / "step-00000002"
+    while not half_way.is_dir():
+        assert process.poll() is None, "the run ended before it could be killed"
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(timeout=30) == -signal.SIGKILL
+    assert not (output / LAST).exists()
+
+    outcome = train(tiny_config(), output, resume=True, tracking="none", device="cpu")
+
+    assert outcome.steps == 8
+    assert equal(read_weights(output / LAST, "segmenter"), read_weights(tiny_run.output / LAST, "segmenter"))
+    assert equal(read_state(output / LAST), read_state(tiny_run.output / LAST))
+    assert numbers(output) == numbers(tiny_run.output)
+
+
+def test_a_damaged_last_checkpoint_falls_back_and_ends_the_same(tiny_run, tiny_config, copied):
+    (copied / LAST / "segmenter.safetensors").write_bytes(b"")
+    console = Console(record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    train(tiny_config(), copied, resume=True, tracking="none", device="cpu", console=console)
+    said = console.export_text()
+    assert "damaged checkpoint passed over" in said
+    assert "step-00000006" in said
+    assert equal(read_weights(copied / LAST, "segmenter"), read_weights(tiny_run.output / LAST, "segmenter"))
+    assert numbers(copied) == numbers(tiny_run.output)
+    console.file.close()
+
+
+def test_resuming_a_finished_run_changes_nothing(tiny_config, copied):
+    before = (copied / "history.jsonl").read_bytes()
+    outcome = train(tiny_config(), copied, resume=True, tracking="none", device="cpu")
+    assert outcome.evaluations == ()
+    assert (copied / "history.jsonl").read_bytes() == before
+
+
+def test_a_folder_with_something_in_it_is_refused(tiny_config, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"not empty.*--resume"):
+        train(tiny_config(), tmp_path, tracking="none", device="cpu")
+
+
+def test_a_changed_configuration_is_refused_by_key(tiny_config, copied):
+    changed = tiny_config("optimiser.learning_rate=0.5", "loop.steps=16", "loop.keep_last=9")
+    with pytest.raises(ConfigurationError, match="configured otherwise") as caught:
+        train(changed, copied, resume=True, tracking="none", device="cpu")
+    assert "loop.steps (was 8, is 16)" in str(caught.value)
+    assert "optimiser.learning_rate (was 0.001, is 0.5)" in str(caught.value)
+    assert "keep_last" not in str(caught.value)
+
+
+def test_changed_data_are_refused(tiny_run, tiny_config, tmp_path, monkeypatch):
+    data = Path(shutil.copytree(tiny_run.data, tmp_path / "data"))
+    output = tmp_path / "output"
+    monkeypatch.setenv("TINY", str(data))
+    from isthmus.configuration import load_config
+    from isthmus.training.config import TrainingConfig
+
+    path = tiny_run.output.parents[0] / "moved.yaml"
+    text = (tiny_run.output / "config.yaml").read_text().replace(str(tiny_run.data), str(data))
+    path.write_text(text.replace("steps: 8", "steps: 1"))
+    config = load_config(path, TrainingConfig)
+    train(config, output, tracking="none", device="cpu")
+    label = sorted((data / "synthia" / "GT" / "LABELS").iterdir())[0]
+    label.write_bytes(label.read_bytes() + b"\0")
+    with pytest.raises(CheckpointError, match="data sets changed since it was written: synthia"):
+        train(config, output, resume=True, tracking="none", device="cpu")
+
+
+def test_load_segmenter_gives_the_best_weights(tiny_run):
+    segmenter, info = load_segmenter(tiny_run.output)
+    assert info.step == info.best_step
+    assert not segmenter.training
+    weights = read_weights(tiny_run.output / "checkpoints" / f"step-{info.step:08d}", "segmenter")
+    assert equal(dict(segmenter.state_dict()), weights)
+
+
+def test_evaluating_the_last_checkpoint_gives_the_score_of_training(tiny_run, tmp_path, capsys):
+    (result,) = evaluate_checkpoint(
+        tiny_run.output / LAST, output=tmp_path, num_pictures=2, device="cpu", console=Console(width=100)
+    )
+    last = list(read_history(tiny_run.output, "evaluation"))[-1]
+    assert result.scores.miou == last["miou"]
+    assert json.loads((tmp_path / "evaluation.json").read_text())["results"] == [result.to_tree()]
+    assert (tmp_path / "0-camvid-val-confusion.png").is_file()
+    assert len(list((tmp_path / "0-camvid-val").iterdir())) == 2
+    shown = capsys.readouterr().out
+    assert "pavement" in shown
+    assert "network at 32x64, whole" in shown
+
+
+def test_mlflow_has_params_curves_inputs_and_pictures(tiny_run):
+    from isthmus.training.mlflow_store import connect
+
+    noted = json.loads((tiny_run.output / "mlflow_run.json").read_text())
+    with connect(noted["uri"]) as connection:
+        run = connection.client.get_run(noted["run_id"])
+        assert run.info.status == "FINISHED"
+        assert run.data.params["optimiser.learning_rate"] == "0.001"
+        assert run.data.tags["mlflow.source.git.commit"]
+        assert any(tag.startswith("isthmus.digest.1.source.synthia") for tag in run.data.tags)
+        losses = connection.client.get_metric_history(noted["run_id"], "loss.total")
+        assert [point.step for point in losses] == [2, 4, 6, 8]
+        assert "validation.gta5/all.miou" in run.data.metrics
+        assert [entry.dataset.name for entry in run.inputs.dataset_inputs].count("gta5-all") >= 1
+        files = {file.path for file in connection.client.list_artifacts(noted["run_id"])}
+        assert {"config.yaml", "curves.png", "pictures"} <= files
+
+
+def test_a_resumed_run_goes_on_with_its_mlflow_run(tiny_config, tiny_run, copied, monkeypatch):
+    noted = json.loads((copied / "mlflow_run.json").read_text())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", noted["uri"])
+    shutil.rmtree(copied / LAST)
+    train(tiny_config(), copied, resume=True, tracking="mlflow", device="cpu")
+    assert json.loads((copied / "mlflow_run.json").read_text()) == noted
+
+
+def test_an_unreachable_tracking_server_is_one_error_before_training(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RegistryError, match="127.0.0.1"):
+        train(tiny_config(), tmp_path / "output", tracking="mlflow", device="cpu")
+    assert not (tmp_path / "output" / "checkpoints").exists()
