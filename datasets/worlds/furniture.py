@@ -120,9 +120,11 @@ def add_box_or_bin(mesh: MeshBuilder, place: Placement, rng: np.random.Generator
         mesh.add(merged(tube((0, 0, 0), (0, 0.95, 0), 0.23, 0.26, sides=12), lid), paint, thing, place)
 
 
-def add_fence(mesh: MeshBuilder, points: Floats, rng: np.random.Generator) -> None:
-    """A railing, a wire mesh, a guard rail or a wooden fence along ground points [N, 3]."""
-    kind = rng.choice(["railing", "planks", "mesh", "guard"], p=[0.45, 0.25, 0.15, 0.15])
+def add_fence(mesh: MeshBuilder, points: Floats, rng: np.random.Generator, *, at_kerb: bool) -> None:
+    """A railing, a guard rail or, away from kerbs, a wire mesh or a wooden fence along ground points [N, 3]."""
+    kind = rng.choice(
+        ["railing", "guard", "planks", "mesh"], p=[0.75, 0.25, 0, 0] if at_kerb else [0.45, 0.15, 0.25, 0.15]
+    )
     if kind == "guard":
         band = _upright(points, 0.45, 0.75)
         mesh.add(band, Paint(Material.PLAIN, (0.55, 0.56, 0.57), 0.4), FENCE)

@@ -101,7 +101,7 @@ class _Kerbside:
             start = float(rng.uniform(s0, s1 - 6.0))
             s = np.linspace(start, min(start + float(rng.uniform(6, 20)), s1), 9)
             points = curve.at(s, self.side * (self.street.kerb(self.side) + 0.3), KERB_M)
-            furniture.add_fence(self.mesh, points, rng)
+            furniture.add_fence(self.mesh, points, rng, at_kerb=True)
         for _ in range(int(rng.poisson(0.8))):
             at_wall = self.side * (self.street.lot_line(self.side) - 0.4)
             t = at_wall if rng.random() < 0.5 else self.line

@@ -66,7 +66,7 @@ class _Lot:
         """A fence, a hedge, a hedge behind a fence, or a wall on the lot line."""
         luck = self.rng.random()
         if luck < 0.62:
-            add_fence(self.mesh, self.edge(0.12), self.rng)
+            add_fence(self.mesh, self.edge(0.12), self.rng, at_kerb=False)
         if 0.42 < luck < 0.85:
             height, thick = self.uniform(0.9, 2.2), self.uniform(0.7, 1.3)
             add_hedge(self.mesh, self.edge(0.3 + thick / 2), self.rng, self.leaf(), height=height, width=thick)
@@ -157,7 +157,7 @@ def _walled(lot: _Lot) -> None:
 def _empty(lot: _Lot) -> None:
     """Open ground behind a fence, with a house far back."""
     if lot.rng.random() < 0.7:
-        add_fence(lot.mesh, lot.edge(0.1), lot.rng)
+        add_fence(lot.mesh, lot.edge(0.1), lot.rng, at_kerb=False)
     lot.house(lot.uniform(14, 20))
     for _ in range(3):
         lot.plant(lot.uniform(lot.start + 1, lot.end - 1), lot.uniform(4, 12), small=False)

@@ -116,7 +116,7 @@ class Assembly:
 
     def add(self, paint: Paint, *shapes: Geometry) -> None:
         """Add shapes of one paint, in the thing's own coordinates."""
-        self.mesh.add(merged(*shapes) if len(shapes) > 1 else shapes[0], paint, self.thing, self.place)
+        self.mesh.add(merged(*shapes), paint, self.thing, self.place)
 
 
 def grid(points: Floats, uvs: Floats | None = None, *, wrap: bool = False) -> Geometry:

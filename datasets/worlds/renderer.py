@@ -240,7 +240,7 @@ def _seen(positions: Floats, faces: NDArray[np.uint32], clip_from_world: NDArray
     clip = positions @ matrix[:, :3].T + matrix[:, 3]
     w = clip[:, 3:]
     beyond = np.concatenate([clip[:, :2] > w, clip[:, :2] < -w, clip[:, 2:3] < -w], axis=1)
-    return ~np.any(beyond[faces[:, 0]] & beyond[faces[:, 1]] & beyond[faces[:, 2]], axis=1)
+    return np.asarray(~np.any(beyond[faces[:, 0]] & beyond[faces[:, 1]] & beyond[faces[:, 2]], axis=1))
 
 
 def _light_uniforms(light: Light) -> dict[str, Any]:

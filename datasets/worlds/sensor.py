@@ -58,7 +58,7 @@ def _through_lens(light: Floats, style: SensorStyle, rng: np.random.Generator) -
     glow = cv2.GaussianBlur(np.minimum(light, 6.0), (0, 0), 7.0 * scale)
     light = light * (1 - bloom) + glow * bloom
     if blur > _SHARP_PX:
-        light = np.asarray(cv2.GaussianBlur(light, (0, 0), blur))
+        light = np.asarray(cv2.GaussianBlur(light, (0, 0), blur), np.float32)
     height, width = light.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     falloff = 1.0 - rng.uniform(*style.vignette) * (x**2 + y**2) / 2

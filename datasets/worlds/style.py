@@ -190,7 +190,7 @@ ARCADE: Final = WorldStyle(
         focal=(0.78, 1.1), lateral_m=(-0.6, 0.6), off_road_probability=0.06,
     ),
     sensor=SensorStyle(
-        exposure=(0.85, 1.35), contrast=(0.92, 1.12), saturation=(1.0, 1.3), warmth=(-0.04, 0.10),
+        exposure=(0.6, 1.4), contrast=(0.92, 1.12), saturation=(1.0, 1.3), warmth=(-0.04, 0.10),
         noise=(0.0, 0.012), blur_px=(0.0, 0.35), vignette=(0.0, 0.15), bloom=(0.03, 0.10), jpeg_quality=None,
     ),
 )  # fmt: skip
@@ -251,7 +251,7 @@ STUDIO: Final = WorldStyle(
         focal=(0.62, 0.95), lateral_m=(-1.0, 1.0), off_road_probability=0.22,
     ),
     sensor=SensorStyle(
-        exposure=(0.8, 1.2), contrast=(0.95, 1.1), saturation=(0.75, 1.05), warmth=(-0.06, 0.06),
+        exposure=(0.55, 1.3), contrast=(0.95, 1.1), saturation=(0.75, 1.05), warmth=(-0.06, 0.06),
         noise=(0.0, 0.012), blur_px=(0.0, 0.5), vignette=(0.0, 0.1), bloom=(0.0, 0.05), jpeg_quality=None,
     ),
 )  # fmt: skip

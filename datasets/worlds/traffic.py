@@ -1,7 +1,7 @@
 """Who and what is on the street: parked and moving vehicles, two-wheelers, people on foot."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
@@ -45,12 +45,18 @@ class _Traffic:
     rng: np.random.Generator
     numbers: "count[int]"
     """Fresh instance numbers."""
+    taken: list[tuple[float, float, float]] = field(default_factory=list)
+    """Middle (s, t) and half length of the vehicles in the lanes."""
 
     def has(self, class_name: str) -> bool:
         return TRAIN_ID[class_name] in self.world.train_ids
 
     def one_of(self, colors: Sequence[Rgb]) -> Rgb:
         return colors[int(self.rng.integers(len(colors)))]
+
+    def is_free(self, s: float, t: float) -> bool:
+        """Whether somebody small can be at (s, t) without touching a vehicle."""
+        return all(abs(s - at) > reach + 1.2 or abs(t - across) > 1.7 for at, across, reach in self.taken)
 
     def put_car(self, place: Placement, *, braking: bool = False) -> None:
         color = self.one_of(self.world.street.cars)
@@ -97,6 +103,7 @@ class _Traffic:
             place = street.curve.place(float(rng.uniform(14, 40)), t)
             add_tram(self.mesh, place, rng, self.one_of(_TRAMS), instance=next(self.numbers))
             free_from[-1, 0] = 2 * _FAR_M
+            self.taken.append((_FAR_M / 2, t, _FAR_M / 2))
         fewest, most = self.world.street.cars_ahead
         for _ in range(int(rng.integers(fewest, most + 1))):
             way, lane = lanes[int(rng.integers(len(lanes)))]
@@ -104,6 +111,7 @@ class _Traffic:
                 continue
             t = way * street.drive_side * (lane + 0.5) * street.lane_width + float(rng.normal(0, 0.15))
             length = self._put_vehicle(free_from[way, lane], t, 0.0 if way > 0 else np.pi)
+            self.taken.append((free_from[way, lane] + length / 2 - 2.5, t, length / 2))
             free_from[way, lane] += length + float(rng.uniform(3.0, 25.0))
 
     def _put_vehicle(self, s: float, t: float, turn: float) -> float:
@@ -124,9 +132,11 @@ class _Traffic:
         """Riders at the roads' edges."""
         street, rng = self.street, self.rng
         for way in (-1, 1):
-            for _ in range(int(rng.poisson(0.6))):
+            for _ in range(int(rng.poisson(0.9))):
                 s = float(rng.uniform(7, 45))
                 t = way * street.drive_side * (street.half_road - float(rng.uniform(0.5, 1.1)))
+                if not self.is_free(s, t):
+                    continue
                 place = street.curve.place(s, t, turn=0.0 if way > 0 else np.pi)
                 add = add_cyclist if rng.random() < 0.7 else add_motorcyclist
                 add(self.mesh, place, rng, rider=next(self.numbers), machine=next(self.numbers))
@@ -165,5 +175,6 @@ class _Traffic:
             for _ in range(int(rng.integers(1, 4))):
                 t = float(rng.uniform(-street.half_road, street.half_road))
                 turn = np.pi / 2 * (1 if rng.random() < 0.5 else -1)
-                place = street.curve.place(s + float(rng.uniform(-1, 1)), t, turn=turn)
-                add_person(self.mesh, place, rng, instance=next(self.numbers))
+                if self.is_free(s, t):
+                    place = street.curve.place(s + float(rng.uniform(-0.5, 0.5)), t, turn=turn)
+                    add_person(self.mesh, place, rng, instance=next(self.numbers))

@@ -63,29 +63,21 @@ def add_tree(
 
 
 def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, height: float) -> None:
-    """A fir or a cypress: stacked, drooping cones."""
-    bark = Paint(Material.BARK, _BARK[0], 0.02)
-    mesh.add(
-        tubes(np.zeros((1, 3)), np.array([[0, height * 0.9, 0]]), np.array([0.18]), np.array([0.04])),
-        bark,
-        VEGETATION,
-        place,
-    )
-    paint = Paint(
-        Material.FOLIAGE, (leaf[0] * 0.6, leaf[1] * 0.7, leaf[2] * 0.8), 0.0, (float(rng.random()), 0.5, 0.0, 0.0)
-    )
-    width = height * rng.uniform(0.14, 0.26)
-    levels = 7
+    """A fir or a cypress: a ragged cone of many flat tiers."""
+    trunk = tubes(np.zeros((1, 3)), np.array([[0, height * 0.9, 0]]), np.array([0.18]), np.array([0.04]))
+    mesh.add(trunk, Paint(Material.BARK, _BARK[0], 0.02), VEGETATION, place)
+    needles = (leaf[0] * 0.6, leaf[1] * 0.7, leaf[2] * 0.8)
+    paint = Paint(Material.FOLIAGE, needles, 0.0, (float(rng.random()), 0.85, 0.0, 0.0))
+    width = height * float(rng.uniform(0.14, 0.26))
+    tiers = (7, 9, 13)[_detail(place)]
     blobs = []
-    for level in range(levels):
-        share = level / levels
-        size = width * (1.0 - share) ** 0.8 + 0.25
-        blobs.append(
-            ellipsoid(
-                (0.0, height * (0.16 + 0.8 * share), 0.0), (size, height * 0.11, size), detail=_BLOBS[_detail(place)]
-            )
-        )
-    mesh.add(merged(*blobs), paint, VEGETATION, place)
+    for tier in range(tiers):
+        share = tier / tiers
+        size = (width * (1.0 - share) ** 0.8 + 0.25) * float(rng.uniform(0.85, 1.1))
+        x, z = (float(v) for v in rng.normal(0, 0.06 * width, 2))
+        center, radii = (x, height * (0.14 + 0.82 * share), z), (size, height * 0.9 / tiers, size)
+        blobs.append(ellipsoid(center, radii, detail=_BLOBS[_detail(place)]))
+    mesh.add(_crown(blobs, (0.0, height * 0.3, 0.0)), paint, VEGETATION, place)
 
 
 def add_hedge(
