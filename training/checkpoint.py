@@ -10,6 +10,7 @@ OUTPUT/checkpoints/best.json   names the step that scored best on the validation
 
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -188,8 +189,16 @@ def weights_file(folder: Path, network: str) -> Path:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """Optimisers, random states and windows, on the CPU."""
-    state: dict[str, Any] = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    """Optimisers, random states and windows, on the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or holds more than tensors and plain values.
+    """
+    path = folder / STATE_FILE
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"state cannot be read ({str(error).splitlines()[0]})", where=path) from error
     return state
 
 

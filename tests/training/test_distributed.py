@@ -1,0 +1,74 @@
+"""Two real processes under torchrun, talking through gloo."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from isthmus.training.checkpoint import read_info, read_state, read_weights
+from isthmus.training.distributed import World
+from isthmus.training.history import read_history
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+WORKER = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from isthmus.configuration import load_config
+from isthmus.training import run
+from isthmus.training.config import TrainingConfig
+
+output = Path(sys.argv[2])
+kept = {}
+build_method = run.build_method
+def remembering(*arguments, **options):
+    kept["method"] = build_method(*arguments, **options)
+    return kept["method"]
+run.build_method = remembering
+config = load_config(Path(sys.argv[1]), TrainingConfig, ["loop.steps=2", "loop.batch_size=1", "loop.evaluate_every=2"])
+run.train(config, output, tracking="none", device="cpu")
+import os
+torch.save(kept["method"].segmenter.state_dict(), output.parent / f"rank-{os.environ['RANK']}.pt")
+"""
+
+
+def test_ranks_stay_equal_and_only_the_first_writes(tiny_data, tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    output = tmp_path / "output"
+    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, str(script), str(REPOSITORY / "configs" / "source_only" / "tiny.yaml"), str(output)],
+        env={**os.environ, "TINY": str(tiny_data), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    last = output / "checkpoints" / "step-00000002"
+    saved = read_weights(last, "segmenter")
+    assert all(torch.equal(saved[key], first[key]) for key in saved)
+    assert len(read_state(last)["random"]) == 2
+    # Each frame was judged by one rank, and the sum has them all.
+    judged = list(read_history(output, "evaluation"))
+    assert [row["step"] for row in judged] == [0, 0, 2, 2]
+    assert read_info(last).evaluations[1].num_frames == 4
+    assert len(list((output / "pictures" / "step-00000002").glob("evaluation-0-*"))) == 2
+
+
+def test_alone_nothing_is_exchanged():
+    world = World()
+    tensor = torch.ones(2)
+    world.share(tensor)
+    world.barrier()
+    assert world.is_main
+    assert world.gather("mine") == ["mine"]
+    assert torch.equal(world.sum(tensor), tensor)
+    assert world.sum(tensor) is not tensor

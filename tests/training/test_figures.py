@@ -1,0 +1,38 @@
+import numpy as np
+from PIL import Image
+
+from isthmus.datasets.label_space import CITYSCAPES19
+from isthmus.training.evaluation import EvaluationResult
+from isthmus.training.figures import overlay, save_confusion, save_curves
+from isthmus.training.metrics import Scores
+
+
+def test_overlay_mixes_colours_and_leaves_unlabelled_pixels():
+    image = np.full((1, 2, 3), 100, np.uint8)
+    mixed = overlay(image, np.array([[0, 255]], np.uint8), CITYSCAPES19)
+    # road is (128, 64, 128): 0.45 · 100 + 0.55 · 128 = 115.4, 0.45 · 100 + 0.55 · 64 = 80.2
+    assert mixed.tolist() == [[[115, 80, 115], [100, 100, 100]]]
+
+
+def test_confusion_and_curves_are_pictures(tmp_path):
+    confusion = np.zeros((19, 20), np.int64)
+    confusion[0, 0] = 5
+    result = EvaluationResult(
+        dataset="cityscapes",
+        split="val",
+        num_frames=1,
+        resolution_hw=(8, 8),
+        mode="whole",
+        space=CITYSCAPES19,
+        scores=Scores(iou_per_class={}, miou=None, miou_shared=None, pixel_accuracy=None),
+        confusion=confusion,
+    )
+    save_confusion(result, tmp_path / "confusion.png")
+    rows = [
+        {"step": 1, "kind": "train", "losses": {"total": 1.0}},
+        {"step": 1, "kind": "evaluation", "role": "validation", "dataset": "gta5", "split": "all", "miou": 0.5},
+        {"step": 2, "kind": "evaluation", "role": "validation", "dataset": "gta5", "split": "all", "miou": None},
+    ]
+    save_curves(rows, tmp_path / "deep" / "curves.png")
+    for name in ("confusion.png", "deep/curves.png"):
+        assert Image.open(tmp_path / name).size[0] > 300
