@@ -61,7 +61,7 @@ def _scores(output: Path) -> dict[str, Any]:
         {"name": name, "color": color, "iou": result["iou_per_class"][name], "shared": name in shared}
         for name, color in zip(CITYSCAPES19.names, CITYSCAPES19.colors, strict=True)
     ]
-    confusion = output / "report" / f"confusion-{result['dataset']}-{result['split']}.png"
+    confusion = output / "report" / f"0-{result['dataset']}-{result['split']}-confusion.png"
     return {
         "evaluation": result,
         "target": "the street world",
