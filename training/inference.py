@@ -31,16 +31,15 @@ def sliding_logits(
     height, width = image.shape[-2:]
     window_h, window_w = min(window_hw[0], height), min(window_hw[1], width)
     tops, lefts = window_starts(height, window_h, stride_hw[0]), window_starts(width, window_w, stride_hw[1])
-    total: Tensor | None = None
+    total = image.new_zeros(())
     seen = image.new_zeros(1, 1, height, width)
     for top, left in product(tops, lefts):
         part = (..., slice(top, top + window_h), slice(left, left + window_w))
         logits = segmenter(image[part])
-        if total is None:
+        if total.ndim == 0:  # the number of classes is known now
             total = logits.new_zeros(*logits.shape[:2], height, width)
         total[part] += logits
         seen[part] += 1
-    assert total is not None
     return total / seen
 
 

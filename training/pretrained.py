@@ -27,7 +27,7 @@ class Normalisation:
 
 
 IMAGENET: Final = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-LITE0: Final = Normalisation(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+LITE0: Final = Normalisation(mean=(127 / 255, 127 / 255, 127 / 255), std=(128 / 255, 128 / 255, 128 / 255))
 
 
 def normalisation_of(encoder: str, weights: str) -> Normalisation:

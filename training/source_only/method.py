@@ -59,7 +59,7 @@ class SourceOnly:
             target: Ignored.
         """
         image = torch.cat([batch["image"] for batch in sources])
-        mask = torch.cat([batch["mask"] for batch in sources])
+        mask = torch.cat([_mask_of(batch) for batch in sources])
         with self._runtime.autocast():
             logits = self._parallel(image)
         loss = cross_entropy(logits, mask, self._class_weights)
@@ -82,6 +82,11 @@ class SourceOnly:
         self._optimiser.load_state_dict(state["optimiser"])
         weights = state["class_weights"]
         self._class_weights = None if weights is None else weights.to(self._runtime.device)
+
+
+def _mask_of(batch: Batch) -> Tensor:
+    assert "mask" in batch, "a source's batch has labels"
+    return batch["mask"]
 
 
 def _draw(image: Tensor, mask: Tensor, logits: Tensor) -> Mapping[str, Picture]:
