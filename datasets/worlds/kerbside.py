@@ -1,6 +1,6 @@
 """The row along the kerb: trees, lamps, signs, signals, bollards, railings, bins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,8 @@ from isthmus.datasets.worlds.vegetation import add_tree
 _FAR_M: Final = 115.0
 _SIGNS_TO_M: Final = 90.0
 _SMALL_TO_M: Final = 70.0
-_METRES_A_SIGN: Final = 20.0
+_METRES_A_SIGN: Final = 18.0
+_TRIES: Final = 4
 
 
 def build_kerbsides(mesh: MeshBuilder, street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> None:
@@ -39,6 +40,8 @@ class _Kerbside:
     style: StreetStyle
     rng: np.random.Generator
     side: int
+    taken: list[float] = field(default_factory=list)
+    """Where along the street something stands already."""
 
     @property
     def has_room(self) -> bool:
@@ -61,6 +64,15 @@ class _Kerbside:
         """Whether signs here are meant for the camera's direction."""
         return self.side == self.street.drive_side
 
+    def find_place(self, s0: float, s1: float, reach: float) -> float | None:
+        """A position where nothing stands within `reach` metres, or None after a few tries."""
+        for _ in range(_TRIES):
+            s = float(self.rng.uniform(s0, s1))
+            if all(abs(s - other) > reach for other in self.taken):
+                self.taken.append(s)
+                return s
+        return None
+
     def plant_trees(self, spans: list[tuple[float, float]]) -> None:
         rng = self.rng
         bare = bool(rng.random() < self.style.bare_tree_probability)
@@ -70,22 +82,30 @@ class _Kerbside:
             for s in np.arange(max(s0, 4.0) + rng.uniform(0, spacing), min(s1, _FAR_M), spacing):
                 place = self.street.curve.place(float(s), self.line, KERB_M, turn=float(rng.uniform(0, 6)))
                 add_tree(self.mesh, place, rng, leaf, bare=bare, height=float(rng.uniform(5.5, 11)))
+                self.taken.append(float(s))
 
     def put_lamps(self, spans: list[tuple[float, float]]) -> None:
         rng = self.rng
         gap = float(rng.uniform(*self.style.lamp_spacing_m))
         height, arm = float(rng.uniform(5.0, 9.0)), float(rng.uniform(0.0, 2.0))
         for s0, s1 in spans:
-            for s in np.arange(s0 + rng.uniform(0, gap), min(s1, _FAR_M), gap):
-                place = self.street.curve.place(float(s), self.line, KERB_M, turn=self.towards_road)
+            for first in np.arange(s0 + rng.uniform(0, gap), min(s1, _FAR_M), gap):
+                s = self.find_place(float(first), float(first) + 3.0, 1.0)
+                if s is None:
+                    continue
+                place = self.street.curve.place(s, self.line, KERB_M, turn=self.towards_road)
                 furniture.add_lamp(self.mesh, place, rng, height=height, arm=arm)
 
     def put_signs(self, s0: float, s1: float) -> None:
         rng = self.rng
         for _ in range(int(rng.poisson(max(s1 - s0, 0.0) / _METRES_A_SIGN))):
+            is_board = rng.random() < 0.15
+            s = self.find_place(s0, s1, 3.0 if is_board else 1.2)
+            if s is None:
+                continue
             facing = np.pi if self.is_ours or rng.random() < 0.4 else 0.0
-            place = self.street.curve.place(float(rng.uniform(s0, s1)), self.line, KERB_M, turn=rng.normal(0, 0.1))
-            add = furniture.add_board if rng.random() < 0.15 else furniture.add_sign
+            place = self.street.curve.place(s, self.line, KERB_M, turn=float(rng.normal(0, 0.1)))
+            add = furniture.add_board if is_board else furniture.add_sign
             add(self.mesh, place, rng, facing=facing)
 
     def put_small_things(self, s0: float, s1: float) -> None:
@@ -95,17 +115,20 @@ class _Kerbside:
             return
         if rng.random() < 0.3:
             start, step = float(rng.uniform(s0, s1 - 6.0)), float(rng.uniform(1.3, 2.5))
-            row = [curve.place(start + k * step, self.line, KERB_M) for k in range(int(rng.integers(3, 9)))]
-            furniture.add_bollards(self.mesh, row, rng)
+            places = [curve.place(start + k * step, self.line, KERB_M) for k in range(int(rng.integers(3, 9)))]
+            furniture.add_bollards(self.mesh, places, rng)
         if rng.random() < 0.25:
             start = float(rng.uniform(s0, s1 - 6.0))
-            s = np.linspace(start, min(start + float(rng.uniform(6, 20)), s1), 9)
-            points = curve.at(s, self.side * (self.street.kerb(self.side) + 0.3), KERB_M)
+            row = np.linspace(start, min(start + float(rng.uniform(6, 20)), s1), 9)
+            points = curve.at(row, self.side * (self.street.kerb(self.side) + 0.3), KERB_M)
             furniture.add_fence(self.mesh, points, rng, at_kerb=True)
         for _ in range(int(rng.poisson(0.8))):
             at_wall = self.side * (self.street.lot_line(self.side) - 0.4)
             t = at_wall if rng.random() < 0.5 else self.line
-            place = curve.place(float(rng.uniform(s0, s1)), t, KERB_M, turn=self.side * np.pi / 2)
+            s = self.find_place(s0, s1, 1.0)
+            if s is None:
+                continue
+            place = curve.place(s, t, KERB_M, turn=self.side * np.pi / 2)
             furniture.add_box_or_bin(self.mesh, place, rng, IGNORE_INDEX)
 
     def put_signals(self) -> None:
