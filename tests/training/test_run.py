@@ -12,10 +12,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from isthmus.errors import CheckpointError, ConfigurationError, RegistryError
+from isthmus.errors import CheckpointError, ConfigurationError, NotRegisteredError, RegistryError
 from isthmus.training.checkpoint import read_info, read_state, read_weights
 from isthmus.training.history import read_history
 from isthmus.training.run import train
+from isthmus.training.tracking import tracked_run_id
 from isthmus.training.trained import evaluate_checkpoint, load_segmenter
 
 LAST = Path("checkpoints") / "step-00000008"
@@ -120,6 +121,11 @@ def test_resuming_a_finished_run_changes_nothing(tiny_config, copied):
     assert (copied / "history.jsonl").read_bytes() == before
 
 
+def test_an_untracked_run_has_no_mlflow_run(tmp_path):
+    with pytest.raises(NotRegisteredError, match="was not tracked"):
+        tracked_run_id(tmp_path)
+
+
 def test_a_folder_with_something_in_it_is_refused(tiny_config, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigurationError, match=r"not empty.*--resume"):
@@ -179,6 +185,7 @@ def test_mlflow_has_params_curves_inputs_and_pictures(tiny_run):
     from isthmus.training.mlflow_store import connect
 
     noted = json.loads((tiny_run.output / "mlflow_run.json").read_text())
+    assert tracked_run_id(tiny_run.output) == noted["run_id"]
     with connect(noted["uri"]) as connection:
         run = connection.client.get_run(noted["run_id"])
         assert run.info.status == "FINISHED"
