@@ -7,11 +7,12 @@
 """
 
 from isthmus.datasets.worlds.gallery import render_gallery
+from isthmus.datasets.worlds.looks import WORLDS, world_style
 from isthmus.datasets.worlds.manifest import Manifest, SplitRecord, read_manifest
 from isthmus.datasets.worlds.render import LabelledFrame, render_frame, render_world
 from isthmus.datasets.worlds.renderer import Renderer
 from isthmus.datasets.worlds.statistics import ClassStatistics, class_statistics
-from isthmus.datasets.worlds.style import WORLDS, WorldStyle, world_style
+from isthmus.datasets.worlds.style import WorldStyle
 
 __all__ = [
     "WORLDS",

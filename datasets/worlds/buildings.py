@@ -7,7 +7,8 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder, Placement, Thing, box, merged, polygon
+from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder, Placement, Thing, merged
+from isthmus.datasets.worlds.shapes import box, polygon
 from isthmus.datasets.worlds.style import StreetStyle
 
 BUILDING: Final = Thing(TRAIN_ID["building"])

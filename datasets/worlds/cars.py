@@ -9,7 +9,8 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import Assembly, Floats, MeshBuilder, Placement, Thing, box, ellipsoid, loft, tubes
+from isthmus.datasets.worlds.mesh import Assembly, Floats, MeshBuilder, Placement, Thing
+from isthmus.datasets.worlds.shapes import box, ellipsoid, loft, tubes
 from isthmus.datasets.worlds.vehicle_parts import GLASS, TRIM, add_wheels, head_light, lacquer, tail_light
 
 _SILL_M: Final = 0.24

@@ -6,20 +6,8 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import (
-    Floats,
-    Geometry,
-    MeshBuilder,
-    Placement,
-    Thing,
-    box,
-    disc,
-    ellipsoid,
-    grid,
-    merged,
-    polygon,
-    tube,
-)
+from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing, merged
+from isthmus.datasets.worlds.shapes import box, disc, ellipsoid, grid, polygon, tube
 
 POLE: Final = Thing(TRAIN_ID["pole"])
 SIGN: Final = Thing(TRAIN_ID["traffic sign"])

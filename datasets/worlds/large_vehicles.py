@@ -7,18 +7,8 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import (
-    Assembly,
-    Floats,
-    Geometry,
-    MeshBuilder,
-    Placement,
-    Thing,
-    box,
-    loft,
-    polygon,
-    tubes,
-)
+from isthmus.datasets.worlds.mesh import Assembly, Floats, Geometry, MeshBuilder, Placement, Thing
+from isthmus.datasets.worlds.shapes import box, loft, polygon, tubes
 from isthmus.datasets.worlds.vehicle_parts import GLASS, TRIM, add_big_lights, add_wheels, lacquer
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.layout import StreetPlan
 from isthmus.datasets.worlds.materials import Paint
-from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder, Thing, polygon
+from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder, Thing
+from isthmus.datasets.worlds.shapes import polygon
 from isthmus.datasets.worlds.strip import strip
 
 _HEIGHT_M: Final = 0.012

@@ -9,18 +9,8 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import (
-    Assembly,
-    Geometry,
-    MeshBuilder,
-    Placement,
-    Point,
-    Thing,
-    box,
-    ellipsoid,
-    merged,
-    tube,
-)
+from isthmus.datasets.worlds.mesh import Assembly, Geometry, MeshBuilder, Placement, Point, Thing, merged
+from isthmus.datasets.worlds.shapes import box, ellipsoid, tube
 
 _SKIN: Final[tuple[Rgb, ...]] = ((0.80, 0.62, 0.52), (0.70, 0.50, 0.40), (0.48, 0.32, 0.24), (0.30, 0.20, 0.15))
 CLOTHES: Final[tuple[Rgb, ...]] = (

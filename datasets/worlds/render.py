@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from isthmus.datasets.label_space import IGNORE_INDEX
 from isthmus.datasets.layout import LayoutWriter, layout_writer
+from isthmus.datasets.worlds.looks import world_style
 from isthmus.datasets.worlds.manifest import (
     RENDERER_VERSION,
     Journal,
@@ -27,7 +28,7 @@ from isthmus.datasets.worlds.manifest import (
 from isthmus.datasets.worlds.renderer import Renderer
 from isthmus.datasets.worlds.scene import build_scene, frame_generator
 from isthmus.datasets.worlds.sensor import develop
-from isthmus.datasets.worlds.style import WorldStyle, world_style
+from isthmus.datasets.worlds.style import WorldStyle
 from isthmus.errors import ConfigurationError
 
 _SMALLEST_SIDE: Final = 32
@@ -91,7 +92,7 @@ def render_world(
     interrupted call goes on where it stopped when it is made again; a finished one returns at once.
 
     Args:
-        world: Name of a world; see `style.WORLDS`.
+        world: Name of a world; see `looks.WORLDS`.
         layout: Name of the layout to write; see `isthmus.datasets.layout.LAYOUTS`.
         split: A split of that layout.
         num_frames: Frames in the split.

@@ -8,7 +8,8 @@ from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.layout import KERB_M, Junction, Layout, StreetPlan
 from isthmus.datasets.worlds.markings import build_markings
 from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import MeshBuilder, Thing, grid, polygon
+from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
+from isthmus.datasets.worlds.shapes import grid, polygon
 from isthmus.datasets.worlds.strip import strip
 from isthmus.datasets.worlds.style import StreetStyle
 

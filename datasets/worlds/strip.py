@@ -5,7 +5,8 @@ from typing import Final
 import numpy as np
 
 from isthmus.datasets.worlds.layout import Curve
-from isthmus.datasets.worlds.mesh import Geometry, grid
+from isthmus.datasets.worlds.mesh import Geometry
+from isthmus.datasets.worlds.shapes import grid
 
 _STEP_M: Final = 3.0
 

@@ -9,19 +9,7 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import (
-    Assembly,
-    Floats,
-    Geometry,
-    MeshBuilder,
-    Placement,
-    Point,
-    Thing,
-    ellipsoid,
-    polygon,
-    tube,
-    tubes,
-)
+from isthmus.datasets.worlds.mesh import Assembly, Floats, Geometry, MeshBuilder, Placement, Point, Thing
 from isthmus.datasets.worlds.people import (
     CLOTHES,
     RUBBER,
@@ -31,6 +19,7 @@ from isthmus.datasets.worlds.people import (
     skin_paint,
     trousers_paint,
 )
+from isthmus.datasets.worlds.shapes import ellipsoid, polygon, tube, tubes
 
 _SPOKES: Final = Paint(Material.RAILING, (0.5, 0.5, 0.5), 0.4, (0.22, 0.012, 99.0, 0.0))
 _FRAME: Final[tuple[tuple[Point, Point], ...]] = (

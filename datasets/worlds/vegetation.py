@@ -6,7 +6,8 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing, ellipsoid, grid, merged, tubes
+from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing, merged
+from isthmus.datasets.worlds.shapes import ellipsoid, grid, tubes
 
 _BLOBS: Final = ("low", "low", "medium")
 _CORES: Final = ("low", "medium", "high")

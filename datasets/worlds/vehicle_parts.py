@@ -5,7 +5,8 @@ from typing import Final
 import numpy as np
 
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import Assembly, box, disc, ellipsoid, tube
+from isthmus.datasets.worlds.mesh import Assembly
+from isthmus.datasets.worlds.shapes import box, disc, ellipsoid, tube
 
 TYRE: Final = Paint(Material.PLAIN, (0.06, 0.06, 0.06), 0.05)
 RIM: Final = Paint(Material.PLAIN, (0.30, 0.30, 0.31), 0.5)

@@ -10,8 +10,9 @@ from isthmus.datasets.worlds import WORLDS, Renderer, render_frame
 from isthmus.datasets.worlds import renderer as renderer_module
 from isthmus.datasets.worlds.camera import Camera
 from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import MeshBuilder, Thing, box, ellipsoid
+from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
 from isthmus.datasets.worlds.scene import Scene, build_scene, draw_light, frame_generator
+from isthmus.datasets.worlds.shapes import box, ellipsoid
 from isthmus.errors import EnvironmentMissingError
 
 SKY, CAR, TREE = TRAIN_ID["sky"], TRAIN_ID["car"], TRAIN_ID["vegetation"]
