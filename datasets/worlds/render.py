@@ -107,24 +107,19 @@ def render_world(
         EnvironmentMissingError: OpenGL cannot start.
     """
     style = world_style(world)
+    request = _Request(world, layout, split, size_hw, seed, out)
     writer = layout_writer(layout)(out, split)
     _check_numbers(num_frames, size_hw, seed, workers)
     with Renderer(size_hw, samples=style.samples) as renderer:
-        wanted = Manifest(
-            world=world, layout=layout, size_hw=size_hw, seed=seed,
-            renderer_version=RENDERER_VERSION, driver=renderer.driver, splits={},
-        )  # fmt: skip
-        manifest = _opened_manifest(out, wanted)
+        manifest = _opened_manifest(request, renderer.driver)
         if split in manifest.splits:
             return _finished(out, split, manifest, num_frames)
-        journal = Journal(out, split)
-        done = journal.read(num_frames)
+        journal = Journal(out, split, num_frames)
+        done = journal.read()
         missing = [index for index in range(num_frames) if index not in done]
-        request = _Request(world, layout, split, size_hw, seed, out)
+        serial = workers == 1
         frames = (
-            _in_this_process(renderer, writer, request, missing)
-            if workers == 1
-            else _in_workers(request, missing, workers)
+            _in_this_process(renderer, writer, request, missing) if serial else _in_workers(request, missing, workers)
         )
         for index, digest in _shown(frames, f"{world}/{split}", len(done), num_frames, progress=progress):
             journal.add(index, digest)
@@ -148,14 +143,23 @@ def _check_numbers(num_frames: int, size_hw: tuple[int, int], seed: int, workers
             raise ConfigurationError(f"{name} is {value}", remedy=f"Use {lowest} or more.")
 
 
-def _opened_manifest(out: Path, wanted: Manifest) -> Manifest:
+def _opened_manifest(request: _Request, driver: str) -> Manifest:
     """The folder's manifest, written first where there is none: it claims the folder for this request."""
-    found = read_manifest(out)
+    wanted = Manifest(
+        world=request.world,
+        layout=request.layout,
+        size_hw=request.size_hw,
+        seed=request.seed,
+        renderer_version=RENDERER_VERSION,
+        driver=driver,
+        splits={},
+    )
+    found = read_manifest(request.out)
     if found is None:
-        out.mkdir(parents=True, exist_ok=True)
-        write_manifest(out, wanted)
+        request.out.mkdir(parents=True, exist_ok=True)
+        write_manifest(request.out, wanted)
         return wanted
-    check_same_request(out, found, wanted)
+    check_same_request(request.out, found, wanted)
     return found
 
 

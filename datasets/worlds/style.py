@@ -1,7 +1,7 @@
 """What makes one world differ from another, as parameters: streets, art, light, camera, sensor."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from isthmus.datasets.worlds.materials import Rgb
 
@@ -117,5 +117,5 @@ class WorldStyle:
     light: LightStyle
     camera: CameraStyle
     sensor: SensorStyle
-    samples: int = field(default=4)
+    samples: int = 4
     """Coverage samples a pixel."""

@@ -20,47 +20,51 @@ _BARK: Final[tuple[Rgb, ...]] = ((0.24, 0.19, 0.15), (0.32, 0.28, 0.23), (0.18, 
 def add_tree(
     mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, bare: bool, height: float
 ) -> None:
-    """A tree: trunk, branches, and a crown of clumps (leaves) or of twigs that the labels close."""
+    """A tree: trunk, branches, and a crown of clumps of leaves, or of twigs that only the labels close."""
     bark = Paint(Material.BARK, _BARK[int(rng.integers(len(_BARK)))], 0.02)
-    trunk_height = height * rng.uniform(0.22, 0.38)
-    radius = 0.016 * height * rng.uniform(0.8, 1.3)
+    trunk = height * float(rng.uniform(0.22, 0.38))
+    radius = 0.016 * height * float(rng.uniform(0.8, 1.3))
     near = _detail(place)
-    skeleton, tips = _branches(
-        rng, trunk_height, height, radius, generations=(2, 3, 4)[near] if bare else (1, 1, 2)[near]
-    )
+    generations = (2, 3, 4)[near] if bare else (1, 1, 2)[near]
+    skeleton, tips = _branches(rng, trunk, height, radius, generations=generations)
     mesh.add(skeleton, bark, VEGETATION, place)
-    shape = rng.uniform(0.7, 1.3)  # slim to wide
-    crown = height - trunk_height
+    shape = float(rng.uniform(0.7, 1.3))  # slim to wide
     seed = float(rng.random())
     if bare:
-        twigs = Paint(Material.TWIGS, _mixed(bark.color, (0.36, 0.30, 0.24), 0.5), 0.0, (seed, rng.uniform(0, 1), 0, 0))
-        blobs = [
-            ellipsoid(_point(tip), _radii(crown * 0.26 * rng.uniform(0.8, 1.25), rng), detail=_BLOBS[near])
-            for tip in tips[:9]
-        ]
-        middle = (0.0, trunk_height + crown * 0.52, 0.0)
-        blobs.append(ellipsoid(middle, (crown * 0.40 * shape, crown * 0.44, crown * 0.40 * shape), detail=_CORES[near]))
-        mesh.add(_crown(blobs, middle), twigs, VEGETATION, place)
-        return
-    tone = rng.uniform(0.75, 1.2)
-    color = (leaf[0] * tone * rng.uniform(0.9, 1.15), leaf[1] * tone, leaf[2] * tone)
-    paint = Paint(Material.FOLIAGE, color, 0.0, (seed, float(rng.uniform(0.55, 0.85)), 0.0, 0.0))
-    count = (5, 8, 13)[near] + int(rng.integers(3))
-    spread = crown * 0.30 * shape
-    blobs = []
-    for _ in range(count):
+        color = _mixed(bark.color, (0.36, 0.30, 0.24), 0.5)
+        paint = Paint(Material.TWIGS, color, 0.0, (seed, float(rng.uniform(0, 1)), 0.0, 0.0))
+        mesh.add(_twigs(rng, trunk, height, shape, tips=tips, near=near), paint, VEGETATION, place)
+    else:
+        tone = float(rng.uniform(0.75, 1.2))
+        color = (leaf[0] * tone * float(rng.uniform(0.9, 1.15)), leaf[1] * tone, leaf[2] * tone)
+        paint = Paint(Material.FOLIAGE, color, 0.0, (seed, float(rng.uniform(0.55, 0.85)), 0.0, 0.0))
+        mesh.add(_leaves(rng, trunk, height, shape, near=near), paint, VEGETATION, place)
+
+
+def _twigs(rng: np.random.Generator, trunk: float, height: float, shape: float, *, tips: Floats, near: int) -> Geometry:
+    """Clumps about the branches' tips, and one about all of them."""
+    crown = height - trunk
+    size = crown * 0.26
+    blobs = [
+        ellipsoid(_point(tip), _radii(size * float(rng.uniform(0.8, 1.25)), rng), detail=_BLOBS[near])
+        for tip in tips[:9]
+    ]
+    middle = (0.0, trunk + crown * 0.52, 0.0)
+    blobs.append(ellipsoid(middle, (crown * 0.40 * shape, crown * 0.44, crown * 0.40 * shape), detail=_CORES[near]))
+    return _crown(blobs, middle)
+
+
+def _leaves(rng: np.random.Generator, trunk: float, height: float, shape: float, *, near: int) -> Geometry:
+    """A core and clumps around it."""
+    crown = height - trunk
+    spread, middle = crown * 0.30 * shape, trunk + crown * 0.5
+    blobs = [ellipsoid((0.0, middle, 0.0), (spread * 0.85, crown * 0.36, spread * 0.85), detail=_CORES[near])]
+    for _ in range((5, 8, 13)[near] + int(rng.integers(3))):
         direction = rng.standard_normal(3)
-        direction /= np.linalg.norm(direction)
-        center = direction * (spread, crown * 0.30, spread) * rng.uniform(0.55, 1.0)
-        size = crown * rng.uniform(0.16, 0.27)
-        blobs.append(
-            ellipsoid(
-                (center[0], trunk_height + crown * 0.5 + center[1], center[2]), _radii(size, rng), detail=_BLOBS[near]
-            )
-        )
-    core = (spread * 0.85, crown * 0.36, spread * 0.85)
-    blobs.append(ellipsoid((0.0, trunk_height + crown * 0.5, 0.0), core, detail=_CORES[near]))
-    mesh.add(_crown(blobs, (0.0, trunk_height + crown * 0.35, 0.0)), paint, VEGETATION, place)
+        x, y, z = direction / np.linalg.norm(direction) * float(rng.uniform(0.55, 1.0))
+        center = (float(x) * spread, middle + float(y) * crown * 0.30, float(z) * spread)
+        blobs.append(ellipsoid(center, _radii(crown * float(rng.uniform(0.16, 0.27)), rng), detail=_BLOBS[near]))
+    return _crown(blobs, (0.0, trunk + crown * 0.35, 0.0))
 
 
 def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, height: float) -> None:

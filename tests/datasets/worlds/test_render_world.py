@@ -84,6 +84,8 @@ def test_an_interrupted_render_goes_on_where_it_stopped(
     monkeypatch.setattr(CityscapesWriter, "write", counted)
     with pytest.raises(KeyboardInterrupt):
         render(tmp_path)
+    with pytest.raises(ConfigurationError, match="3 frames, not 2"):
+        render(tmp_path, num_frames=2)
     written.append(-1)
     render(tmp_path)
     assert written == [0, 1, -1, 2]
