@@ -86,15 +86,18 @@ class CheckpointStore:
         Raises:
             CheckpointError: There are checkpoints, and none of them is whole.
         """
-        found = self.steps()
-        for folder in reversed(found):
+        damaged: list[Path] = []
+        for folder in reversed(self.steps()):
             try:
                 check_files(folder)
             except CheckpointError as error:
                 report(f"damaged checkpoint passed over: {error}")
-            else:
-                return folder
-        if found:
+                damaged.append(folder)
+                continue
+            for one in damaged:  # out of the way of the steps that will be written again, but not lost
+                one.rename(self.folder / f"damaged-{one.name}")
+            return folder
+        if damaged:
             raise CheckpointError(
                 "no checkpoint of this run is whole", where=self.folder, remedy="Start again in another folder."
             )
@@ -118,7 +121,7 @@ class CheckpointStore:
         folders = self.steps()
         kept = folders[-self._keep_last :]
         # An older kept checkpoint may be resumed from, and then its own best must still be there.
-        best = {read_info(folder).best_step for folder in kept if (folder / INFO_FILE).is_file()}
+        best = {_best_step(folder) for folder in kept}
         for folder in folders:
             if folder not in kept and step_of(folder) not in best:
                 shutil.rmtree(folder)
@@ -237,6 +240,13 @@ def _write_files(
     manifest.write_text(json.dumps(digests, indent=2), encoding="utf-8")
     for path in (*files, manifest, folder):
         _sync(path)
+
+
+def _best_step(folder: Path) -> int | None:
+    try:
+        return read_info(folder).best_step
+    except CheckpointError:  # nothing can be resumed from it, so nothing is kept for it
+        return None
 
 
 def _sync(path: Path) -> None:

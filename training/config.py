@@ -1,8 +1,8 @@
 """Everything that defines a training run, as one YAML file under configs/."""
 
-from typing import Literal
+from typing import Any, Final, Literal
 
-from isthmus.configuration import config
+from isthmus.configuration import config, flatten
 from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.datasets.transforms import AugmentationConfig
 from isthmus.training.evaluation import EvaluationConfig
@@ -55,8 +55,7 @@ class LoopConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}: write 0 or more")
 
 
-CHANGEABLE_ON_RESUME = ("loop.keep_last", "loop.num_workers", "loop.cache_mb")
-"""Keys that move no weight, in the flattened configuration."""
+_CHANGEABLE_ON_RESUME: Final = ("loop.keep_last", "loop.num_workers", "loop.cache_mb")
 
 
 @config
@@ -116,3 +115,18 @@ class TrainingConfig:
         if self.validation is not None:
             roles.append(("validation", self.validation))
         return (*roles, *(("evaluation", dataset) for dataset in self.evaluated_on))
+
+
+def changed_keys(then: dict[str, Any], config: TrainingConfig) -> list[str]:
+    """What stands between a run and its continuation: keys whose values differ and move weights.
+
+    Args:
+        then: The configuration's tree as a checkpoint holds it.
+        config: The configuration now.
+
+    Returns:
+        Sorted `key (was …, is …)`.
+    """
+    old, new = flatten(then), flatten(config)
+    keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    return [f"{key} (was {old.get(key)!r}, is {new.get(key)!r})" for key in keys if key not in _CHANGEABLE_ON_RESUME]

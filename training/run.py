@@ -18,7 +18,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from isthmus.artifact import CardDataset
-from isthmus.configuration import config_hash, flatten, to_tree, to_yaml
+from isthmus.configuration import config_hash, to_tree, to_yaml
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import build_dataset
 from isthmus.errors import CheckpointError, ConfigurationError
@@ -31,7 +31,7 @@ from isthmus.training.checkpoint import (
     read_weights,
     resolve,
 )
-from isthmus.training.config import CHANGEABLE_ON_RESUME, TrainingConfig
+from isthmus.training.config import TrainingConfig, changed_keys
 from isthmus.training.distributed import joined_world
 from isthmus.training.evaluation import EvaluationResult, JudgedFrame, evaluate
 from isthmus.training.figures import judged_picture, save_curves, save_picture
@@ -199,14 +199,10 @@ class _Run:
         return checkpoint
 
     def _check_same_run(self, checkpoint: Path) -> None:
-        then, now = flatten(read_info(checkpoint).config), flatten(self.config)
-        changed = sorted(
-            key for key in then.keys() | now.keys() if then.get(key) != now.get(key) and key not in CHANGEABLE_ON_RESUME
-        )
+        changed = changed_keys(read_info(checkpoint).config, self.config)
         if changed:
-            listed = ", ".join(f"{key} (was {then.get(key)!r}, is {now.get(key)!r})" for key in changed)
             raise ConfigurationError(
-                f"the run in this folder was configured otherwise: {listed}",
+                f"the run in this folder was configured otherwise: {', '.join(changed)}",
                 where=self.output,
                 remedy="Resume with the same configuration, or train in another folder.",
             )

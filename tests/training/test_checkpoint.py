@@ -93,6 +93,11 @@ def test_a_damaged_newest_is_reported_and_passed_over(tmp_path, file):
     assert len(said) == 1
     assert file in said[0]
     assert "damaged checkpoint passed over" in said[0]
+    # The run goes on over the damaged step; what was there stays aside.
+    save(store, 2)
+    save(store, 3)
+    assert steps(store) == ["2", "3"]
+    assert (tmp_path / "checkpoints" / "damaged-step-00000002").is_dir()
 
 
 def test_none_whole_is_an_error(tmp_path):

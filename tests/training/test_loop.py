@@ -1,0 +1,158 @@
+"""The loop's order of things, with a method that trains nothing."""
+
+from collections.abc import Sequence
+from io import StringIO
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from isthmus.datasets.label_space import CITYSCAPES19
+from isthmus.errors import TrainingError
+from isthmus.training.config import LoopConfig
+from isthmus.training.distributed import World
+from isthmus.training.evaluation import EvaluationResult
+from isthmus.training.history import History, read_history
+from isthmus.training.loop import Judgement, LoopState, Session, run_loop
+from isthmus.training.method import StepResult
+from isthmus.training.metrics import Scores
+from isthmus.training.progress import Reporter
+from isthmus.training.runtime import Runtime
+from isthmus.training.tracking import NoTracker
+
+
+def judged(miou: float) -> EvaluationResult:
+    return EvaluationResult(
+        dataset="gta5",
+        split="all",
+        num_frames=1,
+        resolution_hw=(1, 1),
+        mode="whole",
+        space=CITYSCAPES19,
+        scores=Scores(iou_per_class={"road": miou}, miou=miou, miou_shared=miou, pixel_accuracy=miou),
+        confusion=np.zeros((19, 20), np.int64),
+    )
+
+
+class Counting:
+    """Gives its step as loss and keeps what it was given."""
+
+    name = "counting"
+    networks: dict = {}  # noqa: RUF012
+    segmenter = torch.nn.Identity()
+
+    def __init__(self, losses: Sequence[float] = ()) -> None:
+        self.losses = losses
+        self.steps: list[int] = []
+        self.targets: list[object] = []
+
+    def train_step(self, step, sources, target):
+        assert len(sources) == 2
+        self.steps.append(step)
+        self.targets.append(target)
+        loss = self.losses[step] if self.losses else float(step)
+        return StepResult(
+            losses={"total": torch.tensor(loss)}, pictures=lambda: {"batch": np.zeros((1, 1, 3), np.uint8)}
+        )
+
+
+class Bench:
+    """A session that notes what the loop asks for."""
+
+    def __init__(self, tmp_path, method: Counting, mious=(0.5,) * 9, target=None, console=None) -> None:
+        self.events: list[str] = []
+        scores = iter(mious)
+
+        def batches():
+            while True:
+                yield {"image": torch.zeros(1, 3, 1, 1), "names": ["a"]}
+
+        def judge(step):
+            self.events.append(f"judge {step}")
+            return Judgement(validation=judged(next(scores)))
+
+        self.session = Session(
+            method=method,
+            runtime=Runtime(
+                world=World(), device=torch.device("cpu"), precision="fp32", channels_last=False, compile=False
+            ),
+            sources=[batches(), batches()],
+            target=batches() if target else None,
+            judge=judge,
+            save=lambda state, judgement: self.events.append(f"save {state.step} {judgement is not None}"),
+            draw=lambda step, pictures: self.events.append(f"draw {step} {','.join(pictures)}"),
+            history=History(tmp_path),
+            tracker=NoTracker(),
+            reporter=Reporter(console or Console(quiet=True), 5, is_main=True),
+        )
+
+
+def loop_config(**changes) -> LoopConfig:
+    return LoopConfig(
+        **{"steps": 5, "batch_size": 1, "evaluate_every": 2, "checkpoint_every": 3, "log_every": 2} | changes
+    )
+
+
+def test_judges_and_saves_before_it_trains_and_after_the_last_step(tmp_path):
+    method = Counting()
+    bench = Bench(tmp_path, method)
+    run_loop(bench.session, loop_config(), LoopState())
+    assert method.steps == [0, 1, 2, 3, 4]
+    assert method.targets == [None] * 5
+    assert bench.events == [
+        *("judge 0", "save 0 True"),
+        *("judge 2", "draw 2 batch"),
+        "save 3 False",
+        *("judge 4", "draw 4 batch"),
+        *("judge 5", "draw 5 batch", "save 5 True"),
+    ]
+
+
+def test_a_new_best_is_saved_at_once(tmp_path):
+    bench = Bench(tmp_path, Counting(), mious=(0.1, 0.4, 0.3, 0.4))
+    state = LoopState()
+    run_loop(bench.session, loop_config(checkpoint_every=9), state)
+    assert [event for event in bench.events if event.startswith("save")] == [
+        "save 0 True",
+        "save 2 True",
+        "save 5 True",
+    ]
+    assert (state.best_step, state.best_miou) == (2, 0.4)  # an equal score later is no better
+
+
+def test_history_holds_means_over_the_window(tmp_path):
+    bench = Bench(tmp_path, Counting())
+    run_loop(bench.session, loop_config(), LoopState())
+    rows = list(read_history(tmp_path, "train"))
+    assert [(row["step"], row["losses"]["total"]) for row in rows] == [(2, 0.5), (4, 2.5), (5, 4.0)]
+
+
+def test_a_target_is_handed_on(tmp_path):
+    method = Counting()
+    run_loop(Bench(tmp_path, method, target=True).session, loop_config(), LoopState())
+    assert all("mask" not in target for target in method.targets)
+
+
+def test_a_resumed_run_is_not_judged_again_at_its_start(tmp_path):
+    method = Counting()
+    bench = Bench(tmp_path, method)
+    run_loop(bench.session, loop_config(), LoopState(step=4))
+    assert method.steps == [4]
+    assert bench.events[0] == "judge 5"
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
+    method = Counting([1.0, float("nan"), 1.0, 1.0, 1.0])
+    with pytest.raises(TrainingError, match=r"total is not finite at step 2.*learning_rate"):
+        run_loop(Bench(tmp_path, method).session, loop_config(), LoopState())
+
+
+def test_a_terminal_sees_loss_speed_and_time_left(tmp_path):
+    console = Console(file=StringIO(), force_terminal=True, width=160)
+    run_loop(Bench(tmp_path, Counting(), console=console).session, loop_config(), LoopState())
+    shown = console.file.getvalue()
+    assert "loss total 4.000" in shown
+    assert "images/s" in shown
+    assert "5/5" in shown
+    assert "left" in shown
