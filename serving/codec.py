@@ -13,7 +13,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from isthmus.errors import InvalidFrameError, OverloadedError
+from isthmus.errors import FrameTooLargeError, InvalidFrameError
 
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_END: Final = b"\x00\x00\x00\x00IEND\xaeB`\x82"
@@ -53,12 +53,12 @@ def check_pixels(height: int, width: int, max_pixels: int, *, field: str) -> Non
 
     Raises:
         InvalidFrameError: A side is not positive.
-        OverloadedError: There are more than `max_pixels` pixels.
+        FrameTooLargeError: There are more than `max_pixels` pixels.
     """
     if height <= 0 or width <= 0:
         raise InvalidFrameError(f"a frame of {width}x{height} pixels is empty", where=field)
     if height * width > max_pixels:
-        raise OverloadedError(
+        raise FrameTooLargeError(
             f"{width}x{height} pixels are more than the {max_pixels} that this server takes",
             where=field,
             remedy="Send a smaller frame, or raise the server's limits.max_frame_pixels.",
@@ -92,7 +92,7 @@ def decode_image(data: bytes, max_pixels: int, *, field: str, kind: ImageFormat 
 
     Raises:
         InvalidFrameError: The file is of another kind, truncated or broken.
-        OverloadedError: The picture is too large.
+        FrameTooLargeError: The picture is too large.
     """
     found = image_format_of(data)
     if found is None or kind not in (None, found):

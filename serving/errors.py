@@ -13,7 +13,7 @@ from google.protobuf import any_pb2, duration_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from isthmus.errors import DrainingError, InvalidFrameError, OverloadedError, ServingError
+from isthmus.errors import DrainingError, FrameTooLargeError, InvalidFrameError, OverloadedError, ServingError
 
 DOMAIN: Final = "isthmus"
 _INTERNAL_MESSAGE: Final = "internal error; the server's log has the details"
@@ -28,7 +28,7 @@ def status_of(error: Exception) -> status_pb2.Status:
     if not isinstance(error, ServingError) or error.status == "INTERNAL":
         return status_pb2.Status(code=code_pb2.INTERNAL, message=_INTERNAL_MESSAGE)
     details: list[message.Message] = [error_details_pb2.ErrorInfo(reason=_reason(type(error)), domain=DOMAIN)]
-    if isinstance(error, InvalidFrameError) and error.where is not None:
+    if isinstance(error, (InvalidFrameError, FrameTooLargeError)) and error.where is not None:
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.where, description=error.problem)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     delay = _RETRY_AFTER_MS.get(type(error))

@@ -21,7 +21,8 @@
         ├── InvalidFrameError       INVALID_ARGUMENT      shape, dtype or bytes of a frame
         ├── NoModelError            FAILED_PRECONDITION   nothing has been promoted yet
         ├── ModelNotLoadedError     NOT_FOUND             that version is not loaded
-        ├── OverloadedError         RESOURCE_EXHAUSTED    queue full or frame too large
+        ├── FrameTooLargeError      RESOURCE_EXHAUSTED    a frame or batch above the server's limits
+        ├── OverloadedError         RESOURCE_EXHAUSTED    too much in flight
         ├── DrainingError           UNAVAILABLE           the server is shutting down
         └── ProviderError           FAILED_PRECONDITION   no GPU where the policy demands one
 
@@ -168,8 +169,14 @@ class ModelNotLoadedError(ServingError):
     status = "NOT_FOUND"
 
 
+class FrameTooLargeError(ServingError):
+    """A frame or a batch is above the server's limits, and always will be."""
+
+    status = "RESOURCE_EXHAUSTED"
+
+
 class OverloadedError(ServingError):
-    """A queue, a quota or a size limit is reached."""
+    """Too much is in flight; another try may succeed."""
 
     status = "RESOURCE_EXHAUSTED"
 

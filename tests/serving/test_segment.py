@@ -153,7 +153,9 @@ def test_huge_picture_in_a_small_file_is_refused_by_its_header(stub):
     assert len(bomb) < 100_000
     code, details = refusal(stub, pb.Frame(encoding=pb.FRAME_ENCODING_PNG, data=bomb))
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert details["ErrorInfo"].reason == "OVERLOADED"
+    assert details["ErrorInfo"].reason == "FRAME_TOO_LARGE"
+    assert [item.field for item in details["BadRequest"].field_violations] == ["frame.data"]
+    assert "RetryInfo" not in details  # the same frame will never fit
 
 
 def test_frame_above_the_message_limit_is_refused_by_grpc(start_server, model_file, tiny):
