@@ -46,7 +46,10 @@ class LimitsConfig:
     """What the server refuses."""
 
     max_frame_pixels: Positive = DEFAULT_MAX_FRAME_PIXELS
-    """Most pixels a frame may have, and all frames of one ModelInfer request together."""
+    """Most pixels a frame may have, and all frames of one ModelInfer request together, each counted at its own or at
+    the network's size, whichever is larger."""
+    max_batch_size: Positive = 8
+    """Most frames in one ModelInfer request."""
     max_in_flight: Positive = 8
     """Most requests decoding, waiting or running at once; the next one is answered RESOURCE_EXHAUSTED."""
     max_model_bytes: Positive = 1 << 30

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 import isthmus
 from isthmus.artifact import INPUT_NAME, OUTPUT_CONFIDENCE, OUTPUT_LABELS
-from isthmus.errors import InvalidFrameError, ModelNotLoadedError, NoModelError
+from isthmus.errors import FrameTooLargeError, InvalidFrameError, ModelNotLoadedError, NoModelError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving import codec
+from isthmus.serving.config import LimitsConfig
 from isthmus.serving.engine import Prediction
 from isthmus.serving.pipeline import Pipeline
 from isthmus.serving.scheduler import DeadlineExpired
@@ -93,7 +94,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         deadline = time.monotonic() + remaining_s(context)
         model = self._pipeline.model(request.model_name, request.model_version)
         outputs = _requested_outputs(request)
-        decode = _decoder(request, self._pipeline.limits.max_frame_pixels)
+        decode = _decoder(request, self._pipeline.limits, prod(model.card.network_size_hw))
         with self._pipeline.admission():
             images, _ = await self._pipeline.offload(decode)
             try:
@@ -105,7 +106,9 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         return response
 
 
-def _decoder(request: pb.ModelInferRequest, max_pixels: int) -> Callable[[], NDArray[np.uint8]]:
+def _decoder(
+    request: pb.ModelInferRequest, limits: LimitsConfig, network_pixels: int
+) -> Callable[[], NDArray[np.uint8]]:
     """What makes a batch of a request; what can be refused at once is refused here."""
     if len(request.inputs) != 1:
         raise InvalidFrameError(f"there are {len(request.inputs)} inputs, not one", where="inputs")
@@ -126,11 +129,27 @@ def _decoder(request: pb.ModelInferRequest, max_pixels: int) -> Callable[[], NDA
         raise InvalidFrameError(f"is {tensor.datatype or 'empty'}, not {datatype}", where=f"{field}.datatype")
     if not _fits(tensor.shape, shape):
         raise InvalidFrameError(f"{list(tensor.shape)} does not fit {list(shape)}", where=f"{field}.shape")
+    max_pixels = _max_pixels_each(tensor.shape[0], limits, network_pixels, field=f"{field}.shape")
     if tensor.name == INPUT_NAME:
-        batch, height, width, _ = tensor.shape
-        codec.check_pixels(batch * height, width, max_pixels, field=f"{field}.shape")
+        _, height, width, _ = tensor.shape
+        codec.check_pixels(height, width, max_pixels, field=f"{field}.shape")
         return partial(_decode_raw, data, tuple(tensor.shape))
     return partial(_decode_files, data, tensor.shape[0], max_pixels)
+
+
+def _max_pixels_each(batch: int, limits: LimitsConfig, network_pixels: int, *, field: str) -> int:
+    """How large each frame of a batch may be.
+
+    The graph resizes every frame to the network's size, so even a batch of the smallest frames costs that much.
+    """
+    largest = min(limits.max_batch_size, max(1, limits.max_frame_pixels // network_pixels))
+    if batch > largest:
+        raise FrameTooLargeError(
+            f"{batch} frames are more than the {largest} that this server takes at once",
+            where=field,
+            remedy="Send fewer frames in a request.",
+        )
+    return limits.max_frame_pixels // batch
 
 
 def _decode_raw(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -142,8 +161,7 @@ def _decode_raw(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 def _decode_files(data: bytes, count: int, max_pixels: int) -> NDArray[np.uint8]:
     images: list[NDArray[np.uint8]] = []
     for file in _bytes_elements(data, count):
-        left = max_pixels - sum(image.size // 3 for image in images)
-        images.append(codec.decode_image(file, left, field=_RAW))
+        images.append(codec.decode_image(file, max_pixels, field=_RAW))
         if images[-1].shape != images[0].shape:
             raise InvalidFrameError("the pictures of one request differ in size", where=_RAW)
     return np.stack(images)
@@ -181,5 +199,5 @@ def _write(response: pb.ModelInferResponse, prediction: Prediction, outputs: Seq
 
 def _fits(shape: Sequence[int], expected: Sequence[int]) -> bool:
     return len(shape) == len(expected) and all(
-        size == wanted or (wanted == -1 and size > 0) for size, wanted in zip(shape, expected, strict=True)
+        size > 0 and wanted in (size, -1) for size, wanted in zip(shape, expected, strict=True)
     )

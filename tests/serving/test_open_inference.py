@@ -107,9 +107,9 @@ def test_files_of_different_size_are_refused(stub, tiny):
 
 
 def test_pixel_cap_holds_for_the_whole_batch(start_server, model_file, tiny):
-    limits = LimitsConfig(max_frame_pixels=3 * 48 * 64 - 1)
+    limits = LimitsConfig(max_frame_pixels=3 * 96 * 64 - 1)
     server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, limits=limits)).server
-    batch = np.stack([tiny.street(seed=seed) for seed in range(3)])
+    batch = np.stack([tiny.street(96, 64, seed=seed) for seed in range(3)])
     data = b"".join(struct.pack("<I", len(file)) + file for file in map(tiny.png, batch))
     with grpc.insecure_channel(server.address) as channel:
         stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
@@ -120,6 +120,35 @@ def test_pixel_cap_holds_for_the_whole_batch(start_server, model_file, tiny):
             with pytest.raises(grpc.RpcError, match="more than the") as caught:
                 stub.ModelInfer(message, timeout=TIMEOUT_S)
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def tiny_files(tiny, count):
+    file = tiny.png(np.zeros((1, 1, 3), np.uint8))
+    return request("image_bytes", "BYTES", [count], [(struct.pack("<I", len(file)) + file) * count])
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+@pytest.mark.parametrize(
+    ("limits", "largest"),
+    [
+        (LimitsConfig(max_batch_size=2), 2),
+        (LimitsConfig(max_frame_pixels=4 * 48 * 64 - 1), 3),  # the network's size is 48x64
+        (LimitsConfig(max_frame_pixels=48 * 64 - 1), 1),
+    ],
+)
+def test_batch_of_the_smallest_frames_is_bounded_too(start_server, model_file, tiny, limits, largest, encoded):
+    server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, limits=limits)).server
+    with grpc.insecure_channel(server.address) as channel:
+        stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+        def infer(count):
+            raw = request(shape=(count, 1, 1, 3), raw=[bytes(3 * count)])
+            return stub.ModelInfer(tiny_files(tiny, count) if encoded else raw, timeout=TIMEOUT_S)
+
+        assert list(infer(largest).outputs[0].shape) == [largest, 1, 1]
+        with pytest.raises(grpc.RpcError, match=f"{largest + 1} frames are more than the {largest}") as caught:
+            infer(largest + 1)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 @pytest.mark.parametrize("model", [{"model_name": "other"}, {"model_version": "3"}])
