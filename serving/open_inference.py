@@ -182,12 +182,15 @@ def _bytes_elements(data: bytes, count: int) -> list[bytes]:
 
 def _requested_outputs(request: pb.ModelInferRequest) -> tuple[str, ...]:
     known = tuple(name for name, _, _ in _OUTPUTS)
+    wanted = tuple(output.name for output in request.outputs)
+    if len(wanted) > len(set(wanted)):
+        raise InvalidFrameError("an output is named twice", where="outputs")
     for output in request.outputs:
         if output.name not in known:
             raise InvalidFrameError(f"no such output; there are {', '.join(known)}", where=f"outputs[{output.name}]")
         if output.parameters:
             raise InvalidFrameError("no parameters are supported", where=f"outputs[{output.name}].parameters")
-    return tuple(output.name for output in request.outputs) or known
+    return wanted or known
 
 
 def _write(response: pb.ModelInferResponse, prediction: Prediction, outputs: Sequence[str]) -> None:

@@ -86,6 +86,7 @@ def test_typed_contents_are_refused(stub):
         ({"raw": [b"short"]}, r"raw_input_contents\[0\]"),
         ({"raw": []}, "raw_input_contents"),
         ({"outputs": ["logits"]}, r"outputs\[logits\]"),
+        ({"outputs": ["labels", "labels"]}, "outputs: an output is named twice"),
         ({"name": "image_bytes", "datatype": "BYTES", "shape": [1], "raw": [b"\xff"]}, r"raw_input_contents\[0\]"),
         (
             {"name": "image_bytes", "datatype": "BYTES", "shape": [1], "raw": [b"\xff\xff\xff\xffabc"]},
