@@ -81,6 +81,8 @@ class SegmentationDataset(ABC):
             )
         self.root = root
         self.split = split
+        self.part: Part | None = part
+        self.limit = limit
         self.refused: tuple[DataError, ...] = ()
         """Frames that the data set is known to hold in a broken state: left out, each with its reason."""
         self._collect = collect
@@ -99,11 +101,14 @@ class SegmentationDataset(ABC):
                 remedy=f"A held-out part needs at least {_HOLDOUT_EVERY} frames.",
             )
 
-    def _report(self, error: DataError) -> None:
-        """Raise a problem of the listing, or note it where problems are collected."""
-        if self._collect is None:
-            raise error
-        self._collect.append(error)
+    def _report(self, errors: Sequence[DataError]) -> None:
+        """Note problems of one kind in the listing; where none are collected, raise the first with their number."""
+        if self._collect is not None:
+            self._collect.extend(errors)
+        elif errors:
+            first = errors[0]
+            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            raise type(first)(f"{first.problem}{more}", where=first.where, remedy=first.remedy)
 
     @abstractmethod
     def _list_frames(self) -> Sequence[FramePaths]:

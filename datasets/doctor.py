@@ -14,11 +14,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from isthmus.datasets.base import FramePaths, SegmentationDataset
+from isthmus.datasets.base import FramePaths, Part, SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.datasets.images import read_image_rgb
 from isthmus.datasets.label_space import IGNORE_INDEX
-from isthmus.errors import DataError, IsthmusError
+from isthmus.errors import ConfigurationError, DataError, DataMissingError, IsthmusError
 
 _MAX_ROWS: Final = 20
 """Problems shown on screen; the report holds them all."""
@@ -69,6 +69,8 @@ class DoctorReport:
     dataset: str
     root: str
     split: str
+    part: Part | None = None
+    limit: int | None = None
     num_frames: int = 0
     num_examined: int = 0
     num_labelled: int = 0
@@ -94,7 +96,9 @@ class DoctorReport:
 
     def render(self, console: Console) -> None:
         """Print the report as tables."""
-        console.print(f"[bold]{self.dataset}[/] {self.split} at {escape(self.root)}")
+        part = "" if self.part is None else f", part {self.part}"
+        limit = "" if self.limit is None else f", first {self.limit} frames"
+        console.print(f"[bold]{self.dataset}[/] {self.split}{part}{limit} at {escape(self.root)}")
         sizes = ", ".join(f"{size} ({count})" for size, count in self.image_sizes.items())
         console.print(f"{self.num_frames} frames, {self.num_examined} examined, {self.num_labelled} labels; {sizes}")
         if self.classes:
@@ -125,18 +129,28 @@ def examine(
         source: A data set, or a configuration; what is wrong with opening it is then a problem in the report.
         max_frames: Examine only so many frames, evenly spread over the split.
         progress: Where to draw a progress bar; None for none.
+
+    Raises:
+        ConfigurationError: `max_frames` is below 1.
     """
+    if max_frames is not None and max_frames < 1:
+        raise ConfigurationError(f"max_frames is {max_frames}", remedy="Use 1 or more, or leave it out.")
     collected: list[DataError] = []
     if isinstance(source, DatasetConfig):
         try:
             dataset = build_dataset(source, collect=collected)
         except IsthmusError as error:
             problems = tuple(Problem.of(each) for each in (*collected, error))
-            return DoctorReport(source.dataset, str(source.root), source.split, problems=problems)
+            root = str(source.root)
+            return DoctorReport(
+                source.dataset, root, source.split, part=source.part, limit=source.limit, problems=problems
+            )
     else:
         dataset = source
     frames = _spread(dataset.frames, max_frames)
     findings = list(_examined(dataset, frames, progress))
+    if not findings:
+        collected.append(DataMissingError("no frame was examined", where=dataset.root))
     return _summary(dataset, findings, [Problem.of(error) for error in collected])
 
 
@@ -203,6 +217,8 @@ def _summary(dataset: SegmentationDataset, findings: Sequence[_Finding], problem
         dataset=dataset.dataset_name,
         root=str(dataset.root),
         split=dataset.split,
+        part=dataset.part,
+        limit=dataset.limit,
         num_frames=len(dataset),
         num_examined=len(findings),
         num_labelled=labelled,

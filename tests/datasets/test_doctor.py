@@ -8,6 +8,7 @@ from rich.console import Console
 
 from isthmus.datasets.catalogue import DATASETS, DatasetConfig
 from isthmus.datasets.doctor import examine
+from isthmus.errors import ConfigurationError
 
 
 def config_of(dataset):
@@ -109,6 +110,29 @@ def test_frames_are_spread_over_the_split(open_fakes):
     report = examine(dataset, max_frames=3)  # frames 0, 3 and 6
     assert (report.num_frames, report.num_examined) == (9, 3)
     assert [problem.where for problem in report.problems] == [str(dataset.frames[6].image)]
+
+
+@pytest.mark.parametrize("max_frames", [0, -3])
+def test_no_frame_to_examine_is_refused(max_frames, open_fakes):
+    with pytest.raises(ConfigurationError, match=f"max_frames is {max_frames}"):
+        examine(open_fakes("camvid"), max_frames=max_frames)
+
+
+def test_nothing_examined_is_a_problem(open_fakes):
+    dataset = open_fakes("camvid")
+    dataset.frames = ()
+    report = examine(dataset)
+    assert [problem.problem for problem in report.problems] == ["no frame was examined"]
+    assert not report.ok
+
+
+def test_the_header_names_part_and_limit(open_fakes):
+    dataset = open_fakes("synthia", num_frames=20)
+    config = DatasetConfig(dataset="synthia", root=dataset.root, split="all", part="fit", limit=5)
+    report = examine(config)
+    assert (report.to_tree()["part"], report.to_tree()["limit"]) == ("fit", 5)
+    assert printed(report).startswith("synthia all, part fit, first 5 frames at ")
+    assert examine(DatasetConfig(dataset="camvid", root=dataset.root, split="val", limit=7)).limit == 7
 
 
 def test_unlabelled_split(open_fakes):
