@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ DATASETS: Final[Mapping[str, str]] = {
 }
 """Reader by name, as `module:class`, so that listing names imports nothing."""
 
+_LOG: Final = logging.getLogger(__name__)
 _CHUNK_BYTES: Final = 1 << 20
 _FACT = re.compile(r"^(Layout|Images|Splits|Label space|Licence|Citation|Home page):\s*(.*)$")
 
@@ -91,14 +93,24 @@ def dataset_class(name: str) -> type[SegmentationDataset]:
 def build_dataset(config: DatasetConfig, *, collect: list[DataError] | None = None) -> SegmentationDataset:
     """Open a data set: list its frames and check that images and labels pair up.
 
+    Frames that the data set is known to hold in a broken state are left out and logged as warnings.
+
     Args:
         config: Which one, and where.
         collect: Where given, pairs that don't match are added here instead of being raised.
 
     Raises:
         DataMissingError: A folder, a split or the frames are not there.
-        PairMismatchError: An image has no label, or a label no image.
+        PairMismatchError: An image has no label, a label no image, or two files stand for one frame.
     """
+    dataset = _opened(config, collect)
+    if collect is None:  # who collects problems shows these too
+        for error in dataset.refused:
+            _LOG.warning("%s", error)
+    return dataset
+
+
+def _opened(config: DatasetConfig, collect: list[DataError] | None) -> SegmentationDataset:
     reader = dataset_class(config.dataset)
     if issubclass(reader, Folder):
         return reader(

@@ -1,6 +1,6 @@
 """Finding the files of a layout and pairing each image with its label."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from isthmus.datasets.base import FramePaths
@@ -19,23 +19,24 @@ def files_by_key(folder: Path, pattern: str, key: Callable[[Path], str]) -> dict
 
     Raises:
         DataMissingError: No such folder.
+        PairMismatchError: Two files have the same key.
     """
     if not folder.is_dir():
         raise DataMissingError(
             "no such folder", where=folder, remedy="`isthmus data list` shows the expected layout of each data set."
         )
     # Hidden files are half-written ones and file managers' own.
-    return {key(path): path for path in folder.glob(pattern) if not path.name.startswith(".")}
+    return _by_key((path for path in folder.glob(pattern) if not path.name.startswith(".")), key)
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
-    """PNG and JPEG files directly in a folder, by name without suffix."""
-    files = files_by_key(folder, "*.*", lambda path: path.name)
-    return {path.stem: path for path in files.values() if path.suffix.lower() in IMAGE_SUFFIXES}
+    """PNG and JPEG files directly in a folder, by name without suffix; raises as `files_by_key` does."""
+    files = files_by_key(folder, "*.*", lambda path: path.name).values()
+    return _by_key((path for path in files if path.suffix.lower() in IMAGE_SUFFIXES), lambda path: path.stem)
 
 
 def paired(
-    root: Path, images: Mapping[str, Path], labels: Mapping[str, Path], report: Callable[[DataError], None]
+    root: Path, images: Mapping[str, Path], labels: Mapping[str, Path], report: Callable[[Sequence[DataError]], None]
 ) -> list[FramePaths]:
     """Frames of all keys that have both an image and a label.
 
@@ -43,10 +44,10 @@ def paired(
         root: The data set's top folder, for names.
         images: Image by key.
         labels: Label by key.
-        report: Called with one error for all images without a label, and one for all labels without an image.
+        report: Called with the errors of all images without a label, then with those of all labels without an image.
     """
-    _report_lonely(images, images.keys() - labels.keys(), "image", "label", report)
-    _report_lonely(labels, labels.keys() - images.keys(), "label", "image", report)
+    report(_lonely(images, images.keys() - labels.keys(), "image", "label"))
+    report(_lonely(labels, labels.keys() - images.keys(), "label", "image"))
     return [frame(root, images[key], labels[key]) for key in images.keys() & labels.keys()]
 
 
@@ -60,15 +61,18 @@ def frame(root: Path, image: Path, label: Path | None) -> FramePaths:
     return FramePaths(name=image.relative_to(root).as_posix(), image=image, label=label)
 
 
-def _report_lonely(
-    files: Mapping[str, Path], keys: Iterable[str], kind: str, other: str, report: Callable[[DataError], None]
-) -> None:
+def _by_key(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(paths):
+        other = found.setdefault(key(path), path)
+        if other is not path:
+            raise PairMismatchError(
+                f"stands for the same frame as {other.name}", where=path, remedy="Remove one of the two."
+            )
+    return found
+
+
+def _lonely(files: Mapping[str, Path], keys: Iterable[str], kind: str, other: str) -> list[DataError]:
+    remedy = f"Fetch the missing {other} or remove the {kind}."
     lonely = sorted(files[key] for key in keys)
-    if not lonely:
-        return
-    more = f" (and {len(lonely) - 1} more)" if len(lonely) > 1 else ""
-    report(
-        PairMismatchError(
-            f"{kind} has no {other}{more}", where=lonely[0], remedy=f"Fetch the missing {other} or remove the {kind}."
-        )
-    )
+    return [PairMismatchError(f"{kind} has no {other}", where=path, remedy=remedy) for path in lonely]

@@ -70,6 +70,17 @@ def test_image_without_label(name, open_fakes):
     assert caught.value.where == str(dataset.frames[1].image)
 
 
+def test_each_lonely_file_is_collected_but_the_first_is_raised_with_their_number(name, open_fakes):
+    dataset = open_fakes(name)
+    for frame in dataset.frames[:2]:
+        frame.label.unlink()
+    problems = []
+    type(dataset)(dataset.root, dataset.split, collect=problems)
+    assert [problem.where for problem in problems] == [str(frame.image) for frame in dataset.frames[:2]]
+    with pytest.raises(PairMismatchError, match=r"image has no label \(and 1 more\)"):
+        reopen(dataset)
+
+
 def test_label_without_image(name, open_fakes):
     dataset = open_fakes(name)
     dataset.frames[1].image.unlink()

@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from isthmus.configuration import parse_config, to_yaml
 from isthmus.datasets.catalogue import DATASETS, DatasetConfig, build_dataset, dataset_digest, describe
@@ -47,6 +48,16 @@ def test_unmatched_pairs_can_be_collected(open_fakes):
     config = DatasetConfig(dataset="gta5", root=dataset.root, split="all")
     assert len(build_dataset(config, collect=problems)) == 1
     assert [type(problem) for problem in problems] == [PairMismatchError, PairMismatchError]
+
+
+def test_frames_left_out_are_said_aloud(tmp_path, open_fakes, caplog):
+    dataset = open_fakes("gta5")
+    for folder in ("images", "labels"):
+        (dataset.root / folder / "00001.png").rename(dataset.root / folder / "15188.png")
+    Image.new("L", (5, 5)).save(dataset.root / "labels" / "15188.png")
+    assert len(build_dataset(DatasetConfig(dataset="gta5", root=dataset.root, split="all"))) == 2
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "15188.png: known defect of GTA5, left out" in caplog.text
 
 
 def test_digest_is_that_of_the_contents(open_fakes, tmp_path):

@@ -17,7 +17,7 @@ from isthmus.datasets.idd import IDD_ID_TO_TRAIN_ID, IDD_LEVEL3_TO_TRAIN_ID, Idd
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.mapillary import Mapillary, MapillaryV2, train_id_of_vistas_name
 from isthmus.datasets.synthia import SYNTHIA_ID_TO_TRAIN_ID, Synthia
-from isthmus.errors import ConfigurationError, DataMissingError, UnreadableFileError
+from isthmus.errors import ConfigurationError, DataMissingError, PairMismatchError, UnreadableFileError
 
 
 def save(path, pixels, **options):
@@ -76,6 +76,15 @@ def test_gta5_known_mismatch_is_left_out_and_named(tmp_path):
     assert [frame.name for frame in dataset.frames] == ["images/00001.png", "images/17705.png"]
     assert [error.where for error in dataset.refused] == [str(tmp_path / "images" / "15188.png")]
     assert "label is 3x1 but the image is 2x1" in str(dataset.refused[0])
+
+
+@pytest.mark.parametrize("folder", ["images", "labels"])
+def test_two_files_for_one_frame(folder, open_fakes):
+    root = open_fakes("gta5").root
+    save_image(root / folder / "00002.JPG")
+    with pytest.raises(PairMismatchError, match=r"stands for the same frame as 00002\.JPG") as caught:
+        Gta5(root, "all")
+    assert caught.value.where == str(root / folder / "00002.png")
 
 
 # --- SYNTHIA
