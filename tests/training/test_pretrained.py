@@ -1,3 +1,5 @@
+import socket
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -103,3 +105,34 @@ def test_an_unreachable_hub_says_what_to_do(monkeypatch):
     monkeypatch.setattr(pretrained, "_download_smp", unreachable)
     with pytest.raises(PretrainedWeightsError, match=r"resnet18 cannot be downloaded .*file:PATH"):
         pretrained.load_encoder_weights(torch.nn.Linear(1, 1), "resnet18", "hub")
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet10t"])
+def test_a_checkpoint_of_hub_weights_opens_offline_with_its_own_normalisation(encoder):
+    config = SegmenterConfig(decoder="fpn", encoder=encoder, weights="hub")
+    trained = build_segmenter(config, load_weights=False)
+    trained.mean.fill_(0.25)
+    opened = build_segmenter(config, load_weights=False)
+    opened.load_state_dict(trained.state_dict())
+    assert opened.normalisation.mean == (0.25, 0.25, 0.25)
+
+
+def test_a_normalisation_that_cannot_be_fetched_is_one_error(monkeypatch):
+    from segmentation_models_pytorch import encoders
+
+    def unreachable(name):
+        raise OSError("no route")
+
+    monkeypatch.setattr(encoders, "get_preprocessing_params", unreachable)
+    with pytest.raises(PretrainedWeightsError, match="normalisation of resnet18 cannot be downloaded"):
+        pretrained.normalisation_of("resnet18", "hub")
