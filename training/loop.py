@@ -1,6 +1,5 @@
 """The one loop: time, data, evaluation, checkpoints and reports for whichever method it is given."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +42,10 @@ class LoopState:
                 key = f"{kind}.{name}"
                 self.window[key] = self.window[key] + tensor if key in self.window else tensor
         self.window_steps += 1
+
+    def broken(self) -> list[str]:
+        """Keys of the window that are no longer finite numbers; waits for the device."""
+        return [key for key, total in self.window.items() if not torch.isfinite(total)]
 
     def take_means(self) -> tuple[dict[str, float], dict[str, float]]:
         """Mean losses and metrics of the window, which is emptied."""
@@ -98,7 +101,7 @@ def run_loop(session: Session, config: LoopConfig, state: LoopState) -> Judgemen
         The judgement of the last weights, None where a resumed run had nothing left to do.
 
     Raises:
-        TrainingError: A loss is no longer a finite number.
+        TrainingError: A loss or metric is no longer a finite number.
     """
     judgement = None
     if state.step == 0:
@@ -110,6 +113,9 @@ def run_loop(session: Session, config: LoopConfig, state: LoopState) -> Judgemen
             result = _train_step(session, state)
             clock.tick()
             session.reporter.advance(state.step)
+            dues = (config.log_every, config.evaluate_every, config.checkpoint_every)
+            if any(_due(state, config, every) for every in dues):
+                _check_finite(state)
             if _due(state, config, config.log_every):
                 _log(session, state, clock.images_per_second())
             best_before, judgement = state.best_step, None
@@ -136,14 +142,18 @@ def _train_step(session: Session, state: LoopState) -> StepResult:
     return result
 
 
-def _log(session: Session, state: LoopState, images_per_second: float) -> None:
-    losses, metrics = state.take_means()
-    broken = [name for name, value in losses.items() if not math.isfinite(value)]
+def _check_finite(state: LoopState) -> None:
+    """Before a window is reported and before its weights are judged or saved: good checkpoints outlive a bad run."""
+    broken = state.broken()
     if broken:
         raise TrainingError(
-            f"loss {', '.join(broken)} is not finite at step {state.step}",
+            f"{', '.join(broken)} is not finite at step {state.step}",
             remedy="Lower optimiser.learning_rate, set optimiser.gradient_clip_norm, or train in fp32.",
         )
+
+
+def _log(session: Session, state: LoopState, images_per_second: float) -> None:
+    losses, metrics = state.take_means()
     if session.history is not None:
         row: dict[str, Any] = {"losses": losses, "metrics": metrics, "images_per_second": round(images_per_second, 2)}
         session.history.append(state.step, "train", row)

@@ -98,7 +98,7 @@ def train(
         CheckpointError: No checkpoint in `output` is whole, or it is another world's.
         DataError: A data set cannot be read.
         RegistryError: MLflow cannot be reached.
-        TrainingError: A loss is no longer finite.
+        TrainingError: A loss or metric is no longer finite.
     """
     console = console or Console(stderr=True)
     with ExitStack() as stack:

@@ -144,8 +144,17 @@ def test_a_resumed_run_is_not_judged_again_at_its_start(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     method = Counting([1.0, float("nan"), 1.0, 1.0, 1.0])
-    with pytest.raises(TrainingError, match=r"total is not finite at step 2.*learning_rate"):
+    with pytest.raises(TrainingError, match=r"losses\.total is not finite at step 2.*learning_rate"):
         run_loop(Bench(tmp_path, method).session, loop_config(), LoopState())
+
+
+@pytest.mark.parametrize("due", ["evaluate_every", "checkpoint_every"])
+def test_weights_behind_a_loss_that_is_no_number_are_neither_judged_nor_saved(tmp_path, due):
+    bench = Bench(tmp_path, Counting([1.0, 1.0, float("inf"), 1.0, 1.0]))
+    config = loop_config(**{"evaluate_every": 9, "checkpoint_every": 9, "log_every": 9} | {due: 2})
+    with pytest.raises(TrainingError, match="total is not finite at step 4"):
+        run_loop(bench.session, config, LoopState())
+    assert bench.events[-1].split()[1] == "2"
 
 
 def test_a_terminal_sees_loss_speed_and_time_left(tmp_path):
