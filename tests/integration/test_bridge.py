@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 from PIL import Image
 
 from isthmus import cli
+from isthmus.cli.demonstration.plan import MODEL, WORLDS, Places
+from isthmus.cli.demonstration.steps import FinishedStep
 from isthmus.errors import GateRefusedError
 
 SIZE = ("64", "128")
@@ -36,7 +39,7 @@ address, image_file, labels_file = sys.argv[1:]
 image = np.load(image_file)
 tensor = triton.InferInput("image", list(image.shape), "UINT8")
 tensor.set_data_from_numpy(image)
-answer = triton.InferenceServerClient(address).infer("bridge", [tensor], client_timeout=60)
+answer = triton.InferenceServerClient(address).infer("demo-segmenter", [tensor], client_timeout=60)
 np.save(labels_file, answer.as_numpy("labels"))
 """
 
@@ -59,25 +62,30 @@ def environment(**values: str) -> Iterator[None]:
 def bridge(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """Worlds, a run, its report, an export, and a champion in a registry."""
     home = tmp_path_factory.mktemp("bridge")
-    store = f"sqlite:///{home}/mlflow/mlflow.db"
-    (home / "mlflow").mkdir()
+    places = Places(home)
+    places.mlflow.mkdir()
     config, gate = repository / "configs/source_only/demo.yaml", repository / "configs/gate/demo.yaml"
-    with environment(DEMO=str(home), MLFLOW_TRACKING_URI=store):
-        for world, layout, split, frames in (
-            ("arcade", "gta5", "all", 10),
-            ("studio", "synthia", "all", 4),
-            ("street", "cityscapes", "val", 3),
-        ):
-            kind = ["--world", world, "--layout", layout, "--split", split, "--num-frames", str(frames)]
-            place = ["--size-hw", *SIZE, "--seed", "5", "--out", str(home / "data" / world), "--workers", "1"]
+    with environment(DEMO=str(home), MLFLOW_TRACKING_URI=places.store):
+        for world, frames in zip(WORLDS, (10, 4, 3), strict=True):
+            kind = [
+                "--world",
+                world.name,
+                "--layout",
+                world.layout,
+                "--split",
+                world.split,
+                "--num-frames",
+                str(frames),
+            ]
+            place = ["--size-hw", *SIZE, "--seed", "5", "--out", str(places.world(world)), "--workers", "1"]
             cli.run(["worlds", "render", *kind, *place])
         cli.run(["data", "doctor", str(config)])
-        cli.run(["train", str(config), "--output", str(home / "run"), "--set", *SHORT, *SMALL])
-        cli.run(["evaluate", str(home / "run"), "--out", str(home / "report")])
-        cli.run(["export", str(home / "run"), "--out", str(home / "export")])
-        cli.run(["register", str(home / "export"), "--name", "bridge", "--run", str(home / "run")])
-        cli.run(["promote", "bridge", "--gate", str(lenient(gate, home))])
-        yield SimpleNamespace(home=home, gate=gate, run=home / "run", export=home / "export")
+        cli.run(["train", str(config), "--output", str(places.run), "--set", *SHORT, *SMALL])
+        cli.run(["evaluate", str(places.run), "--out", str(places.report)])
+        cli.run(["export", str(places.run), "--out", str(places.export)])
+        cli.run(["register", str(places.export), "--name", MODEL, "--run", str(places.run)])
+        cli.run(["promote", MODEL, "--gate", str(lenient(gate, home))])
+        yield SimpleNamespace(home=home, places=places, gate=gate, run=places.run, export=places.export)
 
 
 def lenient(gate: Path, home: Path) -> Path:
@@ -91,7 +99,7 @@ def lenient(gate: Path, home: Path) -> Path:
 def server(bridge: SimpleNamespace) -> Iterator[str]:
     """`isthmus serve` in a process of its own; gives its address."""
     port_file, log = bridge.home / "port", bridge.home / "server.log"
-    command = [sys.executable, "-m", "isthmus", "serve", "--model", "bridge", "--port", "0"]
+    command = [sys.executable, "-m", "isthmus", "serve", "--model", MODEL, "--port", "0"]
     command += ["--port-file", str(port_file), "--cache-dir", str(bridge.home / "cache")]
     with log.open("w") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
@@ -107,7 +115,7 @@ def server(bridge: SimpleNamespace) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def frames(bridge: SimpleNamespace) -> list[Path]:
-    return sorted((bridge.home / "data/street").rglob("leftImg8bit/val/*/*.png"))
+    return sorted(bridge.places.street_frames.glob("*.png"))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +136,7 @@ def torch_masks(bridge: SimpleNamespace, frames: list[Path]) -> np.ndarray:
 def test_the_served_mask_is_torchs(
     bridge: SimpleNamespace, server: str, frames: list[Path], torch_masks: np.ndarray
 ) -> None:
-    out = bridge.home / "served"
+    out = bridge.places.served
     cli.run(["segment", str(frames[0].parent), "--server", server, "--out", str(out)])
     masks = np.stack([np.asarray(Image.open(out / "masks" / f"{frame.stem}.png")) for frame in frames])
     assert (masks == torch_masks).mean() >= 0.999
@@ -167,12 +175,27 @@ def test_a_gate_refuses_and_names_the_rule(bridge: SimpleNamespace, repository: 
     strict = bridge.home / "strict.yaml"
     strict.write_text(bridge.gate.read_text().replace("min_miou: 0.1", "min_miou: 0.99"))
     cli.run(["export", str(bridge.run), "--out", str(bridge.home / "export2"), "--name", "second"])
-    cli.run(["register", str(bridge.home / "export2"), "--name", "bridge"])
+    cli.run(["register", str(bridge.home / "export2"), "--name", MODEL])
     with pytest.raises(GateRefusedError, match=r"(?i)miou"):
-        cli.run(["promote", "bridge", "--gate", str(strict)])
+        cli.run(["promote", MODEL, "--gate", str(strict)])
 
 
 def test_versions_are_listed(bridge: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
-    cli.run(["registry", "list", "bridge", "--json"])
+    cli.run(["registry", "list", MODEL, "--json"])
     rows = json.loads(capsys.readouterr().out)
     assert "champion" in next(row for row in rows if row["version"] == 1)["aliases"]
+
+
+def test_the_demos_page_shows_what_was_made(bridge: SimpleNamespace, server: str, frames: list[Path]) -> None:
+    from isthmus.cli.demonstration.page import write_page
+
+    cli.run(["segment", *map(str, frames), "--server", server, "--out", str(bridge.places.served)])
+    page = write_page(bridge.places, [FinishedStep("train", "isthmus train x.yaml", "", 1.5)], frames)
+    text = page.read_text()
+    pictures = re.findall(r'<img src="([^"]+)"', text)
+    assert len(pictures) == len(frames) + len(WORLDS) + 2
+    for picture in pictures:
+        assert Image.open(page.parent / picture).size[0] > 100
+    assert "isthmus train x.yaml" in text
+    assert "vegetation" in text
+    assert "http" not in text.replace("http://www.w3.org", "")

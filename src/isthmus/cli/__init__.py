@@ -11,7 +11,7 @@ from typing import Final
 import tyro
 
 from isthmus.cli.data import doctor, list_datasets
-from isthmus.cli.demo import demo
+from isthmus.cli.demonstration import demo
 from isthmus.cli.models import export, list_versions, promote, register, rollback
 from isthmus.cli.runs import evaluate, train
 from isthmus.cli.serving import segment, serve
@@ -62,12 +62,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     except IsthmusError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # `isthmus data list | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+        print(f"error: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # `isthmus data list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
 
 
 def run(arguments: Sequence[str]) -> None:

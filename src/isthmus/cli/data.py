@@ -69,14 +69,22 @@ def doctor(
     from isthmus.datasets.catalogue import DatasetConfig, dataset_class
     from isthmus.datasets.doctor import examine
 
-    if (config is None) == (dataset is None or root is None):
-        raise ConfigurationError("nothing to examine", remedy="Give a configuration, or --dataset NAME --root DIR.")
+    given = [name for name, value in (("dataset", dataset), ("root", root), ("split", split)) if value is not None]
     if config is not None:
+        if given:
+            raise ConfigurationError(
+                f"--{given[0]} beside a configuration",
+                where=config,
+                remedy="Leave it out: the configuration's own data sets are examined. Or leave the configuration out.",
+            )
         wanted = _datasets_of(config)
-    else:
-        assert dataset is not None
-        assert root is not None
+    elif dataset is not None and root is not None:
         wanted = (DatasetConfig(dataset=dataset, root=root, split=split or dataset_class(dataset).splits[0]),)
+    else:
+        raise ConfigurationError(
+            f"--{' and --'.join(given)} alone" if given else "nothing to examine",
+            remedy="Give a configuration, or --dataset NAME and --root DIR.",
+        )
     bar = Console(stderr=True)
     reports = [examine(each, max_frames=max_frames, progress=bar) for each in wanted]
     if as_json:

@@ -17,9 +17,8 @@ def dataset_table(facts: Iterable["DatasetFacts"]) -> Table:
     table = Table("name", "what", "classes", "splits", "licence")
     for fact in facts:
         summary = fact.summary.rstrip(".")
-        table.add_row(
-            fact.name, summary, f"{fact.num_classes} ({fact.label_space})", ", ".join(fact.splits), fact.licence
-        )
+        classes = f"{fact.num_classes} ({fact.label_space_name})"
+        table.add_row(fact.name, summary, classes, ", ".join(fact.splits), fact.licence)
     return table
 
 

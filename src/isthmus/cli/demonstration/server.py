@@ -12,6 +12,7 @@ from typing import Final
 from isthmus.errors import ServingError
 
 _START_S: Final = 120.0
+_STOP_S: Final = 30.0
 
 
 @contextmanager
@@ -31,7 +32,11 @@ def running_server(model: str, output: Path) -> Iterator[str]:
         yield _address(process, port_file, log)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _address(process: "subprocess.Popen[bytes]", port_file: Path, log: Path) -> str:
@@ -48,5 +53,8 @@ def _address(process: "subprocess.Popen[bytes]", port_file: Path, log: Path) -> 
                 said = str(error)
             if said == "SERVING":
                 return address
+            if "no model:" in log.read_text():
+                said = "it found no model"
+                break
         time.sleep(0.2)
     raise ServingError(f"the server did not come up ({said})", where=log, remedy="Its log says why.")

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.cli.demo.plan import MODEL, WORLDS, World
-from isthmus.cli.demo.steps import FinishedStep
+from isthmus.cli.demonstration.plan import MODEL, WORLDS, Places, World
+from isthmus.cli.demonstration.steps import FinishedStep
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.datasets.cityscapes import Cityscapes
 from isthmus.datasets.label_space import CITYSCAPES19
@@ -22,51 +22,50 @@ _OVERLAY_SHARE = 0.5
 Pixels = NDArray[np.uint8]
 
 
-def write_page(output: Path, steps: Sequence[FinishedStep], served: Sequence[Path]) -> Path:
+def write_page(places: Places, steps: Sequence[FinishedStep], served: Sequence[Path]) -> Path:
     """Write `OUTPUT/index.html` and `OUTPUT/page/*.jpg`.
 
     Args:
-        output: The demo's folder, all steps done.
+        places: The demo's folders, all steps done.
         steps: What was run.
         served: Frames of the street that were sent to the server.
     """
     import jinja2
 
-    pictures = output / "page"
-    pictures.mkdir(exist_ok=True)
+    (places.output / "page").mkdir(exist_ok=True)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
     text = environment.get_template("page.html.j2").render(
-        **_scores(output),
+        **_scores(places),
         **_model(),
-        worlds=[_world(output, world) for world in WORLDS],
-        served=[_served(output, frame) for frame in served],
+        worlds=[_world(places, world) for world in WORLDS],
+        served=[_served(places, frame) for frame in served],
         steps=steps,
         minutes=f"{sum(step.seconds for step in steps) / 60:.1f}",
         machine=f"{len(os.sched_getaffinity(0))} cores of {platform.machine()}",
-        curves=_relative(output, output / "runs" / "source_only" / "curves.png"),
-        next_commands=_next_commands(output),
+        curves=_relative(places, places.run / "curves.png"),
+        next_commands=places.next_commands(),
     )
-    page = output / "index.html"
+    page = places.output / "index.html"
     page.write_text(text, encoding="utf-8")
     return page
 
 
-def _scores(output: Path) -> dict[str, Any]:
-    (result,) = json.loads((output / "report" / "evaluation.json").read_text())["results"]
-    info = read_info(resolve(output / "runs" / "source_only"))
+def _scores(places: Places) -> dict[str, Any]:
+    (result,) = json.loads((places.report / "evaluation.json").read_text())["results"]
+    info = read_info(resolve(places.run))
     shared = {CITYSCAPES19.names[i] for i in info.source_train_ids}
     classes = [
         {"name": name, "color": color, "iou": result["iou_per_class"][name], "shared": name in shared}
         for name, color in zip(CITYSCAPES19.names, CITYSCAPES19.colors, strict=True)
     ]
-    confusion = output / "report" / f"0-{result['dataset']}-{result['split']}-confusion.png"
+    confusion = places.report / f"0-{result['dataset']}-{result['split']}-confusion.png"
     return {
         "evaluation": result,
         "target": "the street world",
         "classes": classes,
-        "confusion": _relative(output, confusion),
+        "confusion": _relative(places, confusion),
     }
 
 
@@ -77,24 +76,24 @@ def _model() -> dict[str, Any]:
     return {"model": MODEL, "version": champion.version, "digest": champion.sha256}
 
 
-def _world(output: Path, world: World) -> dict[str, Any]:
+def _world(places: Places, world: World) -> dict[str, Any]:
     """Two frames of a world beside their labels."""
-    dataset = build_dataset(DatasetConfig(dataset=world.layout, root=output / "data" / world.name, split=world.split))
+    dataset = build_dataset(DatasetConfig(dataset=world.layout, root=places.world(world), split=world.split))
     rows = []
     for index in (0, len(dataset) // 2):
         sample = dataset[index]
         rows.append(np.concatenate([sample["image"], CITYSCAPES19.colorize(sample["mask"])], axis=1))
-    return {"world": world, "picture": _save(output, f"world-{world.name}", np.concatenate(rows, axis=0))}
+    return {"world": world, "picture": _save(places, f"world-{world.name}", np.concatenate(rows, axis=0))}
 
 
-def _served(output: Path, frame: Path) -> dict[str, str]:
+def _served(places: Places, frame: Path) -> dict[str, str]:
     """Frame, the server's answer and the truth, side by side."""
-    street = Cityscapes(output / "data" / "street", "val")
+    street = Cityscapes(places.output / "data" / "street", "val")
     index = next(i for i, paths in enumerate(street.frames) if paths.image == frame)
     sample = street[index]
-    answer = np.asarray(Image.open(output / "served" / "masks" / f"{frame.stem}.png"))
+    answer = np.asarray(Image.open(places.served / "masks" / f"{frame.stem}.png"))
     panels = [sample["image"], _overlaid(sample["image"], answer), _overlaid(sample["image"], sample["mask"])]
-    return {"name": frame.stem, "picture": _save(output, frame.stem, np.concatenate(panels, axis=1))}
+    return {"name": frame.stem, "picture": _save(places, frame.stem, np.concatenate(panels, axis=1))}
 
 
 def _overlaid(image: Pixels, train_ids: Pixels) -> Pixels:
@@ -102,24 +101,13 @@ def _overlaid(image: Pixels, train_ids: Pixels) -> Pixels:
     return mixed.round().astype(np.uint8)
 
 
-def _save(output: Path, name: str, pixels: Pixels) -> str:
-    path = output / "page" / f"{name}.jpg"
+def _save(places: Places, name: str, pixels: Pixels) -> str:
+    path = places.output / "page" / f"{name}.jpg"
     Image.fromarray(pixels).resize((2 * pixels.shape[1], 2 * pixels.shape[0]), Image.Resampling.LANCZOS).save(
         path, quality=88
     )
-    return _relative(output, path)
+    return _relative(places, path)
 
 
-def _relative(output: Path, path: Path) -> str:
-    return path.relative_to(output).as_posix()
-
-
-def _next_commands(output: Path) -> list[str]:
-    store = os.environ["MLFLOW_TRACKING_URI"]
-    return [
-        f"mlflow ui --backend-store-uri {store}",
-        f"export MLFLOW_TRACKING_URI={store}",
-        f"isthmus registry list {MODEL}",
-        f"isthmus serve --model {MODEL} --port 50051 &",
-        f"isthmus segment {output}/data/street/leftImg8bit/val --server 127.0.0.1:50051 --out masks",
-    ]
+def _relative(places: Places, path: Path) -> str:
+    return path.relative_to(places.output).as_posix()

@@ -1,0 +1,109 @@
+"""The demo: the whole way from rendered streets to a served mask, as the commands a person would type."""
+
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from isthmus.cli.demonstration.plan import GATE_CONFIG, MODEL, SIZE_HW, TRAINING_CONFIG, WORLDS, Places
+from isthmus.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from isthmus.cli.demonstration.steps import Journal
+
+SERVED_FRAMES: Final = 6
+
+
+def demo(*, output: Path = Path("demo")) -> None:
+    """Do the main job on the built-in worlds: render, train, judge, export, promote, serve, segment.
+
+    $ isthmus demo --output demo
+
+    Run it in a clone of the repository (it uses configs/). Interrupted, it goes on where it stopped. At the end
+    OUTPUT/index.html shows what was made.
+
+    Args:
+        output: Folder for everything that is made.
+    """
+    for needed in (TRAINING_CONFIG, GATE_CONFIG):
+        if not needed.is_file():
+            raise ConfigurationError(
+                "not found, so there is nothing to demonstrate", where=needed, remedy="Run in a clone of isthmus."
+            )
+    from rich.console import Console
+
+    from isthmus.cli.demonstration.page import write_page
+    from isthmus.cli.demonstration.steps import Journal
+
+    places = Places(output)
+    places.mlflow.mkdir(parents=True, exist_ok=True)
+    os.environ["DEMO"] = str(output)  # where the demo's configurations look for their data
+    os.environ["MLFLOW_TRACKING_URI"] = places.store
+    console = Console()
+    start = time.monotonic()
+    journal = Journal(output, _run, console)
+    make_model(journal, places)
+    served = serve_and_segment(journal, places)
+    page = write_page(places, journal.finished, served)
+    _say_goodbye(console, places, page, time.monotonic() - start)
+
+
+def make_model(journal: "Journal", places: Places) -> None:
+    """From nothing to a champion in the registry."""
+    for world in WORLDS:
+        kind = ["--world", world.name, "--layout", world.layout, "--split", world.split]
+        amount = ["--num-frames", str(world.num_frames), "--size-hw", *map(str, SIZE_HW), "--seed", str(world.seed)]
+        root = places.world(world)
+        journal.do(["worlds", "render", *kind, *amount, "--out", str(root)], makes=root, starts_over=True)
+    manifests = [places.world(world) / "manifest.json" for world in WORLDS]
+    run, export = str(places.run), str(places.export)
+    journal.do(["data", "doctor", str(TRAINING_CONFIG)], makes=places.mlflow, reads=manifests)
+    journal.do(
+        ["train", str(TRAINING_CONFIG), "--output", run, "--resume"],
+        makes=places.run,
+        reads=[TRAINING_CONFIG, *manifests],
+        starts_over=True,
+    )
+    journal.do(["evaluate", run, "--out", str(places.report)], makes=places.report)
+    journal.do(["export", run, "--out", export], makes=places.export)
+    journal.do(["register", export, "--name", MODEL, "--run", run], makes=places.mlflow / "mlflow.db")
+    journal.do(["promote", MODEL, "--gate", str(GATE_CONFIG)], makes=places.mlflow / "mlflow.db", reads=[GATE_CONFIG])
+
+
+def serve_and_segment(journal: "Journal", places: Places) -> list[Path]:
+    """Ask a real server for masks of frames that were never trained on; gives those frames."""
+    from isthmus.cli.demonstration.server import running_server
+
+    frames = sorted(places.street_frames.glob("*.png"))
+    chosen = frames[:: max(1, len(frames) // SERVED_FRAMES)][:SERVED_FRAMES]
+    with running_server(MODEL, places.output) as address:
+        segment = ["segment", *map(str, chosen), "--out", str(places.served), "--server"]
+        journal.do([*segment, address], shown=[*segment, "HOST:PORT"])
+    return chosen
+
+
+def _run(arguments: Sequence[str]) -> None:
+    from isthmus.cli import run
+
+    run(arguments)
+
+
+def _say_goodbye(console: "Console", places: Places, page: Path, seconds: float) -> None:
+    def say(text: str, style: str = "") -> None:
+        console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
+
+    say(f"\nDone in {seconds / 60:.1f} minutes. Look at:", "bold green")
+    for path, what in (
+        (page, "everything in pictures and tables"),
+        (places.served / "overlays", "what the server answered"),
+        (places.report, "scores, confusion matrix and overlays on the street"),
+        (places.export / "model_card.json", "what travels inside the ONNX file"),
+    ):
+        say(f"  {shlex.quote(str(path))}    {what}")
+    say("Go on with:")
+    for command in places.next_commands():
+        say(f"  {command}")
