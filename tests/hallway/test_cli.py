@@ -31,21 +31,25 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_help_lists_each_verb_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def help_page(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as caught:
-        cli.main(["--help"])
+        cli.main([*arguments, "--help"])
     assert caught.value.code == 0
-    page = capsys.readouterr().out
-    for path in cli.VERBS:
-        assert path.split()[0] in page
+    return re.sub(r"[\s│]+", " ", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("group", ["", *cli.GROUPS])
+def test_help_lists_each_verb_with_its_first_line(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    page = help_page(group.split(), capsys)
+    verbs = {path: verb for path, verb in cli.VERBS.items() if path.rpartition(" ")[0] == group}
+    assert verbs
+    for path, verb in verbs.items():
+        assert f"• {path.split()[-1]} {(verb.__doc__ or '').splitlines()[0]}" in page
 
 
 @pytest.mark.parametrize("path", cli.VERBS)
-def test_each_verb_shows_an_example_that_parses(path: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main([*path.split(), "--help"])
-    page = capsys.readouterr().out
-    assert f"$ isthmus {path}" in re.sub(r"\s+", " ", page) or f"isthmus {path}" in page
+def test_each_verbs_page_shows_an_example(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"$ isthmus {path} " in help_page(path.split(), capsys) + " "
 
 
 @pytest.mark.parametrize("path", cli.VERBS)
@@ -62,6 +66,15 @@ def test_commands_in_the_docs_parse(repository: Path, monkeypatch: pytest.Monkey
     assert len(commands) >= 12
     for command in commands:
         assert_parses(command, monkeypatch)
+
+
+def test_pages_hold_no_placeholder_and_no_dead_link(repository: Path) -> None:
+    pages = [repository / "README.md", repository / "CONTRIBUTING.md", *sorted((repository / "docs").rglob("*.md"))]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert not re.findall(r"^[A-Z]+_[A-Z_]+$|\bTODO\b|\bTBD\b", text, re.MULTILINE), page
+        for link in re.findall(r"\]\(([^)#]+)", text):
+            assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
 
 
 def documented_commands(page: Path) -> list[str]:
