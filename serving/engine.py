@@ -1,14 +1,22 @@
 """Engines: whatever turns a batch of images into labels, without blocking the event loop."""
 
 import asyncio
+import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.artifact import INPUT_NAME, OUTPUT_CONFIDENCE, OUTPUT_LABELS
+from isthmus.errors import EngineLostError
+
+logger = logging.getLogger(__name__)
+
+_LOST_KINDS: Final = frozenset({"EPFail", "EngineError", "DeviceReset"})  # by name: onnxruntime exports none of them
+_LOST_MESSAGE: Final = re.compile(r"\b(CUDA|CUDNN|CUBLAS|CUFFT) (failure|error)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,11 @@ class Engine(Protocol):
     """Runs one model."""
 
     async def infer(self, images: NDArray[np.uint8]) -> Prediction:
-        """Predict RGB images [B, H, W, 3] uint8 of one size."""
+        """Predict RGB images [B, H, W, 3] uint8 of one size.
+
+        Raises:
+            EngineLostError: No later call can succeed either.
+        """
         ...
 
     def close(self) -> None:
@@ -53,7 +65,16 @@ class OrtEngine:
 
     def infer_now(self, images: NDArray[np.uint8]) -> Prediction:
         """Predict on the calling thread."""
-        labels, confidence = self._session.run([OUTPUT_LABELS, OUTPUT_CONFIDENCE], {INPUT_NAME: images})
+        try:
+            labels, confidence = self._session.run([OUTPUT_LABELS, OUTPUT_CONFIDENCE], {INPUT_NAME: images})
+        except Exception as error:
+            if type(error).__name__ not in _LOST_KINDS and not _LOST_MESSAGE.search(str(error)):
+                raise
+            logger.exception("THE EXECUTION PROVIDER HAS FAILED")
+            raise EngineLostError(
+                "the execution provider has failed, and a CUDA error stays until the process ends",
+                remedy="Ask another server; this one ends, to be started again.",
+            ) from error
         return Prediction(labels, confidence)
 
     def close(self) -> None:

@@ -13,13 +13,21 @@ from google.protobuf import any_pb2, duration_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from isthmus.errors import DrainingError, FrameTooLargeError, InvalidFrameError, OverloadedError, ServingError
+from isthmus.errors import (
+    DrainingError,
+    EngineLostError,
+    FrameTooLargeError,
+    InvalidFrameError,
+    OverloadedError,
+    ServingError,
+)
 
 DOMAIN: Final = "isthmus"
 _INTERNAL_MESSAGE: Final = "internal error; the server's log has the details"
 _RETRY_AFTER_MS: Final[dict[type[ServingError], int]] = {
     OverloadedError: 50,  # about one frame's time in the engine
     DrainingError: 1000,  # about the time until another server has taken over
+    EngineLostError: 1000,
 }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.artifact import GoldenFrame, ModelCard
-from isthmus.errors import ContractError
+from isthmus.errors import ContractError, EngineLostError
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.engine import Engine, OrtEngine
 from isthmus.serving.session import available_cpus, open_session
@@ -63,6 +63,7 @@ def load_model(
 
     Raises:
         ContractError: The file's bytes, contract or labels are wrong.
+        EngineLostError: The execution provider failed on the golden frame.
         ProviderError: The provider policy cannot be satisfied.
     """
     data = path.read_bytes()
@@ -72,7 +73,7 @@ def load_model(
     engine = OrtEngine(opened.session)
     try:
         _check_golden(engine, opened.card.golden, path)
-    except ContractError:
+    except BaseException:
         engine.close()
         raise
     return LoadedModel(
@@ -92,6 +93,8 @@ def _check_golden(engine: OrtEngine, golden: GoldenFrame, where: Path) -> None:
     expected = _decode_png(golden.labels_png, cv2.IMREAD_GRAYSCALE, where)
     try:
         labels = engine.infer_now(image[None]).labels[0]
+    except EngineLostError:
+        raise
     except Exception as error:  # whatever onnxruntime raises here, the model cannot run
         raise ContractError(f"the model fails on its golden frame: {error}", where=where) from error
     if labels.shape != expected.shape:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from isthmus.errors import ModelNotLoadedError, NoModelError
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.model import LoadedModel
-from isthmus.serving.scheduler import Scheduled, Scheduler
+from isthmus.serving.scheduler import Scheduled, Scheduler, until_ended
 
 T = TypeVar("T")
 
@@ -34,9 +34,9 @@ class Pipeline:
         self._codec = ThreadPoolExecutor(config.num_codec_threads, thread_name_prefix="codec")
         self._model: LoadedModel | None = None
 
-    def start(self) -> None:
-        """Begin to run work, on the running event loop."""
-        self._scheduler.start()
+    def start(self) -> asyncio.Task[None]:
+        """Begin to run work; see `Scheduler.start`."""
+        return self._scheduler.start()
 
     def drain(self) -> None:
         """Take no new requests; the running ones finish."""
@@ -93,5 +93,6 @@ class Pipeline:
     async def offload(self, work: Callable[[], T]) -> tuple[T, float]:
         """Run `work` on a codec thread: its result, and the seconds until it was there."""
         started = time.monotonic()
-        result = await asyncio.get_running_loop().run_in_executor(self._codec, work)
+        job = self._codec.submit(work)
+        result = await until_ended(asyncio.wrap_future(job), job.cancel)
         return result, time.monotonic() - started

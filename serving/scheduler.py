@@ -1,21 +1,26 @@
 """Who waits, who runs: a bounded line before the engine.
 
 Admission counts every request from its arrival to its answer, so that decoding, waiting and running are bounded
-by one number and a surplus is refused before any work is done for it. Batches run in the order of arrival;
-work that was cancelled or has outlived its deadline is skipped when its turn comes.
+by one number and a surplus is refused before any work is done for it. Batches run in the order of arrival. Work that
+has outlived its deadline is skipped when its turn comes; work whose caller went away leaves the line at once, and
+what runs already keeps its place among the admitted until it has really ended, since until then it holds memory.
 """
 
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.errors import DrainingError, OverloadedError
+from isthmus.errors import DrainingError, EngineLostError, OverloadedError
 from isthmus.serving.engine import Engine, Prediction
+
+T = TypeVar("T")
 
 
 class DeadlineExpired(Exception):  # noqa: N818 - a verdict about a frame, no error
@@ -31,7 +36,7 @@ class Scheduled:
     infer_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Work:
     engine: Engine
     images: NDArray[np.uint8]
@@ -53,12 +58,15 @@ class Scheduler:
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._draining = False
-        self._line: asyncio.Queue[_Work] = asyncio.Queue()
+        self._line: deque[_Work] = deque()
+        self._arrival = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._lost: EngineLostError | None = None
 
-    def start(self) -> None:
-        """Begin to run work, on the running event loop."""
+    def start(self) -> asyncio.Task[None]:
+        """Begin to run work, on the running event loop; the task ends only with an `EngineLostError`."""
         self._worker = asyncio.get_running_loop().create_task(self._run(), name="scheduler")
+        return self._worker
 
     def drain(self) -> None:
         """Admit nobody any more; who is admitted gets an answer."""
@@ -69,8 +77,9 @@ class Scheduler:
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.wait([self._worker])
-        while not self._line.empty():
-            self._line.get_nowait().done.cancel()
+        for work in self._line:
+            work.done.cancel()
+        self._line.clear()
 
     @contextlib.contextmanager
     def admission(self) -> Iterator[None]:
@@ -100,39 +109,74 @@ class Scheduler:
 
         Raises:
             DeadlineExpired: The deadline passed before the answer was there.
+            EngineLostError: The engine failed for good, now or earlier.
         """
+        if self._lost is not None:
+            raise self._lost
         done: asyncio.Future[Scheduled] = asyncio.get_running_loop().create_future()
-        self._line.put_nowait(_Work(engine, images, deadline, self._clock(), done))
-        return await done
+        work = _Work(engine, images, deadline, self._clock(), done)
+        self._line.append(work)
+        self._arrival.set()
+        return await until_ended(done, lambda: self._withdraw(work))
+
+    def _withdraw(self, work: _Work) -> bool:
+        if work not in self._line:
+            return False
+        self._line.remove(work)
+        return True
+
+    async def _next(self) -> _Work:
+        while not self._line:
+            self._arrival.clear()
+            await self._arrival.wait()
+        return self._line.popleft()
 
     async def _run(self) -> None:
         while True:
-            work = await self._line.get()
-            if work.done.done():  # its caller was cancelled
-                continue
-            started = self._clock()
-            if started >= work.deadline:
-                work.done.set_exception(DeadlineExpired)
-                continue
-            try:
-                prediction = await work.engine.infer(work.images)
-            except asyncio.CancelledError:
-                work.done.cancel()
-                raise
-            except Exception as error:
-                _settle(work, error)
-                continue
-            finished = self._clock()
-            if finished >= work.deadline:
-                _settle(work, DeadlineExpired())
-            else:
-                _settle(work, Scheduled(prediction, started - work.enqueued, finished - started))
+            await self._work_on(await self._next())  # no name here would keep a batch alive while nothing comes
+
+    async def _work_on(self, work: _Work) -> None:
+        started = self._clock()
+        if started >= work.deadline:
+            work.done.set_exception(DeadlineExpired)
+            return
+        try:
+            prediction = await work.engine.infer(work.images)
+        except asyncio.CancelledError:
+            work.done.cancel()
+            raise
+        except EngineLostError as error:
+            self._lose(error, work)
+            raise
+        except Exception as error:
+            work.done.set_exception(error)
+            return
+        finished = self._clock()
+        if finished >= work.deadline:
+            work.done.set_exception(DeadlineExpired)
+        else:
+            work.done.set_result(Scheduled(prediction, started - work.enqueued, finished - started))
+
+    def _lose(self, error: EngineLostError, running: _Work) -> None:
+        self._lost = error
+        self.drain()
+        for work in (running, *self._line):
+            work.done.set_exception(error)
+        self._line.clear()
 
 
-def _settle(work: _Work, outcome: Scheduled | Exception) -> None:
-    if work.done.done():
-        return
-    if isinstance(outcome, Exception):
-        work.done.set_exception(outcome)
-    else:
-        work.done.set_result(outcome)
+async def until_ended(work: asyncio.Future[T], withdraw: Callable[[], bool]) -> T:
+    """The result of `work`; a caller that is cancelled leaves only when `work` needs its memory no more.
+
+    Args:
+        work: What another task or thread will settle.
+        withdraw: Takes the work back if it has not begun; whether that succeeded.
+    """
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        if not work.done() and not withdraw():
+            await asyncio.wait([work])
+            if not work.cancelled():
+                work.exception()  # nobody else will ask for it
+        raise

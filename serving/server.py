@@ -51,6 +51,7 @@ class Server:
         self._pipeline = Pipeline(config)
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
         self._grpc: grpc.aio.Server | None = None
+        self._working: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
 
     @property
@@ -68,7 +69,7 @@ class Server:
             ServingError: The address is taken.
         """
         check_policy(self.config.provider_policy)
-        self._pipeline.start()
+        self._working = self._pipeline.start()
         for service in ("", *SERVICES):
             await self._health.set(service, _NOT_SERVING)
         try:
@@ -97,10 +98,17 @@ class Server:
         await self._pipeline.stop()
 
     async def run(self) -> None:
-        """Never return; raise what goes wrong for good after `start`, which only waiting for a model can."""
-        if self._waiting is not None:
-            await self._waiting
-        await asyncio.Event().wait()
+        """Never return; raise what goes wrong for good after `start`.
+
+        Raises:
+            EngineLostError: The GPU failed: only a new process can use it again.
+            ProviderError: A model came later, and the provider policy cannot be satisfied.
+        """
+        running = {task for task in (self._working, self._waiting) if task is not None}
+        while running:
+            ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
 
     async def _listen(self) -> None:
         limit = self.config.limits.max_message_bytes
@@ -162,7 +170,7 @@ def serve(config: ServerConfig) -> None:
 
     Raises:
         ContractError: See `Server.start`.
-        ServingError: See `Server.start`; or the provider policy cannot be satisfied by a model that came later.
+        ServingError: See `Server.start` and `Server.run`.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     asyncio.run(_serve_until_signal(config))

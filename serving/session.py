@@ -78,6 +78,7 @@ def open_session(model: bytes, policy: ProviderPolicy, *, num_threads: int, wher
         session = onnxruntime.InferenceSession(model, _options(num_threads), providers=providers)
     except Exception as error:  # onnxruntime has a class for each of its status codes and no common base
         raise ContractError(f"onnxruntime cannot open the model: {error}", where=where) from error
+    session.disable_fallback()  # else a CUDA error in run() quietly makes a new session, on the CPU
     provider = CUDA if CUDA in session.get_providers() else CPU
     fallback = provider != CUDA and policy is not ProviderPolicy.CPU
     if fallback and policy is ProviderPolicy.REQUIRE_CUDA:

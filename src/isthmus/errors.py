@@ -24,7 +24,8 @@
         ├── FrameTooLargeError      RESOURCE_EXHAUSTED    a frame or batch above the server's limits
         ├── OverloadedError         RESOURCE_EXHAUSTED    too much in flight
         ├── DrainingError           UNAVAILABLE           the server is shutting down
-        └── ProviderError           FAILED_PRECONDITION   no GPU where the policy demands one
+        ├── ProviderError           FAILED_PRECONDITION   no GPU where the policy demands one
+        └── EngineLostError         UNAVAILABLE           the GPU failed; this server ends
 
 Each message names the thing, the place and the remedy. `status` is the name of the gRPC status code that
 the server answers with; the command line prints the message without a traceback and exits with 1.
@@ -191,3 +192,9 @@ class ProviderError(ServingError):
     """The execution provider that the policy demands is not there."""
 
     status = "FAILED_PRECONDITION"
+
+
+class EngineLostError(ServingError):
+    """The execution provider failed for good; the process must be started again."""
+
+    status = "UNAVAILABLE"

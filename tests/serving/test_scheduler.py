@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from isthmus.errors import OverloadedError
+from isthmus.errors import DrainingError, EngineLostError, OverloadedError
 from isthmus.serving.engine import Prediction
 from isthmus.serving.scheduler import DeadlineExpired, Scheduler
 
@@ -55,7 +55,7 @@ async def test_first_in_first_out(scheduler):
     assert all(item.queue_s >= 0 and item.infer_s >= 0 for item in results)
 
 
-async def test_cancelled_work_is_skipped(scheduler):
+async def test_cancelled_work_leaves_the_line_at_once(scheduler):
     engine = FakeEngine()
     first = asyncio.create_task(scheduler.infer(engine, marked(1), math.inf))
     await engine.started.wait()
@@ -63,17 +63,31 @@ async def test_cancelled_work_is_skipped(scheduler):
     third = asyncio.create_task(scheduler.infer(engine, marked(3), math.inf))
     await asyncio.sleep(0)
     second.cancel()
+    await asyncio.wait([second])
+    assert [int(work.images[0, 0, 0, 0]) for work in scheduler._line] == [3]
     engine.gate.set()
     await asyncio.gather(first, third)
     assert engine.ran == [1, 3]
 
 
-async def test_caller_cancelled_while_its_work_runs(scheduler):
-    engine = FakeEngine()
-    first = asyncio.create_task(scheduler.infer(engine, marked(1), math.inf))
+@pytest.mark.parametrize("failure", [None, RuntimeError("nobody hears this")])
+async def test_caller_cancelled_while_its_work_runs_keeps_its_place(scheduler, failure):
+    engine = FakeEngine(failure)
+
+    async def call():
+        with scheduler.admission():
+            await scheduler.infer(engine, marked(1), math.inf)
+
+    first = asyncio.create_task(call())
     await engine.started.wait()
     first.cancel()
+    await asyncio.sleep(0)
+    with scheduler.admission(), pytest.raises(OverloadedError), scheduler.admission():
+        pass
     engine.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    engine.failure = None
     assert int((await scheduler.infer(engine, marked(2), math.inf)).prediction.labels[0, 0, 0]) == 2
 
 
@@ -110,6 +124,23 @@ async def test_failure_belongs_to_its_own_work(scheduler):
     with pytest.raises(RuntimeError, match="CUDA error"):
         await scheduler.infer(broken, IMAGES, math.inf)
     assert (await scheduler.infer(sound, IMAGES, math.inf)).prediction.labels.shape == (1, 2, 2)
+
+
+async def test_lost_engine_ends_all_work():
+    scheduler, engine = Scheduler(3), FakeEngine(EngineLostError("gone"))
+    worker = scheduler.start()
+    running = asyncio.create_task(scheduler.infer(engine, marked(1), math.inf))
+    await engine.started.wait()
+    waiting = asyncio.create_task(scheduler.infer(engine, marked(2), math.inf))
+    await asyncio.sleep(0)
+    engine.gate.set()
+    for call in (running, waiting, worker, scheduler.infer(engine, marked(3), math.inf)):
+        with pytest.raises(EngineLostError, match="gone"):
+            await call
+    with pytest.raises(DrainingError), scheduler.admission():
+        pass
+    assert engine.ran == [1]
+    await scheduler.stop()
 
 
 async def test_admission_is_bounded_and_given_back(scheduler):

@@ -19,6 +19,7 @@ from isthmus.errors import (
     ConfigurationError,
     ContractError,
     DrainingError,
+    EngineLostError,
     NoModelError,
     OverloadedError,
     ProviderError,
@@ -105,6 +106,32 @@ def test_full_server_refuses_with_a_retry_hint(start_server, model_file, tiny, h
         held_engine.release.set()
         assert first.result(TIMEOUT_S).mask.shape == (48, 64)
         assert client.segment(tiny.street()).mask.shape == (48, 64)
+
+
+def test_calls_given_up_leave_no_frame_behind(start_server, model_file, tiny, held_engine):
+    limits = LimitsConfig(max_in_flight=2)
+    thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, limits=limits))
+    address, scheduler = thread.server.address, thread.server._pipeline._scheduler
+    with SegmentationClient(address, timeout_s=0.3) as hasty, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(hasty.segment, tiny.street())
+        assert held_engine.running.wait(TIMEOUT_S)
+        with pytest.raises(ServingError, match="DEADLINE_EXCEEDED"):
+            running.result(TIMEOUT_S)
+        for _ in range(5):
+            with pytest.raises(ServingError, match="DEADLINE_EXCEEDED"):  # never OVERLOADED: its place is free again
+                hasty.segment(tiny.street())
+            wait_until(lambda: not scheduler._line)
+        assert scheduler._in_flight == 1  # the engine still works on the first
+        held_engine.release.set()
+        wait_until(lambda: scheduler._in_flight == 0)
+
+
+def wait_until(condition):
+    for _ in range(int(TIMEOUT_S / 0.01)):
+        if condition():
+            return
+        threading.Event().wait(0.01)
+    pytest.fail("never came true")
 
 
 def test_stop_answers_what_runs_and_refuses_the_rest(start_server, model_file, tiny, held_engine):
@@ -204,6 +231,46 @@ def test_process_drains_on_sigterm(model_file, tmp_path, tiny):
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+LOSE_THE_ENGINE = """
+import sys, threading
+from pathlib import Path
+from onnxruntime.capi import _pybind_state
+from isthmus.serving import server, session
+from isthmus.serving.config import ServerConfig
+
+class Lost:
+    def __init__(self, inner): self.inner = inner
+    def run(self, *arguments):
+        if threading.current_thread().name.startswith("engine"):  # not the golden frame's check
+            raise _pybind_state.EPFail("CUDA failure 700")
+        return self.inner.run(*arguments)
+    def __getattr__(self, name): return getattr(self.inner, name)
+
+def card(session, where, read=session._card):
+    session._sess = Lost(session._sess)
+    return read(session, where)
+
+session._card = card
+server.serve(ServerConfig(model_file=Path(sys.argv[1]), port=0, num_threads=1))
+"""
+
+
+def test_lost_engine_ends_the_process(model_file, tiny):
+    command = [sys.executable, "-c", LOSE_THE_ENGINE, str(model_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            address = process.stdout.readline().split()[-1]
+            with SegmentationClient(address) as client, pytest.raises(EngineLostError, match="provider has failed"):
+                client.segment(tiny.street())
+            _, log = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert "CUDA failure 700" in log
+    with pytest.raises(ServingError, match="no health"):
+        probe(address)
 
 
 def test_services_are_registered_under_their_names():

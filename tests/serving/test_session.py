@@ -1,10 +1,14 @@
-"""How many CPUs a process may use."""
+"""How many CPUs a process may use; sessions never change their provider on their own."""
 
 import os
+import re
 
 import pytest
 
-from isthmus.serving.session import available_cpus
+from isthmus.errors import EngineLostError
+from isthmus.serving.config import ProviderPolicy
+from isthmus.serving.engine import OrtEngine
+from isthmus.serving.session import available_cpus, open_session
 
 AFFINITY = len(os.sched_getaffinity(0))
 
@@ -26,3 +30,41 @@ def test_quota_cuts_the_affinity(tmp_path, files, expected):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert available_cpus(tmp_path) == expected
+
+
+class FailingSession:
+    """onnxruntime's inner session, whose next run fails the way a GPU does."""
+
+    def __init__(self, inner, failure):
+        self._inner = inner
+        self._failure = failure
+
+    def run(self, *_):
+        raise self._failure
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "lost"),
+    [
+        ("EPFail", "node Conv failed", True),
+        ("Fail", "Non-zero status code: CUDA failure 700: an illegal memory access was encountered", True),
+        ("Fail", "CUDNN failure 4000: CUDNN_STATUS_INTERNAL_ERROR", True),
+        ("RuntimeException", "Failed to allocate memory for requested buffer", False),
+    ],
+)
+def test_failing_provider_never_becomes_the_cpu(model_file, tiny, kind, message, lost):
+    from onnxruntime.capi import _pybind_state
+
+    opened = open_session(model_file.read_bytes(), ProviderPolicy.CPU, num_threads=1, where=model_file)
+    failure = getattr(_pybind_state, kind)
+    opened.session._sess = FailingSession(opened.session._sess, failure(message))
+    opened.session._fallback_providers = ["CPUExecutionProvider"]
+    engine = OrtEngine(opened.session)
+    with pytest.raises(
+        EngineLostError if lost else failure, match="provider has failed" if lost else re.escape(message)
+    ):
+        engine.infer_now(tiny.street()[None])
+    engine.close()
