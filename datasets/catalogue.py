@@ -13,21 +13,22 @@ from typing import Final
 from isthmus.configuration import config
 from isthmus.datasets.base import Part, SegmentationDataset
 from isthmus.datasets.folder import Folder, IdMap
+from isthmus.datasets.layout import LayoutWriter
 from isthmus.errors import ConfigurationError, DataError
 
-DATASETS: Final[Mapping[str, str]] = {
-    "gta5": "isthmus.datasets.gta5:Gta5",
-    "synthia": "isthmus.datasets.synthia:Synthia",
-    "cityscapes": "isthmus.datasets.cityscapes:Cityscapes",
-    "bdd100k": "isthmus.datasets.bdd100k:Bdd100k",
-    "mapillary": "isthmus.datasets.mapillary:Mapillary",
-    "mapillary_v2": "isthmus.datasets.mapillary:MapillaryV2",
-    "idd": "isthmus.datasets.idd:Idd",
-    "idd_lite": "isthmus.datasets.idd:IddLite",
-    "camvid": "isthmus.datasets.camvid:Camvid",
-    "folder": "isthmus.datasets.folder:Folder",
+DATASETS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "gta5": ("isthmus.datasets.gta5", "Gta5", "Gta5Writer"),
+    "synthia": ("isthmus.datasets.synthia", "Synthia", "SynthiaWriter"),
+    "cityscapes": ("isthmus.datasets.cityscapes", "Cityscapes", "CityscapesWriter"),
+    "bdd100k": ("isthmus.datasets.bdd100k", "Bdd100k", "Bdd100kWriter"),
+    "mapillary": ("isthmus.datasets.mapillary", "Mapillary", "MapillaryWriter"),
+    "mapillary_v2": ("isthmus.datasets.mapillary", "MapillaryV2", "MapillaryV2Writer"),
+    "idd": ("isthmus.datasets.idd", "Idd", "IddWriter"),
+    "idd_lite": ("isthmus.datasets.idd", "IddLite", "IddLiteWriter"),
+    "camvid": ("isthmus.datasets.camvid", "Camvid", "CamvidWriter"),
+    "folder": ("isthmus.datasets.folder", "Folder", "FolderWriter"),
 }
-"""Reader by name, as `module:class`, so that listing names imports nothing."""
+"""Module, reader and writer by name; as text, so that listing names imports nothing."""
 
 _LOG: Final = logging.getLogger(__name__)
 _CHUNK_BYTES: Final = 1 << 20
@@ -71,6 +72,8 @@ class DatasetFacts:
     images: str
     splits: tuple[str, ...]
     label_space: str
+    label_space_name: str
+    """Name in `LABEL_SPACES`."""
     num_classes: int
     licence: str
     citation: str
@@ -85,9 +88,22 @@ def dataset_class(name: str) -> type[SegmentationDataset]:
     """
     if name not in DATASETS:
         raise ConfigurationError(f"no data set {name!r}", remedy=f"Choose from {', '.join(DATASETS)}.")
-    module, _, class_name = DATASETS[name].partition(":")
+    module, class_name, _ = DATASETS[name]
     reader: type[SegmentationDataset] = getattr(import_module(module), class_name)
     return reader
+
+
+def layout_writer(layout: str) -> type[LayoutWriter]:
+    """The writer of a data set's layout.
+
+    Raises:
+        ConfigurationError: No such layout.
+    """
+    if layout not in DATASETS:
+        raise ConfigurationError(f"no layout {layout!r}", remedy=f"Choose from {', '.join(DATASETS)}.")
+    module, _, class_name = DATASETS[layout]
+    writer: type[LayoutWriter] = getattr(import_module(module), class_name)
+    return writer
 
 
 def build_dataset(config: DatasetConfig, *, collect: list[DataError] | None = None) -> SegmentationDataset:
@@ -148,6 +164,7 @@ def describe(name: str) -> DatasetFacts:
         images=facts["Images"],
         splits=reader.splits,
         label_space=facts["Label space"],
+        label_space_name=reader.label_space.name,
         num_classes=reader.label_space.num_classes,
         licence=facts["Licence"],
         citation=facts["Citation"],

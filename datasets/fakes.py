@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.datasets.catalogue import layout_writer
 from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX
-from isthmus.datasets.layout import layout_writer
 
 
 def write_fakes(
@@ -15,7 +15,7 @@ def write_fakes(
     """Write frames of random rectangles, coloured by class so that something can be learnt from them.
 
     Args:
-        dataset_name: One of `layout.LAYOUTS`.
+        dataset_name: One of `catalogue.DATASETS`.
         root: The data set's top folder; made where missing.
         split: One of the layout's splits; for several splits, call once each.
         num_frames: How many.

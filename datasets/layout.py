@@ -8,7 +8,6 @@ import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -88,36 +87,6 @@ class LayoutWriter(ABC):
 
     def finish(self) -> None:  # noqa: B027 - most layouts have nothing beside their frames
         """Write what belongs beside the frames, such as Mapillary's `config.json`."""
-
-
-_WRITERS: Final[Mapping[str, str]] = {
-    "gta5": "isthmus.datasets.gta5:Gta5Writer",
-    "synthia": "isthmus.datasets.synthia:SynthiaWriter",
-    "cityscapes": "isthmus.datasets.cityscapes:CityscapesWriter",
-    "bdd100k": "isthmus.datasets.bdd100k:Bdd100kWriter",
-    "mapillary": "isthmus.datasets.mapillary:MapillaryWriter",
-    "mapillary_v2": "isthmus.datasets.mapillary:MapillaryV2Writer",
-    "idd": "isthmus.datasets.idd:IddWriter",
-    "idd_lite": "isthmus.datasets.idd:IddLiteWriter",
-    "camvid": "isthmus.datasets.camvid:CamvidWriter",
-    "folder": "isthmus.datasets.folder:FolderWriter",
-}
-
-LAYOUTS: Final = tuple(_WRITERS)
-"""Names of the layouts that can be written."""
-
-
-def layout_writer(layout: str) -> type[LayoutWriter]:
-    """The writer of a layout.
-
-    Raises:
-        ConfigurationError: No such layout.
-    """
-    if layout not in _WRITERS:
-        raise ConfigurationError(f"no layout {layout!r}", remedy=f"Choose from {', '.join(LAYOUTS)}.")
-    module, _, name = _WRITERS[layout].partition(":")
-    writer: type[LayoutWriter] = getattr(import_module(module), name)
-    return writer
 
 
 def raw_id_table(id_to_train_id: Mapping[int, int], *, ignored_id: int) -> NDArray[np.uint8]:

@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.datasets.catalogue import layout_writer
 from isthmus.datasets.label_space import IGNORE_INDEX
-from isthmus.datasets.layout import LayoutWriter, layout_writer
+from isthmus.datasets.layout import LayoutWriter
 from isthmus.datasets.worlds.looks import world_style
 from isthmus.datasets.worlds.manifest import (
     RENDERER_VERSION,
@@ -93,7 +94,7 @@ def render_world(
 
     Args:
         world: Name of a world; see `looks.WORLDS`.
-        layout: Name of the layout to write; see `isthmus.datasets.layout.LAYOUTS`.
+        layout: Name of the layout to write; see `isthmus.datasets.catalogue.DATASETS`.
         split: A split of that layout.
         num_frames: Frames in the split.
         size_hw: Height and width in pixels, 32 and up.

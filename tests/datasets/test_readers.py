@@ -2,17 +2,15 @@ import numpy as np
 import pytest
 
 from isthmus.datasets.base import FramePaths, select_part
-from isthmus.datasets.catalogue import DATASETS, dataset_class
+from isthmus.datasets.catalogue import DATASETS, dataset_class, layout_writer
 from isthmus.datasets.fakes import write_fakes
-from isthmus.datasets.layout import LAYOUTS, layout_writer
 from isthmus.errors import ConfigurationError, DataMissingError
 
 
 def test_every_data_set_has_a_reader_and_a_writer():
     assert len(DATASETS) == 10
-    assert set(DATASETS) == set(LAYOUTS)
     assert all(dataset_class(name).dataset_name == name for name in DATASETS)
-    assert all(layout_writer(name).dataset_name == name for name in LAYOUTS)
+    assert all(layout_writer(name).dataset_name == name for name in DATASETS)
 
 
 @pytest.mark.parametrize("name", DATASETS)

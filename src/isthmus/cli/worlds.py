@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Literal
 
 World = Literal["arcade", "studio", "street"]
+Layout = Literal[
+    "gta5", "synthia", "cityscapes", "bdd100k", "mapillary", "mapillary_v2", "idd", "idd_lite", "camvid", "folder"
+]
 
 
 def render(
     *,
     world: World,
-    layout: Literal["gta5", "synthia", "cityscapes", "bdd100k"],
+    layout: Layout,
     num_frames: int,
     size_hw: tuple[int, int],
     seed: int,
@@ -37,7 +40,7 @@ def render(
 
     from rich.console import Console
 
-    from isthmus.datasets.layout import layout_writer
+    from isthmus.datasets.catalogue import layout_writer
     from isthmus.datasets.worlds import render_world
 
     wanted = split or layout_writer(layout).splits[0]
@@ -49,7 +52,7 @@ def render(
         size_hw=size_hw,
         seed=seed,
         out=out,
-        workers=workers or len(os.sched_getaffinity(0)),
+        workers=len(os.sched_getaffinity(0)) if workers is None else workers,
         progress=True,
     )
     made = manifest.splits[wanted]
