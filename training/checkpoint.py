@@ -5,7 +5,9 @@ OUTPUT/checkpoints/step-00000600/
     NETWORK.safetensors   weights, one file a network
     state.pt              optimisers, random states, windows: tensors and plain values, no pickled code
     manifest.json         SHA-256 of each file
-OUTPUT/checkpoints/best.json   names the step that scored best on the validation set
+
+Which step scored best on the validation set stands in each `info.json`, so there is nothing beside the folders that
+could fall behind them.
 """
 
 import json
@@ -24,7 +26,6 @@ from isthmus.artifact import CardDataset, CardEvaluation, sha256_of
 from isthmus.errors import CheckpointError
 
 CHECKPOINTS: Final = "checkpoints"
-BEST_FILE: Final = "best.json"
 INFO_FILE: Final = "info.json"
 STATE_FILE: Final = "state.pt"
 MANIFEST_FILE: Final = "manifest.json"
@@ -66,8 +67,8 @@ class CheckpointStore:
         self._keep_last = keep_last
 
     def save(self, info: CheckpointInfo, networks: Mapping[str, Mapping[str, Tensor]], state: dict[str, Any]) -> Path:
-        """Write a checkpoint whole or not at all, note the best step, and drop what is no longer kept."""
-        final = self.folder / f"{_STEP_PREFIX}{info.step:08d}"
+        """Write a checkpoint whole or not at all, and drop what is no longer kept."""
+        final = _folder_of(self.folder, info.step)
         scratch = self.folder / f".writing-{info.step:08d}"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
@@ -76,7 +77,6 @@ class CheckpointStore:
             shutil.rmtree(final)
         scratch.rename(final)
         _sync(self.folder)
-        self._note_best(info)
         self._prune()
         return final
 
@@ -107,16 +107,6 @@ class CheckpointStore:
         """All finished checkpoints, oldest first."""
         return sorted(self.folder.glob(f"{_STEP_PREFIX}*"))
 
-    def _note_best(self, info: CheckpointInfo) -> None:
-        if info.best_step is None:
-            return
-        best = self.folder / BEST_FILE
-        text = json.dumps({"step": info.best_step, "miou": info.best_miou})
-        scratch = best.with_suffix(".tmp")
-        scratch.write_text(text, encoding="utf-8")
-        _sync(scratch)
-        scratch.replace(best)
-
     def _prune(self) -> None:
         folders = self.steps()
         kept = folders[-self._keep_last :]
@@ -130,26 +120,48 @@ class CheckpointStore:
 def resolve(path: Path) -> Path:
     """The checkpoint folder that a user means: itself, or a run's best, or its newest where none is best.
 
+    The best is the one that the newest whole checkpoint names.
+
     Raises:
-        CheckpointError: There is no checkpoint there.
+        CheckpointError: There is no checkpoint there, none is whole, or the best is gone.
     """
     if (path / MANIFEST_FILE).is_file() and (path / INFO_FILE).is_file():
         return path
     folder = path if path.name == CHECKPOINTS else path / CHECKPOINTS
-    best = folder / BEST_FILE
-    if best.is_file():
-        return folder / f"{_STEP_PREFIX}{json.loads(best.read_text(encoding='utf-8'))['step']:08d}"
     steps = sorted(folder.glob(f"{_STEP_PREFIX}*"))
     if not steps:
         raise CheckpointError(
             "no checkpoint here", where=path, remedy="Name a run's output folder or one of its checkpoints/step-*."
         )
-    return steps[-1]
+    newest = next((step for step in reversed(steps) if _is_whole(step)), None)
+    if newest is None:
+        raise CheckpointError("no checkpoint of this run is whole", where=folder, remedy="Train it again.")
+    best_step = read_info(newest).best_step
+    best = newest if best_step is None else _folder_of(folder, best_step)
+    if best not in steps:
+        raise CheckpointError(
+            f"the best checkpoint, that of step {best_step}, is gone",
+            where=best,
+            remedy=f"Name another one: {', '.join(step.name for step in steps)}.",
+        )
+    return best
 
 
 def step_of(folder: Path) -> int:
     """The step in a checkpoint folder's name."""
     return int(folder.name.removeprefix(_STEP_PREFIX))
+
+
+def _folder_of(folder: Path, step: int) -> Path:
+    return folder / f"{_STEP_PREFIX}{step:08d}"
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        check_files(folder)
+    except CheckpointError:
+        return False
+    return True
 
 
 def read_info(folder: Path) -> CheckpointInfo:

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import torch
@@ -63,6 +64,29 @@ def test_the_last_few_and_the_best_are_kept(tmp_path):
         save(store, step, best)
     assert steps(store) == ["2", "4", "5"]
     assert resolve(tmp_path).name == "step-00000002"
+
+
+def test_the_newest_whole_checkpoint_names_the_best(tmp_path):
+    store = CheckpointStore(tmp_path, keep_last=2)
+    save(store, 1, best=1)
+    save(store, 2, best=1)
+    torn = save(store, 3, best=3)
+    (torn / "state.pt").write_bytes(b"")
+    assert resolve(tmp_path).name == "step-00000001"
+
+
+def test_a_best_that_is_gone_is_an_understandable_error(tmp_path):
+    store = CheckpointStore(tmp_path, keep_last=2)
+    shutil.rmtree(save(store, 1, best=1))
+    save(store, 2, best=1)
+    with pytest.raises(CheckpointError, match=r"of step 1, is gone.*Name another one: step-00000002"):
+        resolve(tmp_path)
+
+
+def test_a_run_without_a_whole_checkpoint_resolves_to_nothing(tmp_path):
+    (save(CheckpointStore(tmp_path, keep_last=2), 1) / "manifest.json").write_text("")
+    with pytest.raises(CheckpointError, match="no checkpoint of this run is whole"):
+        resolve(tmp_path)
 
 
 def test_best_of_an_older_kept_checkpoint_stays(tmp_path):
