@@ -6,6 +6,7 @@ providers are compared with the policy after it has been made.
 
 import logging
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -63,7 +64,7 @@ def open_session(model: bytes, policy: ProviderPolicy, *, num_threads: int, wher
     """Make a session for an ONNX file and check it against policy and contract.
 
     Args:
-        model: The file's bytes: what was checked is what is run, and no external data is followed.
+        model: The file's bytes: what was checked is what is run; a model with weights in other files is refused.
         policy: Where it may run.
         num_threads: Threads inside an operator, on the CPU.
         where: The file's path or address, for errors.
@@ -75,7 +76,10 @@ def open_session(model: bytes, policy: ProviderPolicy, *, num_threads: int, wher
     wants_cuda = policy is not ProviderPolicy.CPU and CUDA in onnxruntime.get_available_providers()
     providers: list[Any] = [(CUDA, _CUDA_OPTIONS), CPU] if wants_cuda else [CPU]
     try:
-        session = onnxruntime.InferenceSession(model, _options(num_threads), providers=providers)
+        with tempfile.TemporaryDirectory() as nothing:  # else they would be looked for in the working folder
+            options = _options(num_threads)
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", nothing)
+            session = onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # onnxruntime has a class for each of its status codes and no common base
         raise ContractError(f"onnxruntime cannot open the model: {error}", where=where) from error
     session.disable_fallback()  # else a CUDA error in run() quietly makes a new session, on the CPU

@@ -3,9 +3,11 @@
 import os
 import re
 
+import onnx
 import pytest
+from onnx.external_data_helper import set_external_data
 
-from isthmus.errors import EngineLostError
+from isthmus.errors import ContractError, EngineLostError
 from isthmus.serving.config import ProviderPolicy
 from isthmus.serving.engine import OrtEngine
 from isthmus.serving.session import available_cpus, open_session
@@ -68,3 +70,14 @@ def test_failing_provider_never_becomes_the_cpu(model_file, tiny, kind, message,
     ):
         engine.infer_now(tiny.street()[None])
     engine.close()
+
+
+def test_weights_outside_the_file_are_not_followed(model_file, tmp_path, monkeypatch):
+    model = onnx.load(model_file)
+    half = next(item for item in model.graph.initializer if item.name == "half")
+    (tmp_path / "half.bin").write_bytes(half.raw_data)
+    set_external_data(half, "half.bin", offset=0, length=1)
+    half.ClearField("raw_data")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ContractError, match=r"half\.bin"):
+        open_session(model.SerializeToString(), ProviderPolicy.CPU, num_threads=1, where="model.onnx")
