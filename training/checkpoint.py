@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from isthmus.artifact import CardDataset, CardEvaluation, sha256_of
@@ -31,6 +31,7 @@ STATE_FILE: Final = "state.pt"
 MANIFEST_FILE: Final = "manifest.json"
 _STEP_PREFIX: Final = "step-"
 SCHEMA_VERSION: Final = 1
+_DIGESTS: Final = TypeAdapter(dict[str, str])
 
 
 class CheckpointInfo(BaseModel):
@@ -73,10 +74,13 @@ class CheckpointStore:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         _write_files(scratch, info, networks, state)
-        if final.exists():
-            shutil.rmtree(final)
+        replaced = self.folder / f".replaced-{info.step:08d}"
+        shutil.rmtree(replaced, ignore_errors=True)
+        if final.exists():  # aside first: a crash between the two renames loses neither
+            final.rename(replaced)
         scratch.rename(final)
         _sync(self.folder)
+        shutil.rmtree(replaced, ignore_errors=True)
         self._prune()
         return final
 
@@ -168,11 +172,11 @@ def read_info(folder: Path) -> CheckpointInfo:
     """What a checkpoint says about itself.
 
     Raises:
-        CheckpointError: The file is missing or no such description.
+        CheckpointError: The file is missing, or no description of a checkpoint of this version.
     """
     path = folder / INFO_FILE
     try:
-        return CheckpointInfo.model_validate_json(path.read_text(encoding="utf-8"), strict=True)
+        info = CheckpointInfo.model_validate_json(path.read_bytes(), strict=True)
     except OSError as error:
         raise CheckpointError(f"cannot be read ({error.strerror})", where=path) from error
     except ValidationError as error:
@@ -180,6 +184,13 @@ def read_info(folder: Path) -> CheckpointInfo:
         raise CheckpointError(
             f"no description of a checkpoint: {'.'.join(map(str, first['loc']))}: {first['msg']}", where=path
         ) from error
+    if info.schema_version != SCHEMA_VERSION:
+        raise CheckpointError(
+            f"checkpoint has schema {info.schema_version}, this version reads {SCHEMA_VERSION}",
+            where=path,
+            remedy="Use the version of isthmus that wrote it.",
+        )
+    return info
 
 
 def read_weights(folder: Path, network: str) -> dict[str, Tensor]:
@@ -225,12 +236,16 @@ def check_files(folder: Path) -> None:
     """
     manifest = folder / MANIFEST_FILE
     try:
-        digests: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"no readable manifest ({error})", where=manifest) from error
-    for name, digest in digests.items():
+        digests = _DIGESTS.validate_json(manifest.read_bytes(), strict=True)
+    except (OSError, ValidationError) as error:
+        raise CheckpointError("no readable manifest", where=manifest) from error
+    listed = {*digests, INFO_FILE, STATE_FILE}
+    unlisted = sorted({path.name for path in folder.iterdir()} - {*digests, MANIFEST_FILE})
+    if unlisted:
+        raise CheckpointError("not listed in manifest.json", where=folder / unlisted[0])
+    for name in sorted(listed):
         path = folder / name
-        if not path.is_file() or sha256_of(path) != digest:
+        if not path.is_file() or sha256_of(path) != digests.get(name):
             raise CheckpointError("missing or altered since it was written", where=path)
 
 

@@ -152,3 +152,34 @@ def test_a_foreign_description_names_its_field(tmp_path):
     (folder / "info.json").write_text(json.dumps(tree | {"step": "one"}))
     with pytest.raises(CheckpointError, match="step: Input should be a valid integer"):
         read_info(folder)
+
+
+def test_a_stranger_among_the_files_is_refused(tmp_path):
+    folder = save(CheckpointStore(tmp_path, 1), 1)
+    (folder / "other.safetensors").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=r"not listed in manifest\.json"):
+        check_files(folder)
+
+
+@pytest.mark.parametrize("manifest", ["{}", "[]", '{"info.json": 1}'])
+def test_a_manifest_that_lists_nothing_is_refused(tmp_path, manifest):
+    folder = save(CheckpointStore(tmp_path, 1), 1)
+    (folder / "manifest.json").write_text(manifest)
+    with pytest.raises(CheckpointError):
+        check_files(folder)
+
+
+def test_another_schema_is_refused(tmp_path):
+    folder = save(CheckpointStore(tmp_path, 1), 1)
+    tree = json.loads((folder / "info.json").read_text())
+    (folder / "info.json").write_text(json.dumps(tree | {"schema_version": 2}))
+    with pytest.raises(CheckpointError, match="has schema 2, this version reads 1"):
+        read_info(folder)
+
+
+def test_a_step_that_is_written_again_replaces_the_first(tmp_path):
+    store = CheckpointStore(tmp_path, keep_last=2)
+    save(store, 1)
+    folder = save(store, 1, best=1)
+    assert read_info(folder).best_step == 1
+    assert [path.name for path in folder.parent.iterdir()] == ["step-00000001"]
