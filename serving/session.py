@@ -73,23 +73,43 @@ def open_session(model: bytes, policy: ProviderPolicy, *, num_threads: int, wher
         ContractError: The file is no ONNX model with our card, inputs and outputs.
         ProviderError: The policy demands CUDA and the session has none.
     """
-    wants_cuda = policy is not ProviderPolicy.CPU and CUDA in onnxruntime.get_available_providers()
-    providers: list[Any] = [(CUDA, _CUDA_OPTIONS), CPU] if wants_cuda else [CPU]
-    try:
-        with tempfile.TemporaryDirectory() as nothing:  # else they would be looked for in the working folder
-            options = _options(num_threads)
-            options.add_session_config_entry("session.model_external_initializers_file_folder_path", nothing)
-            session = onnxruntime.InferenceSession(model, options, providers=providers)
-    except Exception as error:  # onnxruntime has a class for each of its status codes and no common base
-        raise ContractError(f"onnxruntime cannot open the model: {error}", where=where) from error
-    session.disable_fallback()  # else a CUDA error in run() quietly makes a new session, on the CPU
+    session, cause = _create(model, policy, num_threads, where)
     provider = CUDA if CUDA in session.get_providers() else CPU
     fallback = provider != CUDA and policy is not ProviderPolicy.CPU
     if fallback and policy is ProviderPolicy.REQUIRE_CUDA:
-        raise ProviderError("the model would run on the CPU", where=where, remedy=_NO_CUDA_REMEDY)
+        raise ProviderError(
+            f"the model would run on the CPU{_because(cause)}", where=where, remedy=_NO_CUDA_REMEDY
+        ) from cause
     if fallback:
-        logger.warning("%s RUNS ON THE CPU although a GPU is preferred. %s", where, _NO_CUDA_REMEDY)
+        logger.warning("%s RUNS ON THE CPU although a GPU is preferred%s. %s", where, _because(cause), _NO_CUDA_REMEDY)
     return OpenSession(session, _card(session, where), provider, fallback)
+
+
+def _create(model: bytes, policy: ProviderPolicy, num_threads: int, where: str | Path) -> tuple[Any, Exception | None]:
+    """A session on the GPU if that is wanted and works, else one on the CPU and what is wrong with the GPU."""
+    cause = None
+    if policy is not ProviderPolicy.CPU and CUDA in onnxruntime.get_available_providers():
+        try:
+            return _session(model, num_threads, [(CUDA, _CUDA_OPTIONS), CPU]), None
+        except Exception as error:  # onnxruntime has a class for each of its status codes and no common base
+            cause = error
+    try:
+        return _session(model, num_threads, [CPU]), cause
+    except Exception as error:  # the model's fault: the CPU does not open it either
+        raise ContractError(f"onnxruntime cannot open the model: {error}", where=where) from error
+
+
+def _session(model: bytes, num_threads: int, providers: list[Any]) -> Any:
+    with tempfile.TemporaryDirectory() as nothing:  # else weights in other files would be looked for in the working one
+        options = _options(num_threads)
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", nothing)
+        session = onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    session.disable_fallback()  # else a CUDA error in run() quietly makes a new session, on the CPU
+    return session
+
+
+def _because(cause: Exception | None) -> str:
+    return "" if cause is None else f": {cause}"
 
 
 def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:

@@ -4,13 +4,14 @@ import os
 import re
 
 import onnx
+import onnxruntime
 import pytest
 from onnx.external_data_helper import set_external_data
 
-from isthmus.errors import ContractError, EngineLostError
+from isthmus.errors import ContractError, EngineLostError, ProviderError
 from isthmus.serving.config import ProviderPolicy
 from isthmus.serving.engine import OrtEngine
-from isthmus.serving.session import available_cpus, open_session
+from isthmus.serving.session import CUDA, available_cpus, open_session
 
 AFFINITY = len(os.sched_getaffinity(0))
 
@@ -81,3 +82,39 @@ def test_weights_outside_the_file_are_not_followed(model_file, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ContractError, match=r"half\.bin"):
         open_session(model.SerializeToString(), ProviderPolicy.CPU, num_threads=1, where="model.onnx")
+
+
+@pytest.fixture
+def machine_with_cuda(monkeypatch):
+    """Makes onnxruntime list CUDA; a session with it fails to be made, or silently has only the CPU."""
+
+    def pretend(failure):
+        real = onnxruntime.InferenceSession
+
+        def session(model, options, providers, **keywords):
+            if len(providers) == 2 and failure is not None:
+                raise failure
+            return real(model, options, providers=["CPUExecutionProvider"], **keywords)
+
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, "CPUExecutionProvider"])
+        monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+
+    return pretend
+
+
+@pytest.mark.parametrize("failure", [None, RuntimeError("CUDA failure 2: out of memory")])
+def test_gpu_that_does_not_work_is_never_hidden(machine_with_cuda, model_file, caplog, failure):
+    machine_with_cuda(failure)
+    data = model_file.read_bytes()
+    named = "runs? on the cpu" + ("" if failure is None else ".*out of memory")
+    with pytest.raises(ProviderError, match=f"(?i)would {named}"):
+        open_session(data, ProviderPolicy.REQUIRE_CUDA, num_threads=1, where="m")
+    opened = open_session(data, ProviderPolicy.PREFER_CUDA, num_threads=1, where="m")
+    assert (opened.provider, opened.fallback) == ("CPUExecutionProvider", True)
+    assert re.search(f"(?i){named}", caplog.text)
+
+
+def test_bad_model_is_not_blamed_on_the_gpu(machine_with_cuda):
+    machine_with_cuda(RuntimeError("invalid protobuf"))
+    with pytest.raises(ContractError, match="cannot open"):
+        open_session(b"hello", ProviderPolicy.REQUIRE_CUDA, num_threads=1, where="m")
