@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast, dataclass_transform
 
@@ -89,12 +89,11 @@ def flatten(value: Any) -> dict[str, str | int | float | bool | None]:
     flat: dict[str, str | int | float | bool | None] = {}
 
     def walk(prefix: str, node: Any) -> None:
-        children: Mapping[str, Any] | None = None
         if isinstance(node, dict):
             children = node
         elif isinstance(node, list) and any(isinstance(item, dict | list) for item in node):
             children = {str(i): item for i, item in enumerate(node)}
-        if children is None:
+        else:
             flat[prefix] = json.dumps(node) if isinstance(node, list) else node
             return
         for key, child in children.items():
