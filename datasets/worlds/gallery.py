@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from isthmus.datasets.label_space import CITYSCAPES19
 from isthmus.datasets.layout import write_png
 from isthmus.datasets.worlds.looks import WORLDS, world_style
-from isthmus.datasets.worlds.render import LabelledFrame, render_frame
+from isthmus.datasets.worlds.render import LabelledFrame, check_numbers, render_frame
 from isthmus.datasets.worlds.renderer import Renderer
+from isthmus.errors import ConfigurationError
 
 _GOLDEN: Final = 0.6180339887498949
 
@@ -34,9 +35,10 @@ def render_gallery(
         seed: Seed of the frames.
 
     Raises:
-        ConfigurationError: No such world.
+        ConfigurationError: No such world, a number is out of range, or `out_png` cannot be written.
         EnvironmentMissingError: OpenGL cannot start.
     """
+    check_numbers(size_hw, seed, worlds=len(worlds), frames_per_world=frames_per_world)
     styles = [world_style(name) for name in worlds]
     rows = []
     for style in styles:
@@ -47,7 +49,12 @@ def render_gallery(
             ]
         for draw in (_image, _labels, _instances):
             rows.append(np.concatenate([draw(frame) for frame in frames], axis=1))
-    write_png(out_png, np.concatenate(rows, axis=0))
+    try:
+        write_png(out_png, np.concatenate(rows, axis=0))
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot be written ({error.strerror})", where=out_png, remedy="Choose another file for the gallery."
+        ) from error
 
 
 def _image(frame: LabelledFrame) -> NDArray[np.uint8]:

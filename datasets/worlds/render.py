@@ -104,13 +104,13 @@ def render_world(
         progress: Show a progress bar on the terminal.
 
     Raises:
-        ConfigurationError: An argument is out of range, or `out` holds frames of another request.
+        ConfigurationError: An argument is out of range, or `out` cannot be written or holds another request's frames.
         EnvironmentMissingError: OpenGL cannot start.
     """
     style = world_style(world)
     request = _Request(world, layout, split, size_hw, seed, out)
     writer = layout_writer(layout)(out, split)
-    _check_numbers(num_frames, size_hw, seed, workers)
+    check_numbers(size_hw, seed, num_frames=num_frames, workers=workers)
     with Renderer(size_hw, samples=style.samples) as renderer:
         manifest = _opened_manifest(request, renderer.driver)
         if split in manifest.splits:
@@ -133,15 +133,27 @@ def render_world(
     return manifest
 
 
-def _check_numbers(num_frames: int, size_hw: tuple[int, int], seed: int, workers: int) -> None:
+def check_numbers(size_hw: tuple[int, int], seed: int, **counts: int) -> None:
+    """Refuse numbers that no street can be drawn with.
+
+    Args:
+        size_hw: Height and width in pixels, 32 and up.
+        seed: 0 and up.
+        counts: Whatever must be 1 or more, by name.
+
+    Raises:
+        ConfigurationError: One of them is too small.
+    """
     if min(size_hw) < _SMALLEST_SIDE:
         raise ConfigurationError(
             f"size {size_hw[0]}x{size_hw[1]} is too small to show a street",
             remedy=f"Use sides of {_SMALLEST_SIDE} and up.",
         )
-    for name, value, lowest in (("num_frames", num_frames, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value < lowest:
-            raise ConfigurationError(f"{name} is {value}", remedy=f"Use {lowest} or more.")
+    if seed < 0:
+        raise ConfigurationError(f"seed is {seed}", remedy="Use 0 or more.")
+    for name, count in counts.items():
+        if count < 1:
+            raise ConfigurationError(f"{name} is {count}", remedy="Use 1 or more.")
 
 
 def _opened_manifest(request: _Request, driver: str) -> Manifest:
@@ -155,11 +167,15 @@ def _opened_manifest(request: _Request, driver: str) -> Manifest:
         driver=driver,
         splits={},
     )
-    found = read_manifest(request.out)
-    if found is None:
-        request.out.mkdir(parents=True, exist_ok=True)
-        write_manifest(request.out, wanted)
-        return wanted
+    try:
+        found = read_manifest(request.out)
+        if found is None:
+            write_manifest(request.out, wanted)
+            return wanted
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot hold a data set ({error.strerror})", where=request.out, remedy="Choose another folder for it."
+        ) from error
     check_same_request(request.out, found, wanted)
     return found
 

@@ -19,7 +19,7 @@ from isthmus.datasets.worlds.mesh import Floats, Mesh
 from isthmus.datasets.worlds.noise import noise_texture
 from isthmus.datasets.worlds.programs import Programs, set_uniforms, vertex_content
 from isthmus.datasets.worlds.scene import Light, Scene
-from isthmus.errors import EnvironmentMissingError
+from isthmus.errors import ConfigurationError, EnvironmentMissingError
 
 _SHADOW_SIZE: Final = 1024
 _SHADOW_RADIUS_M: Final = 62.0
@@ -49,11 +49,12 @@ class Renderer:
         samples: Coverage samples a pixel of the image pass; the driver may allow fewer.
 
     Raises:
+        ConfigurationError: The frames are larger than the driver can draw.
         EnvironmentMissingError: moderngl or an EGL driver is missing.
     """
 
     def __init__(self, size_hw: tuple[int, int], *, samples: int = 4) -> None:
-        self._context = context = create_context()
+        self._context = context = _context_for(size_hw)
         self._height, self._width = size_hw
         size = (self._width, self._height)
         self._programs = Programs(context)
@@ -222,6 +223,19 @@ def create_context() -> Any:
             f"no OpenGL context through EGL ({error})",
             remedy="Run `sudo apt-get install -y libegl1 libgl1-mesa-dri` (a GPU's own EGL driver serves too).",
         ) from error
+
+
+def _context_for(size_hw: tuple[int, int]) -> Any:
+    """A context that can draw frames of this size."""
+    context = create_context()
+    largest = min(context.info["GL_MAX_RENDERBUFFER_SIZE"], *context.info["GL_MAX_VIEWPORT_DIMS"])
+    if max(size_hw) > largest:
+        context.release()
+        raise ConfigurationError(
+            f"size {size_hw[0]}x{size_hw[1]} is more than this OpenGL driver can draw",
+            remedy=f"Use sides of at most {largest}.",
+        )
+    return context
 
 
 def _load_triton_first() -> None:

@@ -1,6 +1,7 @@
 """Geometry, statistics, sensor and contact sheet, with numbers that a reader can check."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, Thing
 from isthmus.datasets.worlds.noise import noise_texture
 from isthmus.datasets.worlds.sensor import develop
 from isthmus.datasets.worlds.shapes import box, ellipsoid, grid, loft, polygon, tube
+from isthmus.errors import ConfigurationError
 
 PLAIN = Paint(Material.PLAIN, (1.0, 0.5, 0.0))
 
@@ -111,3 +113,25 @@ def test_the_gallery_stacks_image_labels_and_instances(tmp_path: Path) -> None:
     render_gallery(tmp_path / "sheet.png", worlds=["studio"], frames_per_world=2, size_hw=(32, 64), seed=1)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (2 * 64, 3 * 32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames_per_world": 0}, "frames_per_world is 0"),
+        ({"worlds": []}, "worlds is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"size_hw": (0, 10)}, "size 0x10 is too small"),
+    ],
+)
+def test_a_gallery_of_nothing_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        render_gallery(tmp_path / "sheet.png", **changes)
+
+
+def test_a_gallery_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigurationError, match="folder: cannot be written") as caught:
+        render_gallery(tmp_path / "folder", worlds=["studio"], frames_per_world=1, size_hw=(32, 64))
+    assert caught.value.remedy is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]  # and no half-written file beside it

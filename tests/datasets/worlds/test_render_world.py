@@ -147,6 +147,14 @@ def test_wrong_arguments_are_named(tmp_path: Path, changes: dict[str, int], mess
     assert not (tmp_path / "set" / MANIFEST_NAME).exists()
 
 
+@pytest.mark.parametrize("inside", [".", "deeper"])
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot hold a data set") as caught:
+        render(tmp_path / "file" / inside, num_frames=1)
+    assert caught.value.where == str(tmp_path / "file" / inside)
+
+
 def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
     (tmp_path / MANIFEST_NAME).write_text("{}")
     with pytest.raises(UnreadableFileError, match="damaged manifest"):

@@ -13,7 +13,7 @@ from isthmus.datasets.worlds.materials import Material, Paint
 from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
 from isthmus.datasets.worlds.scene import Scene, build_scene, draw_light, frame_generator
 from isthmus.datasets.worlds.shapes import box, ellipsoid
-from isthmus.errors import EnvironmentMissingError
+from isthmus.errors import ConfigurationError, EnvironmentMissingError
 
 SKY, CAR, TREE = TRAIN_ID["sky"], TRAIN_ID["car"], TRAIN_ID["vegetation"]
 GLOW = Paint(Material.GLOWING, (1.0, 0.0, 0.0), 0.0, (8.0, 0.0, 0.0, 0.0))
@@ -158,3 +158,8 @@ def test_without_egl_the_error_names_the_packages(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(moderngl, "create_context", refuse)
     with pytest.raises(EnvironmentMissingError, match="apt-get install -y libegl1 libgl1-mesa-dri"):
         renderer_module.create_context()
+
+
+def test_frames_larger_than_the_driver_draws_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"size 9000000x64 is more than .* Use sides of at most \d+"):
+        Renderer((9_000_000, 64))
