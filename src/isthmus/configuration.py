@@ -42,19 +42,20 @@ def load_config(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
         overrides: `key.sub=value` pairs; the value is read as YAML and the key must exist in `kind`.
 
     Raises:
-        ConfigurationError: The file is missing, is not YAML, or does not fit `kind`.
+        ConfigurationError: The file is missing, is not YAML in UTF-8, or does not fit `kind`.
     """
     if not path.is_file():
         raise ConfigurationError("no such configuration file", where=path, remedy="See configs/ for examples.")
-    return parse_config(path.read_text(encoding="utf-8"), kind, overrides, where=str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"not UTF-8 ({error})", where=path, remedy="Save it as UTF-8.") from error
+    return parse_config(text, kind, overrides, where=str(path))
 
 
 def parse_config(text: str, kind: type[T], overrides: Sequence[str] = (), *, where: str = "<text>") -> T:
     """Like `load_config`, from a string; `where` stands for the file's name in errors."""
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"not valid YAML: {error}", where=where) from error
+    tree = _parse_yaml(text, where)
     if not isinstance(tree, dict):
         raise ConfigurationError("holds no mapping at its top", where=where, remedy="Write `key: value` lines.")
     for override in overrides:
@@ -108,18 +109,26 @@ def field_names(kind: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the 30th of February
+        raise ConfigurationError(f"not valid YAML: {error}", where=where) from error
+
+
 def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise ConfigurationError(f"override {override!r} is not key=value", remedy="Write e.g. loop.steps=100.")
+    value = _parse_yaml(text, f"override {override!r}")
     node: Any = tree
     *parents, last = key.split(".")
     for depth, part in enumerate(parents):
         node = _child(node, part, ".".join(parents[: depth + 1]), override)
     if isinstance(node, list):
-        node[_index(node, last, override)] = yaml.safe_load(text)
+        node[_index(node, last, override)] = value
     elif isinstance(node, dict):
-        node[last] = yaml.safe_load(text)
+        node[last] = value
     else:
         raise ConfigurationError(f"override {override!r}: {'.'.join(parents)} has no keys")
 

@@ -45,6 +45,7 @@ def test_is_frozen() -> None:
         ("name: 3\ninner: {rate: 0.1, size_hw: [2, 3]}\n", "name: "),
         ("- a\n", "no mapping"),
         ("name: [\n", "not valid YAML"),
+        ("name: 2026-02-30\n", "not valid YAML"),
         ("name: 2024-01-01\ninner: {rate: 0.1, size_hw: [2, 3]}\n", "no plain scalar"),
     ],
 )
@@ -58,6 +59,12 @@ def test_names_the_key_that_is_wrong(text: str, expected: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"none\.yaml: no such configuration file"):
         load_config(tmp_path / "none.yaml", Outer)
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: Straße\n", encoding="latin-1")
+    with pytest.raises(ConfigurationError, match=r"a\.yaml: not UTF-8"):
+        load_config(tmp_path / "a.yaml", Outer)
 
 
 def test_expands_variables_and_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +91,11 @@ def test_overrides_reach_into_mappings_and_lists() -> None:
 def test_a_wrong_override_is_an_error(override: str) -> None:
     with pytest.raises(ConfigurationError):
         parse_config(GOOD, Outer, [override])
+
+
+def test_an_override_that_is_no_yaml_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"override 'name=\[': not valid YAML"):
+        parse_config(GOOD, Outer, ["name=["])
 
 
 def test_round_trip_and_hash() -> None:
