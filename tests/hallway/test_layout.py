@@ -1,5 +1,6 @@
 """The layout of the tree: links, bare names, import rules, the guard over tracked files."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -25,12 +26,21 @@ def test_the_bare_name_does_not_find_ours(repository: Path, room: str) -> None:
     assert str(repository) not in done.stdout.replace(str(repository / ".venv"), "")
 
 
-def test_a_forbidden_import_is_caught(repository: Path, tmp_path: Path) -> None:
-    """The import rules can fail: serving gets a module that imports training."""
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("isthmus.serving.wrong", "isthmus.training.method"),
+        ("isthmus.serving.wrong", "mlflow"),
+        ("isthmus.training.wrong", "mlflow"),
+        ("isthmus.wrong", "mlflow"),
+    ],
+)
+def test_a_forbidden_import_is_caught(repository: Path, tmp_path: Path, module: str, imported: str) -> None:
+    """The import rules can fail: a room gets a module that imports what it must not."""
     source = tmp_path / "src"
     source.mkdir()
     subprocess.run(["cp", "-rL", str(repository / "src" / "isthmus"), str(source)], check=True)
-    (source / "isthmus" / "serving" / "wrong.py").write_text("import isthmus.training.method\n")
+    source.joinpath(*module.split(".")).with_suffix(".py").write_text(f"import {imported}\n")
     (tmp_path / ".importlinter").write_text((repository / ".importlinter").read_text())
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
@@ -40,7 +50,12 @@ def test_a_forbidden_import_is_caught(repository: Path, tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 1
-    assert "isthmus.serving.wrong -> isthmus.training.method" in done.stdout
+    assert f"{module} -> {imported}" in done.stdout
+
+
+@pytest.mark.parametrize("room", ["isthmus.datasets", "isthmus.datasets.worlds", "isthmus.training", "isthmus.serving"])
+def test_a_room_exports_at_most_a_dozen_names(room: str) -> None:
+    assert len(getattr(importlib.import_module(room), "__all__", ())) <= 12
 
 
 def test_the_guard_finds_a_registry_host_and_a_machine_path(repository: Path, tmp_path: Path) -> None:
