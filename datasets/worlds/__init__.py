@@ -8,7 +8,7 @@
 
 from isthmus.datasets.worlds.gallery import render_gallery
 from isthmus.datasets.worlds.looks import WORLDS, world_style
-from isthmus.datasets.worlds.manifest import Manifest, SplitRecord, read_manifest
+from isthmus.datasets.worlds.manifest import Manifest, read_manifest
 from isthmus.datasets.worlds.render import LabelledFrame, render_frame, render_world
 from isthmus.datasets.worlds.renderer import Renderer
 from isthmus.datasets.worlds.statistics import ClassStatistics, class_statistics
@@ -20,7 +20,6 @@ __all__ = [
     "LabelledFrame",
     "Manifest",
     "Renderer",
-    "SplitRecord",
     "WorldStyle",
     "class_statistics",
     "read_manifest",
