@@ -1,8 +1,9 @@
 """Install uv into a small environment of its own: `python3 tools/bootstrap.py .tools`.
 
-Runs on a bare Python ≥ 3.11, before anything of the project is installed.
+Runs on a bare Python 3.11 to 3.13 on Linux x86_64, before anything of the project is installed.
 """
 
+import platform
 import subprocess
 import sys
 import venv
@@ -14,8 +15,14 @@ UV = "uv>=0.9,<1"  # 0.9: `conflicts` and `environments` as pyproject.toml uses 
 def main() -> None:
     """Make the environment or say in one line what is missing."""
     home = Path(sys.argv[1])
-    if sys.version_info < (3, 11):  # noqa: UP036 -- this file runs on whatever `python3` is
-        sys.exit(f"isthmus needs Python 3.11 or newer, this is {sys.version.split()[0]}. Try make PYTHON=python3.12")
+    if not (3, 11) <= sys.version_info < (3, 14):  # noqa: UP036 -- this file runs on whatever `python3` is
+        sys.exit(f"isthmus needs Python 3.11 to 3.13, this is {platform.python_version()}. Try make PYTHON=python3.12")
+    here = f"{platform.system()} {platform.machine()}"
+    if here != "Linux x86_64":
+        sys.exit(
+            f"isthmus' locked environment is for Linux x86_64, this is {here}. "
+            "Elsewhere it is untested; try without the lock: pip install -e '.[train,serve,cpu]'"
+        )
     try:
         venv.create(home, with_pip=True, clear=True)
     except (subprocess.CalledProcessError, ModuleNotFoundError, OSError) as error:
