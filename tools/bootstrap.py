@@ -15,7 +15,7 @@ UV = "uv>=0.9,<1"  # 0.9: `conflicts` and `environments` as pyproject.toml uses 
 def main() -> None:
     """Make the environment or say in one line what is missing."""
     home = Path(sys.argv[1])
-    if not (3, 11) <= sys.version_info < (3, 14):  # noqa: UP036 -- this file runs on whatever `python3` is
+    if not (3, 11) <= sys.version_info < (3, 14):  # this file runs on whatever `python3` is
         sys.exit(f"isthmus needs Python 3.11 to 3.13, this is {platform.python_version()}. Try make PYTHON=python3.12")
     here = f"{platform.system()} {platform.machine()}"
     if here != "Linux x86_64":
