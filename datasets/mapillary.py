@@ -20,6 +20,9 @@ CLASS_BY_VISTAS_NAME: Final[Mapping[str, str | None]] = {
     "marking--continuous": "road",
     "marking--discrete": "road",
     "marking--discrete--crosswalk-zebra": None,
+    "marking-only--continuous": "road",
+    "marking-only--discrete": "road",
+    "marking-only--discrete--crosswalk-zebra": None,
     "object--manhole": "road",
     "construction--barrier--curb": "sidewalk",
     "construction--flat--sidewalk": "sidewalk",
@@ -49,7 +52,7 @@ CLASS_BY_VISTAS_NAME: Final[Mapping[str, str | None]] = {
 
 On version 1.2 this is the map that generalization papers evaluate with (RobustNet, Choi et al., CVPR 2021): lane
 markings and manholes count as road, zebra crossings, bike lanes and the backs of signs as nothing. Version 2.0
-splits some of those names; its parts follow their whole.
+splits some of those names; its parts follow their whole, and `marking-only` is what `marking` is.
 """
 
 _FOLDER_OF_SPLIT: Final = {"train": "training", "val": "validation", "test": "testing"}

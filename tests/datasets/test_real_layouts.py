@@ -138,6 +138,9 @@ def test_bdd100k_reads_the_older_layout_too(tmp_path):
         ("construction--flat--road", "road"),
         ("marking--general", "road"),
         ("marking--discrete--arrow--left", "road"),
+        ("marking-only--continuous--dashed", "road"),
+        ("marking-only--discrete--other-marking", "road"),
+        ("marking-only--discrete--text", "road"),
         ("human--person", "person"),
         ("human--person--individual", "person"),
         ("human--rider--motorcyclist", "rider"),
@@ -155,6 +158,7 @@ def test_vistas_names_that_train(name, train_class):
     [
         "marking--crosswalk-zebra",
         "marking--discrete--crosswalk-zebra",
+        "marking-only--discrete--crosswalk-zebra",
         "object--traffic-sign--back",
         "object--vehicle--caravan",
         "construction--flat--parking",
