@@ -1,22 +1,16 @@
 """Where the served model comes from: the registry's champion, this machine's cache, or a plain file.
 
 The registry is only read, and only `model.onnx` and `manifest.json` of a version are fetched (their addresses stand
-at the top of `training/registry.py`). MLflow never opens a model here: nothing is unpickled. Downloads lie in
-
-    <cache>/objects/<sha256>/model.onnx     checked against its manifest before it got this name
-    <cache>/champions/<name>.json           the last version that passed every check
-
-in a folder of mode 0700. A model serves only after its size and SHA-256, its contract and label space, and its
-labels on the golden frame have been checked. If the registry does not answer, the last good model does, and says so.
+at the top of `training/registry.py`). MLflow never opens a model here: nothing is unpickled. A model serves only after
+its size and SHA-256, its contract and label space, and its labels on the golden frame have been checked. If the
+registry does not answer, or its champion is refused, the last good model serves, and says so.
 """
 
-import json
 import logging
 import os
-import tempfile
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +20,7 @@ from isthmus.artifact import Manifest, sha256_of
 from isthmus.errors import ContractError, NoModelError, RegistryError
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.model import FILE_VERSION, LoadedModel, load_model
+from isthmus.serving.model_cache import Champion, ModelCache
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +40,6 @@ _DEFAULTS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class _Champion:
-    version: str
-    manifest: Manifest
-
-
 class ModelStore:
     """Finds, checks and opens the model to serve. All methods block: call them off the event loop.
 
@@ -60,8 +49,16 @@ class ModelStore:
 
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
-        self._objects = config.cache_dir / "objects"
-        self._champions = config.cache_dir / "champions"
+        self._cache = ModelCache(config.cache_dir)
+
+    def prepare(self) -> None:
+        """Make the cache, where one is needed.
+
+        Raises:
+            ConfigurationError: See `ModelCache.prepare`.
+        """
+        if self._config.model_file is None:
+            self._cache.prepare()
 
     def load(self) -> LoadedModel:
         """The model that this server shall serve.
@@ -87,42 +84,40 @@ class ModelStore:
         return load_model(path, self._config, name=None, version=FILE_VERSION, sha256=sha256_of(path))
 
     def _load_champion(self) -> LoadedModel:
-        name = self._config.model_name
-        assert name is not None
-        assert self._config.tracking_uri is not None
-        self._make_folders()
-        registry = _Registry(self._config.tracking_uri)
-        champion = registry.champion(name, self._config.cache_dir)
-        path = self._fetch(registry, name, champion)
+        name, uri = self._registered()
+        registry = _Registry(uri)
+        with self._cache.scratch() as scratch:
+            champion = registry.champion(name, Path(scratch))
+            path = self._cache.find(champion.manifest) or self._download(registry, name, champion, Path(scratch))
         model = self._open(path, name, champion)
-        self._remember(name, champion)
+        self._cache.remember(name, uri, champion)
         return model
 
     def _load_last_good(self, cause: RegistryError | ContractError) -> LoadedModel:
-        name = self._config.model_name
-        assert name is not None
-        record = self._champions / f"{name}.json"
-        if not record.is_file():
+        name, uri = self._registered()
+        champion = self._cache.recall(name, uri)
+        path = None if champion is None else self._cache.find(champion.manifest)
+        if champion is None or path is None:
             raise cause
         try:
-            known = json.loads(record.read_text(encoding="utf-8"))
-            champion = _Champion(known["version"], Manifest.model_validate(known["manifest"], strict=True))
-            registry = known["registry"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ContractError("the cache's record is broken", where=record, remedy="Delete it.") from error
-        if registry != self._config.tracking_uri:
-            raise cause  # another registry's model of the same name
+            model = self._open(path, name, champion, from_cache=True)
+        except ContractError as error:
+            raise error from cause
         logger.error(
             "SERVING FROM THE CACHE: version %s of %s, the last that was good, because of: %s",
             champion.version,
             name,
             cause,
         )
-        path = self._objects / champion.manifest.sha256 / _ONNX
-        _check_file(path, champion.manifest)
-        return self._open(path, name, champion, from_cache=True)
+        return model
 
-    def _open(self, path: Path, name: str, champion: _Champion, *, from_cache: bool = False) -> LoadedModel:
+    def _registered(self) -> tuple[str, str]:
+        name, uri = self._config.model_name, self._config.tracking_uri
+        assert name is not None
+        assert uri is not None
+        return name, uri
+
+    def _open(self, path: Path, name: str, champion: Champion, *, from_cache: bool = False) -> LoadedModel:
         manifest = champion.manifest
         model = load_model(
             path, self._config, name=name, version=champion.version, sha256=manifest.sha256, from_cache=from_cache
@@ -136,34 +131,10 @@ class ModelStore:
             )
         return model
 
-    def _fetch(self, registry: "_Registry", name: str, champion: _Champion) -> Path:
+    def _download(self, registry: "_Registry", name: str, champion: Champion, scratch: Path) -> Path:
         manifest = champion.manifest
-        final = self._objects / manifest.sha256
-        if not (final / _ONNX).is_file():
-            _check_size(manifest.size_bytes, self._config.limits.max_model_bytes, f"{name} {champion.version}")
-            with tempfile.TemporaryDirectory(dir=self._config.cache_dir, prefix="download-") as scratch:
-                path = registry.download(name, champion.version, _ONNX, Path(scratch), manifest.size_bytes)
-                _check_file(path, manifest)
-                final.mkdir(mode=0o700, exist_ok=True)
-                path.replace(final / _ONNX)
-        _check_file(final / _ONNX, manifest)  # the disk may have changed it since
-        return final / _ONNX
-
-    def _remember(self, name: str, champion: _Champion) -> None:
-        record = self._champions / f"{name}.json"
-        scratch = record.with_suffix(f".{os.getpid()}.tmp")
-        tree = {
-            "registry": self._config.tracking_uri,
-            "version": champion.version,
-            "manifest": champion.manifest.model_dump(),
-        }
-        scratch.write_text(json.dumps(tree), encoding="utf-8")
-        scratch.replace(record)
-
-    def _make_folders(self) -> None:
-        for folder in (self._config.cache_dir, self._objects, self._champions):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._config.cache_dir.chmod(0o700)
+        _check_size(manifest.size_bytes, self._config.limits.max_model_bytes, f"{name} {champion.version}")
+        return self._cache.put(registry.download(name, champion.version, _ONNX, scratch, manifest.size_bytes), manifest)
 
 
 class _Registry:
@@ -172,29 +143,31 @@ class _Registry:
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
-    def champion(self, name: str, scratch_root: Path) -> _Champion:
+    def champion(self, name: str, scratch: Path) -> Champion:
         """Version and manifest behind the alias."""
         version = self._version(name)
-        with tempfile.TemporaryDirectory(dir=scratch_root, prefix="download-") as scratch:
-            path = self.download(name, version, _MANIFEST, Path(scratch), _MAX_MANIFEST_BYTES)
-            try:
-                manifest = Manifest.model_validate_json(path.read_bytes(), strict=True)
-            except ValidationError as error:
-                raise ContractError(
-                    "the manifest is not valid", where=f"models:/{name}/{version}", remedy="Register the model again."
-                ) from error
+        path = self.download(name, version, _MANIFEST, scratch, _MAX_MANIFEST_BYTES)
+        try:
+            manifest = Manifest.model_validate_json(path.read_bytes(), strict=True)
+        except ValidationError as error:
+            raise ContractError(
+                "the manifest is not valid", where=f"models:/{name}/{version}", remedy="Register the model again."
+            ) from error
         if not set(manifest.sha256) <= set("0123456789abcdef") or len(manifest.sha256) != 64:
             raise ContractError("the manifest's sha256 is no digest", where=f"models:/{name}/{version}")
-        return _Champion(version, manifest)
+        return Champion(version, manifest)
 
     def download(self, name: str, version: str, file: str, into: Path, max_bytes: int) -> Path:
-        """Fetch one file of a version, unless the registry says that it is too large."""
+        """Fetch one file of a version, unless the registry says that it is too large, or does not say."""
         uri = f"models:/{name}/{version}"
         with self._reached() as mlflow:
             listed = {item.path: item.file_size for item in mlflow.artifacts.list_artifacts(artifact_uri=uri)}
             if file not in listed:
                 raise ContractError(f"has no {file}", where=uri, remedy="Register it with `isthmus register`.")
-            _check_size(listed[file] or 0, max_bytes, f"{uri}/{file}")
+            size = listed[file]
+            if size is None:
+                raise ContractError("the registry does not say how large it is", where=f"{uri}/{file}")
+            _check_size(size, max_bytes, f"{uri}/{file}")
             return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{file}", dst_path=str(into)))
 
     def _version(self, name: str) -> str:
@@ -217,7 +190,9 @@ class _Registry:
         """The mlflow module, set to this registry; whatever fails inside is a `RegistryError`."""
         if self._uri.startswith(_SQLITE) and not Path(self._uri.removeprefix(_SQLITE)).is_file():
             # MLflow would make an empty registry here, and a typing error would look like an empty one.
-            raise RegistryError("there is no such registry", where=self._uri, remedy="Check MLFLOW_TRACKING_URI.")
+            raise RegistryError(
+                "there is no such registry", where=redacted(self._uri), remedy="Check MLFLOW_TRACKING_URI."
+            )
         os.environ.update(_ENFORCED)
         for key, value in _DEFAULTS.items():
             os.environ.setdefault(key, value)
@@ -231,7 +206,9 @@ class _Registry:
             mlflow.set_registry_uri(self._uri)
             yield mlflow
         except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
-            raise RegistryError(f"the registry does not answer: {error}", where=self._uri) from error
+            raise RegistryError(
+                f"the registry does not answer: {redacted(str(error))}", where=redacted(self._uri)
+            ) from None  # the cause may hold the password too
 
 
 def _check_size(size: int, limit: int, where: str | Path) -> None:
@@ -239,10 +216,6 @@ def _check_size(size: int, limit: int, where: str | Path) -> None:
         raise ContractError(f"{size} bytes are more than the limit of {limit}", where=where)
 
 
-def _check_file(path: Path, manifest: Manifest) -> None:
-    if not path.is_file():
-        raise ContractError("the cached model is gone", where=path)
-    if path.stat().st_size != manifest.size_bytes:
-        raise ContractError(f"has {path.stat().st_size} bytes, the manifest says {manifest.size_bytes}", where=path)
-    if (found := sha256_of(path)) != manifest.sha256:
-        raise ContractError(f"its SHA-256 {found} is not the manifest's {manifest.sha256}", where=path)
+def redacted(text: str) -> str:
+    """A text without the user names and passwords of the addresses in it."""
+    return re.sub(r"(?<=://)[^/\s]*@", "***@", text)

@@ -64,11 +64,13 @@ class Server:
         """Listen, then load the model; without one in the registry, go on looking for it in the background.
 
         Raises:
+            ConfigurationError: The cache cannot be used.
             ContractError: The model file is not ours to serve.
             ProviderError: The provider policy cannot be satisfied.
             ServingError: The address is taken.
         """
         check_policy(self.config.provider_policy)
+        self._store.prepare()
         self._working = self._pipeline.start()
         for service in ("", *SERVICES):
             await self._health.set(service, _NOT_SERVING)

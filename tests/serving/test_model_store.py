@@ -2,13 +2,17 @@
 
 import json
 import logging
+import os
 import stat
+import time
+import traceback
+from pathlib import Path
 
 import pytest
 
-from isthmus.errors import ContractError, NoModelError, ProviderError, RegistryError
+from isthmus.errors import ConfigurationError, ContractError, NoModelError, ProviderError, RegistryError
 from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
-from isthmus.serving.model_store import ModelStore
+from isthmus.serving.model_store import ModelStore, redacted
 
 
 @pytest.fixture
@@ -39,7 +43,9 @@ def config(registry, tmp_path, request):
 
 
 def load(config):
-    model = ModelStore(config).load()
+    store = ModelStore(config)
+    store.prepare()
+    model = store.load()
     model.engine.close()
     return model
 
@@ -135,14 +141,90 @@ def test_damaged_download_is_refused(config, registry, export, tmp_path, damage)
     assert not list((tmp_path / "cache" / "champions").iterdir())
 
 
-def test_object_that_changed_on_disk_is_refused(config, registry, export, tmp_path):
-    registry.register(export, config().model_name)
+@pytest.mark.parametrize("registry_up", [True, False])
+def test_torn_object_is_never_served_and_fetched_again(config, registry, export, tmp_path, monkeypatch, registry_up):
+    version = registry.register(export, config().model_name)
     cached = tmp_path / "cache" / "objects" / load(config()).sha256 / "model.onnx"
-    data = bytearray(cached.read_bytes())
-    data[-1] ^= 1
-    cached.write_bytes(data)
-    with pytest.raises(ContractError, match="SHA-256"):
+    whole = cached.read_bytes()
+    cached.write_bytes(bytes(len(whole)))  # what a power cut may leave of a renamed file
+    if registry_up:
+        assert (load(config()).version, cached.read_bytes()) == (version, whole)
+    else:
+        monkeypatch.setattr("mlflow.MlflowClient.get_registered_model", _no_answer)
+        with pytest.raises(RegistryError, match="connection refused"):
+            load(config())
+
+
+def test_files_are_on_the_disk_before_they_get_their_names(config, registry, export, monkeypatch):
+    steps = []
+    replace = Path.replace
+    monkeypatch.setattr("os.fsync", lambda _: steps.append("sync"))
+    monkeypatch.setattr(Path, "replace", lambda self, target: (steps.append(target.name), replace(self, target))[1])
+    registry.register(export, config().model_name)
+    load(config())
+    assert steps == ["sync", "model.onnx", "sync", f"{config().model_name}.json"]
+
+
+def test_cache_that_does_not_open_says_why_it_was_asked(config, registry, export, monkeypatch, caplog):
+    registry.register(export, config().model_name)
+    load(config())
+    monkeypatch.setattr("mlflow.MlflowClient.get_registered_model", _no_answer)
+    monkeypatch.setattr("isthmus.serving.model.MIN_GOLDEN_AGREEMENT", 1.1)
+    with pytest.raises(ContractError, match="golden frame") as caught:
         load(config())
+    assert "connection refused" in str(caught.value.__cause__)
+    assert "SERVING FROM THE CACHE" not in caplog.text
+
+
+def test_size_that_the_registry_does_not_say(config, registry, export, monkeypatch):
+    registry.register(export, config().model_name)
+    monkeypatch.setattr("mlflow.entities.FileInfo.file_size", None)
+    with pytest.raises(ContractError, match="does not say how large"):
+        load(config())
+
+
+def test_abandoned_downloads_are_swept(config, tmp_path):
+    abandoned, running = tmp_path / "cache" / "download-a", tmp_path / "cache" / "download-b"
+    for folder in (tmp_path / "cache", abandoned, running):
+        folder.mkdir(mode=0o700)
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(abandoned, (two_days_ago, two_days_ago))
+    ModelStore(config()).prepare()
+    assert [path.name for path in (tmp_path / "cache").glob("download-*")] == ["download-b"]
+
+
+def test_cache_that_others_may_touch_is_refused_and_left_alone(config, tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o750)
+    with pytest.raises(ConfigurationError, match="mode 750"):
+        ModelStore(config()).prepare()
+    assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o750
+
+
+def test_cache_of_another_user_is_refused(config, tmp_path, monkeypatch):
+    (tmp_path / "cache").mkdir(mode=0o700)
+    monkeypatch.setattr("os.geteuid", lambda: (tmp_path / "cache").stat().st_uid + 1)
+    with pytest.raises(ConfigurationError, match="belongs to user"):
+        ModelStore(config()).prepare()
+
+
+def test_cache_below_a_file_is_refused(config, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="--cache-dir"):
+        ModelStore(config(cache_dir=tmp_path / "file" / "cache")).prepare()
+
+
+def test_password_of_the_registry_stays_secret(config, registry, export, tmp_path, monkeypatch):
+    uri = "http://user:pass@w0rd@127.0.0.1:9/mlflow"
+    assert redacted(f"GET {uri} failed") == "GET http://***@127.0.0.1:9/mlflow failed"
+    monkeypatch.setattr("mlflow.MlflowClient.get_registered_model", _no_answer_from(uri))
+    with pytest.raises(RegistryError, match="connection refused") as caught:
+        load(config(tracking_uri=uri))
+    assert "w0rd" not in "".join(traceback.format_exception(caught.value))
+    monkeypatch.undo()
+    registry.register(export, config().model_name)
+    load(config())
+    assert registry.uri not in (tmp_path / "cache" / "champions" / f"{config().model_name}.json").read_text()
 
 
 def test_model_above_the_size_cap_is_not_downloaded(config, registry, export, tmp_path):
@@ -223,7 +305,13 @@ def without_cuda():
         pytest.skip("this onnxruntime has a CUDA provider; the test is about one without")
 
 
-def _no_answer(*_):
-    from mlflow.exceptions import MlflowException
+def _no_answer_from(uri):
+    def no_answer(*_):
+        from mlflow.exceptions import MlflowException
 
-    raise MlflowException("connection refused")
+        raise MlflowException(f"{uri}: connection refused")
+
+    return no_answer
+
+
+_no_answer = _no_answer_from("http://registry")
