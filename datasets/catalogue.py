@@ -32,6 +32,7 @@ DATASETS: Final[Mapping[str, tuple[str, str, str]]] = {
 
 _LOG: Final = logging.getLogger(__name__)
 _CHUNK_BYTES: Final = 1 << 20
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _FACT = re.compile(r"^(Layout|Images|Splits|Label space|Licence|Citation|Home page):\s*(.*)$")
 
 
@@ -51,6 +52,8 @@ class DatasetConfig:
     """Use only the first so many frames, for trials."""
     id_map: IdMap | None = None
     """Meaning of the raw ids of a `folder` data set; without it, its `id_map.yaml` is read."""
+    name: str | None = None
+    """In tables, plots and tracking, where it stands for reader and split; tells two sets of one split apart."""
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
@@ -59,6 +62,18 @@ class DatasetConfig:
             raise ValueError(f"limit is {self.limit}: write a number above 0 or leave it out")
         if self.id_map is not None and self.dataset != "folder":
             raise ValueError(f"id_map is for `folder` data sets; {self.dataset} knows its own ids")
+        if self.name is not None and not _NAME.fullmatch(self.name):
+            raise ValueError(f"name is {self.name!r}: write letters, digits, '.', '_' and '-'")
+
+    @property
+    def split_and_part(self) -> str:
+        """For example `all:holdout`."""
+        return self.split if self.part is None else f"{self.split}:{self.part}"
+
+    @property
+    def title(self) -> str:
+        """Its name, or reader and split: `gta5/all:holdout`."""
+        return self.name or f"{self.dataset}/{self.split_and_part}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from torch import nn
 
 from isthmus.artifact import CardDataset
 from isthmus.datasets.base import SegmentationDataset
-from isthmus.datasets.catalogue import DatasetConfig, build_dataset, dataset_digest
+from isthmus.datasets.catalogue import build_dataset, dataset_digest
 from isthmus.datasets.sample import Batch
 from isthmus.datasets.sampling import build_loader
 from isthmus.datasets.transforms import build_training_transform
@@ -98,7 +98,7 @@ def describe_datasets(config: TrainingConfig) -> tuple[CardDataset, ...]:
             CardDataset(
                 role=role,
                 dataset=dataset.dataset_name,
-                split=_split_name(wanted),
+                split=wanted.split_and_part,
                 num_frames=len(dataset),
                 digest=digest,
             )
@@ -109,7 +109,3 @@ def describe_datasets(config: TrainingConfig) -> tuple[CardDataset, ...]:
 def shared_train_ids(sources: Sequence[SegmentationDataset]) -> tuple[int, ...]:
     """Train ids that every source labels: what `miou_shared` averages over (16 with SYNTHIA among them)."""
     return tuple(sorted(frozenset.intersection(*(source.labelled_train_ids for source in sources))))
-
-
-def _split_name(config: DatasetConfig) -> str:
-    return config.split if config.part is None else f"{config.split}:{config.part}"

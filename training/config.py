@@ -1,5 +1,6 @@
 """Everything that defines a training run, as one YAML file under configs/."""
 
+from collections import Counter
 from typing import Any, Final, Literal
 
 from isthmus.configuration import config, flatten
@@ -96,6 +97,10 @@ class TrainingConfig:
             raise ValueError(f"seed is {self.seed}: write 0 or more")
         if self.target is not None and self.method.name == "source_only":
             raise ValueError("target is given, but method source_only never looks at one: leave it out")
+        judged = [dataset for role, dataset in self.roles if role in {"validation", "evaluation"}]
+        twice = sorted(title for title, count in Counter(one.title for one in judged).items() if count > 1)
+        if twice:
+            raise ValueError(f"two judged sets are called {', '.join(twice)}: give one of them a name")
 
     @property
     def datasets(self) -> tuple[DatasetConfig, ...]:

@@ -68,6 +68,8 @@ class JudgedFrame:
 class EvaluationResult:
     """Scores on one data set."""
 
+    title: str
+    """Of the data set, for people and for metric names; unique in a run."""
     dataset: str
     split: str
     num_frames: int
@@ -79,14 +81,10 @@ class EvaluationResult:
     confusion: NDArray[np.int64]
     """[C, C + 1] pixels: row true class, column predicted class or, last, none of them."""
 
-    @property
-    def title(self) -> str:
-        """Data set and split, for people and for metric names."""
-        return f"{self.dataset}/{self.split}"
-
     def to_tree(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
+            "title": self.title,
             "dataset": self.dataset,
             "split": self.split,
             "num_frames": self.num_frames,
@@ -100,16 +98,18 @@ class EvaluationResult:
             "confusion": self.confusion.tolist(),
         }
 
-    def to_card(self) -> CardEvaluation:
-        """The part that travels in a model card; a score that cannot be had counts as 0."""
+    def to_card(self, role: Literal["validation", "evaluation"]) -> CardEvaluation:
+        """The part that travels in a model card."""
         return CardEvaluation(
+            role=role,
+            title=self.title,
             target=self.dataset,
             split=self.split,
             num_frames=self.num_frames,
             resolution_hw=self.resolution_hw,
-            miou=self.scores.miou or 0.0,
-            miou_shared=self.scores.miou_shared or 0.0,
-            pixel_accuracy=self.scores.pixel_accuracy or 0.0,
+            miou=self.scores.miou,
+            miou_shared=self.scores.miou_shared,
+            pixel_accuracy=self.scores.pixel_accuracy,
             iou_per_class=dict(self.scores.iou_per_class),
         )
 
@@ -134,6 +134,7 @@ def evaluate(
     config: EvaluationConfig,
     *,
     shared_train_ids: Iterable[int],
+    title: str | None = None,
     device: torch.device | None = None,
     world: World = ALONE,
     on_frame: Callable[[int, JudgedFrame], None] | None = None,
@@ -147,6 +148,7 @@ def evaluate(
         dataset: A labelled split.
         config: Resolution and mode.
         shared_train_ids: Train ids that every source labels, for `miou_shared`.
+        title: Of the result; reader and split where it is left out.
         device: Where to compute; the CPU where it is left out.
         world: Processes that share the frames; each returns the same result.
         on_frame: Called with each frame's index and prediction, on the process that judged it.
@@ -170,6 +172,7 @@ def evaluate(
         segmenter.train(was_training)
     matrix.counts = world.sum(matrix.counts)
     return EvaluationResult(
+        title=title or f"{dataset.dataset_name}/{dataset.split}",
         dataset=dataset.dataset_name,
         split=dataset.split,
         num_frames=len(dataset),

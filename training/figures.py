@@ -63,7 +63,7 @@ def save_curves(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
             for name, value in row["losses"].items():
                 losses.setdefault(name, []).append((row["step"], value))
         elif row["miou"] is not None:
-            label = f"{row['role']} {row['dataset']}/{row['split']}"
+            label = f"{row['role']} {row['title']}"
             scores.setdefault(label, []).append((row["step"], 100 * row["miou"]))
     figure, (left, right) = _figure(11, 4, columns=2)
     for axes, curves, title in ((left, losses, "loss"), (right, scores, "mIoU %")):

@@ -123,7 +123,7 @@ def judge(
     return GateReport(
         challenger=versions[0],
         champion=versions[1],
-        dataset=f"{dataset.dataset_name}/{dataset.split}",
+        dataset=gate.dataset.title,
         dataset_digest=dataset_digest(dataset),
         num_frames=len(frames),
         checks=tuple(checks),

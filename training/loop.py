@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -63,6 +63,12 @@ class Judgement:
     """Decides which checkpoint is best."""
     evaluated_on: Sequence[EvaluationResult] = ()
     """Decides nothing."""
+
+    @property
+    def results(self) -> list[tuple[Literal["validation", "evaluation"], EvaluationResult]]:
+        """All results with their roles."""
+        first = [] if self.validation is None else [("validation", self.validation)]
+        return [*first, *(("evaluation", result) for result in self.evaluated_on)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,13 +170,11 @@ def _log(session: Session, state: LoopState, images_per_second: float) -> None:
 
 def _judge(session: Session, state: LoopState) -> Judgement:
     judgement = session.judge(state.step)
-    results = [("evaluation", result) for result in judgement.evaluated_on]
     if judgement.validation is not None:
-        results.insert(0, ("validation", judgement.validation))
         miou = judgement.validation.scores.miou or 0.0
         if state.best_miou is None or miou > state.best_miou:
             state.best_step, state.best_miou = state.step, miou
-    for role, result in results:
+    for role, result in judgement.results:
         session.reporter.judged(state.step, role, result)
         if session.history is not None:
             session.history.append(state.step, "evaluation", {"role": role, **result.to_tree()})

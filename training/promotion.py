@@ -169,7 +169,7 @@ def _broken(challenger: int, champion: int | None, gate: GateConfig, error: Cont
     return GateReport(
         challenger=challenger,
         champion=champion,
-        dataset=f"{gate.dataset.dataset}/{gate.dataset.split}",
+        dataset=gate.dataset.title,
         dataset_digest="",
         num_frames=0,
         checks=(Check("contract", passed=False, measured=error.problem, required="a whole, servable model"),),

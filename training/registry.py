@@ -18,7 +18,7 @@ Resolve the alias first and download by number: an alias may move between two do
     MLmodel, …           MLflow's own: signature and environment, so that pyfunc loads the version too
 
 Tags of a version: `isthmus.sha256`, `isthmus.label_space`, `isthmus.method`, `isthmus.decoder`, `isthmus.encoder`,
-`isthmus.step`, `isthmus.git_commit`, and `isthmus.miou.DATASET.SPLIT` for each evaluation.
+`isthmus.step`, `isthmus.git_commit`, and `isthmus.miou.TITLE` for each evaluation.
 """
 
 import shutil
@@ -57,7 +57,7 @@ class RegisteredVersion:
     aliases: tuple[str, ...]
     """Aliases that point to it, sorted."""
     facts: Mapping[str, str]
-    """Tags without their `isthmus.` prefix: method, decoder, step, `miou.camvid.val`, …"""
+    """Tags without their `isthmus.` prefix: method, decoder, step, `miou.camvid/val`, …"""
     created_at: datetime
     """UTC."""
     run_id: str | None
@@ -186,8 +186,10 @@ def version_tags(card: ModelCard, manifest: Manifest) -> dict[str, str]:
         "encoder": card.encoder,
         "step": str(card.step),
         "git_commit": card.git_commit,
-        **{f"miou.{item.target}.{item.split}": f"{item.miou:.6f}" for item in card.evaluations},
     }
+    for item in card.evaluations:
+        if item.miou is not None:
+            facts[f"miou.{item.title or f'{item.target}/{item.split}'}"] = f"{item.miou:.6f}"
     return {f"{_TAG}{key}": value for key, value in facts.items()}
 
 

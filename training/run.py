@@ -246,9 +246,6 @@ class _Run:
         self.world.barrier()
 
     def _info(self, state: LoopState, judgement: Judgement | None) -> CheckpointInfo:
-        judged: list[EvaluationResult] = []
-        if judgement is not None:
-            judged = [*([judgement.validation] if judgement.validation else []), *judgement.evaluated_on]
         return CheckpointInfo(
             name=self.config.name,
             method=self.config.method.name,
@@ -257,7 +254,7 @@ class _Run:
             config_hash=config_hash(self.config),
             source_train_ids=shared_train_ids(self.sources),
             datasets=self.cards,
-            evaluations=tuple(result.to_card() for result in judged),
+            evaluations=tuple(result.to_card(role) for role, result in judgement.results) if judgement else (),
             best_step=state.best_step,
             best_miou=state.best_miou,
             git_commit=self.provenance.git_commit,
@@ -269,15 +266,17 @@ class _Run:
         # Running statistics of normalisation layers are each rank's own between steps; rank 0's are saved.
         for buffer in self.method.segmenter.buffers():
             self.world.share(buffer)
-        return Judgement(
-            validation=None if self.validation is None else self._judge_on(self.validation, step, "validation"),
-            evaluated_on=[
-                self._judge_on(dataset, step, f"evaluation-{number}")
-                for number, dataset in enumerate(self.evaluated_on)
-            ],
-        )
+        validation = None
+        if self.validation is not None and self.config.validation is not None:
+            validation = self._judge_on(self.validation, self.config.validation.title, step, "validation")
+        wanted = zip(self.evaluated_on, self.config.evaluated_on, strict=True)
+        evaluated_on = [
+            self._judge_on(dataset, config.title, step, f"evaluation-{number}")
+            for number, (dataset, config) in enumerate(wanted)
+        ]
+        return Judgement(validation, evaluated_on)
 
-    def _judge_on(self, dataset: SegmentationDataset, step: int, name: str) -> EvaluationResult:
+    def _judge_on(self, dataset: SegmentationDataset, title: str, step: int, name: str) -> EvaluationResult:
         def draw(index: int, frame: JudgedFrame) -> None:
             if index < _PICTURED_FRAMES and self.world.is_main:
                 picture = judged_picture(frame, dataset.label_space)
@@ -288,6 +287,7 @@ class _Run:
             dataset,
             self.config.evaluation,
             shared_train_ids=shared_train_ids(self.sources),
+            title=title,
             device=self.runtime.device,
             world=self.world,
             on_frame=draw,

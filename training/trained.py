@@ -89,6 +89,7 @@ def evaluate_checkpoint(
             dataset,
             run.evaluation if evaluation is None else evaluation,
             shared_train_ids=info.source_train_ids,
+            title=dataset_config.title,
             device=chosen,
             on_frame=None
             if output is None

@@ -54,7 +54,7 @@ class CardNormalisation(_Strict):
 class CardDataset(_Strict):
     """A data set that took part in making or judging the model."""
 
-    role: str = Field(description="source, target or validation")
+    role: str = Field(description="source, target, validation or evaluation")
     dataset: str
     split: str
     num_frames: int
@@ -62,15 +62,17 @@ class CardDataset(_Strict):
 
 
 class CardEvaluation(_Strict):
-    """Scores on one target, all in [0, 1]."""
+    """Scores on one target, all in [0, 1]; None where nothing can be said."""
 
+    title: str = Field(default="", description="Of the data set, unique in a card; empty stands for target/split")
+    role: str = Field(default="", description="validation (chose the checkpoint) or evaluation; empty where unknown")
     target: str
     split: str
     num_frames: int
     resolution_hw: tuple[int, int]
-    miou: float = Field(description="Mean over the target's own classes")
-    miou_shared: float = Field(description="Mean over classes that a source labels too")
-    pixel_accuracy: float
+    miou: float | None = Field(description="Mean over the target's own classes")
+    miou_shared: float | None = Field(description="Mean over those that every source labels too")
+    pixel_accuracy: float | None
     iou_per_class: dict[str, float | None] = Field(description="None where the class never occurs")
 
 

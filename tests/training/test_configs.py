@@ -59,8 +59,26 @@ def test_wrong_values_are_named(tiny_config, override, message):
         tiny_config(override)
 
 
-def test_datasets_lists_each_set_once(tiny_config):
-    config = tiny_config(
-        "evaluated_on=[{dataset: synthia, root: x, split: all}, {dataset: synthia, root: x, split: all}]"
-    )
-    assert [dataset.dataset for dataset in config.datasets] == ["gta5", "synthia", "gta5", "synthia"]
+def test_datasets_lists_each_set_once(tiny_config, tiny_data):
+    again = "{dataset: gta5, root: " + str(tiny_data / "gta5") + ", split: all, part: fit}"
+    config = tiny_config(f"evaluated_on=[{again}, {{dataset: camvid, root: x, split: val}}]")
+    assert [dataset.title for dataset in config.datasets] == [
+        "gta5/all:fit",
+        "synthia/all",
+        "gta5/all:holdout",
+        "camvid/val",
+    ]
+
+
+def test_two_judged_sets_must_be_told_apart(tiny_config):
+    rain = "{dataset: camvid, root: rain, split: val"
+    sun = "{dataset: camvid, root: sun, split: val}"
+    with pytest.raises(ConfigurationError, match="two judged sets are called camvid/val: give one of them a name"):
+        tiny_config(f"evaluated_on=[{rain}}}, {sun}]")
+    config = tiny_config(f"evaluated_on=[{rain}, name: camvid-rain}}, {sun}]")
+    assert [dataset.title for dataset in config.evaluated_on] == ["camvid-rain", "camvid/val"]
+
+
+def test_a_name_must_go_into_tags_and_files(tiny_config):
+    with pytest.raises(ConfigurationError, match="name is 'a/b'"):
+        tiny_config("validation.name=a/b")

@@ -70,6 +70,16 @@ def test_sliding_windows(camvid):
     assert result.mode == "sliding"
 
 
+def test_a_set_that_holds_no_labelled_pixel_has_no_score(camvid, monkeypatch):
+    def unlabelled(frame):
+        return np.full((60, 80), 255, np.uint8)
+
+    monkeypatch.setattr(camvid, "read_mask", unlabelled)
+    result = evaluate(Always(0), camvid, EvaluationConfig(resolution_hw=(30, 40)), shared_train_ids=range(19))
+    card = result.to_card("validation")
+    assert (card.role, card.miou, card.miou_shared, card.pixel_accuracy) == ("validation", None, None, None)
+
+
 def test_frames_are_handed_out_in_own_ids(camvid):
     judged = {}
     evaluate(
@@ -90,7 +100,7 @@ def test_the_tree_is_json_and_the_card_agrees(camvid):
 
     result = evaluate(Always(0), camvid, EvaluationConfig(resolution_hw=(30, 40)), shared_train_ids=(0,))
     tree = json.loads(json.dumps(result.to_tree()))
-    card = result.to_card()
+    card = result.to_card("evaluation")
     assert tree["miou_shared"] == card.miou_shared == result.scores.iou_per_class["road"]
     assert tree["num_frames"] == card.num_frames == 4
 

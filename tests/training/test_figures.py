@@ -18,6 +18,7 @@ def test_confusion_and_curves_are_pictures(tmp_path):
     confusion = np.zeros((19, 20), np.int64)
     confusion[0, 0] = 5
     result = EvaluationResult(
+        title="cityscapes/val",
         dataset="cityscapes",
         split="val",
         num_frames=1,
@@ -30,8 +31,8 @@ def test_confusion_and_curves_are_pictures(tmp_path):
     save_confusion(result, tmp_path / "confusion.png")
     rows = [
         {"step": 1, "kind": "train", "losses": {"total": 1.0}},
-        {"step": 1, "kind": "evaluation", "role": "validation", "dataset": "gta5", "split": "all", "miou": 0.5},
-        {"step": 2, "kind": "evaluation", "role": "validation", "dataset": "gta5", "split": "all", "miou": None},
+        {"step": 1, "kind": "evaluation", "role": "validation", "title": "gta5/all", "miou": 0.5},
+        {"step": 2, "kind": "evaluation", "role": "validation", "title": "gta5/all", "miou": None},
     ]
     save_curves(rows, tmp_path / "deep" / "curves.png")
     for name in ("confusion.png", "deep/curves.png"):

@@ -24,6 +24,7 @@ from isthmus.training.tracking import NoTracker
 
 def judged(miou: float) -> EvaluationResult:
     return EvaluationResult(
+        title="gta5/all",
         dataset="gta5",
         split="all",
         num_frames=1,

@@ -73,7 +73,10 @@ def test_checkpoint_describes_the_run(tiny_run):
         ("validation", "gta5", 2),
         ("evaluation", "camvid", 4),
     ]
-    assert [card.target for card in info.evaluations] == ["gta5", "camvid"]
+    assert [(card.role, card.title) for card in info.evaluations] == [
+        ("validation", "gta5/all:holdout"),
+        ("evaluation", "camvid/val"),
+    ]
     assert len(info.source_train_ids) == 16  # SYNTHIA's
     scores = [row["miou"] for row in read_history(tiny_run.output, "evaluation") if row["role"] == "validation"]
     assert info.best_miou == max(scores)
@@ -194,7 +197,7 @@ def test_mlflow_has_params_curves_inputs_and_pictures(tiny_run):
         assert any(tag.startswith("isthmus.digest.1.source.synthia") for tag in run.data.tags)
         losses = connection.client.get_metric_history(noted["run_id"], "loss.total")
         assert [point.step for point in losses] == [2, 4, 6, 8]
-        assert "validation.gta5/all.miou" in run.data.metrics
+        assert "validation.gta5/all:holdout.miou" in run.data.metrics
         inputs = {entry.dataset.name for entry in run.inputs.dataset_inputs}
         assert inputs == {"gta5-all:fit", "synthia-all", "gta5-all:holdout", "camvid-val"}
         files = {file.path for file in connection.client.list_artifacts(noted["run_id"])}

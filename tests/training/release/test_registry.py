@@ -32,7 +32,7 @@ def test_version_is_the_challenger_and_carries_its_facts(registered: RegisteredV
         "encoder": "none",
         "step": "7",
         "git_commit": "abc123",
-        "miou.cityscapes.val": "0.500000",
+        "miou.cityscapes/val": "0.500000",
     }
 
 
