@@ -12,6 +12,13 @@ from isthmus.errors import DataMissingError, UnreadableFileError
 _BROKEN: Final = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises on damaged files, depending on the byte."""
 
+_COLOUR_PICTURE: Final = "This looks like a colour picture of labels: use the data set's id files."
+_ID_FILES: Final = "Use the data set's id files, as they were published."
+
+_PNG_DEPTH_AT, _PNG_COLOR_AT = 24, 25  # bytes of the header, which comes first in every PNG
+_PNG_RGB, _PNG_GREY_ALPHA, _PNG_RGBA = 2, 4, 6
+_PNG_KINDS: Final = {0: "grey", _PNG_RGB: "RGB", _PNG_GREY_ALPHA: "grey with alpha", _PNG_RGBA: "RGB with alpha"}
+
 
 def read_image_rgb(path: Path) -> NDArray[np.uint8]:
     """A JPEG or PNG as [H, W, 3] uint8 RGB.
@@ -36,7 +43,7 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
             raise UnreadableFileError(
                 f"label has mode {image.mode}, expected 8-bit ids (L or P)",
                 where=path,
-                remedy="This looks like a colour picture of labels: use the data set's id files.",
+                remedy=_COLOUR_PICTURE if image.mode in {"RGB", "RGBA"} else _ID_FILES,
             )
         return np.asarray(_loaded(image, path))
 
@@ -58,27 +65,41 @@ def _loaded(image: Image.Image, path: Path) -> Image.Image:
     return image
 
 
-def read_png16_rgb(path: Path) -> NDArray[np.uint16]:
-    """A 16-bit RGB PNG as [H, W, 3] uint16 in RGB order; Pillow would drop the low bytes.
+def read_png16_channels(path: Path) -> NDArray[np.uint16]:
+    """A 16-bit PNG of several channels, which Pillow would cut to 8 bits.
+
+    Returns:
+        [H, W, 3] red, green and blue, or [H, W, 2] grey and alpha.
 
     Raises:
         DataMissingError: No such file.
-        UnreadableFileError: Truncated, no PNG, or not 16-bit RGB.
+        UnreadableFileError: Truncated, no PNG, or neither of these two kinds.
     """
     import cv2
 
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataMissingError("no such file", where=path) from error
-    encoded = np.frombuffer(content, np.uint8)
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if content else None
-    if decoded is None:
-        raise UnreadableFileError("truncated, damaged or no image", where=path, remedy="Fetch it again.")
-    if decoded.dtype != np.uint16 or decoded.ndim != 3 or decoded.shape[2] != 3:
+    with _opened(path) as image:
+        if image.format != "PNG":
+            raise UnreadableFileError(f"no PNG but {image.format}", where=path, remedy=_ID_FILES)
+        _checked(image, path)
+    content = path.read_bytes()
+    depth, color = content[_PNG_DEPTH_AT], content[_PNG_COLOR_AT]
+    if (depth, color) not in {(16, _PNG_RGB), (16, _PNG_GREY_ALPHA)}:
+        kind = f"{depth}-bit {_PNG_KINDS.get(color, 'palette')}"
         raise UnreadableFileError(
-            f"expected a 16-bit RGB PNG, found {decoded.dtype} {decoded.shape}",
+            f"expected a PNG of 16-bit RGB or grey with alpha, found {kind}",
             where=path,
-            remedy="This looks like a colour picture of labels: use the data set's id files.",
+            remedy=_COLOUR_PICTURE if color in {_PNG_RGB, _PNG_RGBA} else _ID_FILES,
         )
-    return np.asarray(decoded[..., ::-1], np.uint16)  # OpenCV's order is BGR
+    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None:
+        raise UnreadableFileError("truncated or damaged", where=path, remedy="Fetch it again.")
+    # OpenCV's order is blue, green, red, alpha, and it repeats grey three times.
+    return np.asarray(decoded[..., ::-1] if color == _PNG_RGB else decoded[..., 2:], np.uint16)
+
+
+def _checked(image: Image.Image, path: Path) -> None:
+    """Compare a PNG's checksums: OpenCV would print its decoder's complaints about a damaged file."""
+    try:
+        image.verify()
+    except _BROKEN as error:
+        raise UnreadableFileError(f"truncated or damaged ({error})", where=path, remedy="Fetch it again.") from error

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.base import FramePaths, SegmentationDataset
-from isthmus.datasets.images import read_png16_rgb
+from isthmus.datasets.images import read_png16_channels
 from isthmus.datasets.label_space import CITYSCAPES19, SYNTHIA16, build_id_table
 from isthmus.datasets.layout import LayoutWriter, raw_id_table, write_png, write_png16
 from isthmus.datasets.pairing import images_by_stem, paired
@@ -47,7 +47,8 @@ class Synthia(SegmentationDataset):
     Layout:
         ```
         RGB/0000000.png … 0009399.png
-        GT/LABELS/0000000.png …        16-bit RGB PNG: red is the class, green the instance, blue empty
+        GT/LABELS/0000000.png …        16-bit PNG: red is the class, green the instance, blue empty;
+                                       two-channel files (grey and alpha) are read too
         GT/COLOR/                      not read
         ```
 
@@ -72,7 +73,7 @@ class Synthia(SegmentationDataset):
 
     def read_label_ids(self, path: Path) -> NDArray[np.integer]:
         """The class channel of a 16-bit label file."""
-        return read_png16_rgb(path)[..., _CLASS_CHANNEL]
+        return read_png16_channels(path)[..., _CLASS_CHANNEL]
 
     def _list_frames(self) -> Sequence[FramePaths]:
         images = images_by_stem(self.root / "RGB")

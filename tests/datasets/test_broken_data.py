@@ -106,7 +106,7 @@ def test_label_of_another_size(name, open_fakes):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.8])
-def test_truncated_label(name, share, open_fakes):
+def test_truncated_label(name, share, open_fakes, capfd):
     dataset = open_fakes(name)
     path = dataset.frames[0].label
     content = path.read_bytes()
@@ -114,6 +114,16 @@ def test_truncated_label(name, share, open_fakes):
     with pytest.raises(UnreadableFileError) as caught:
         dataset[0]
     assert caught.value.where == str(path)
+    assert capfd.readouterr().err == ""  # no decoder's own complaints
+
+
+@pytest.mark.parametrize("mode", ["LA", "I;16"])
+def test_a_label_of_another_kind_is_not_called_a_colour_picture(name, mode, open_fakes):
+    dataset = open_fakes(name)
+    Image.new(mode, (32, 24)).save(dataset.frames[0].label)
+    with pytest.raises(UnreadableFileError, match="as they were published") as caught:
+        dataset[0]
+    assert "colour" not in str(caught.value)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.8])

@@ -1,6 +1,8 @@
 """What is peculiar to one data set each, on hand-made files."""
 
 import json
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -14,6 +16,7 @@ from isthmus.datasets.cityscapes import Cityscapes
 from isthmus.datasets.folder import Folder, IdMap
 from isthmus.datasets.gta5 import Gta5
 from isthmus.datasets.idd import IDD_ID_TO_TRAIN_ID, IDD_LEVEL3_TO_TRAIN_ID, Idd, IddLite
+from isthmus.datasets.images import read_png16_channels
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.mapillary import Mapillary, MapillaryV2, train_id_of_vistas_name
 from isthmus.datasets.synthia import SYNTHIA_ID_TO_TRAIN_ID, Synthia
@@ -101,6 +104,19 @@ def test_synthia_class_is_the_red_channel(tmp_path):
     dataset = Synthia(tmp_path, "all")
     assert dataset.read_label_ids(dataset.frames[0].label).tolist() == [[8, 15]]
     assert dataset[0]["mask"].tolist() == [[TRAIN_ID["car"], TRAIN_ID["traffic light"]]]
+
+
+def test_synthia_two_channel_file(tmp_path):
+    """Grey is the class, alpha the instance: the published description speaks of two channels."""
+    path = tmp_path / "two.png"
+    row = np.array([8, 1000, 15, 65535], ">u2").tobytes()
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 4, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks)
+    )
+    assert read_png16_channels(path).tolist() == [[[8, 1000], [15, 65535]]]
 
 
 def test_synthia_map():
