@@ -21,6 +21,7 @@ from isthmus.serving import codec
 from isthmus.serving.codec import MaskFormat
 from isthmus.serving.config import LimitsConfig
 from isthmus.serving.errors import error_of
+from isthmus.serving.transport import channel_options
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 
@@ -131,9 +132,7 @@ class SegmentationClient:
     ) -> None:
         self.address = address
         self._timeout_s = timeout_s
-        size = (limits or LimitsConfig()).max_message_bytes
-        options = [("grpc.max_receive_message_length", size), ("grpc.max_send_message_length", size)]
-        self._channel = grpc.insecure_channel(address, options=options)
+        self._channel = grpc.insecure_channel(address, options=channel_options(limits or LimitsConfig()))
         self._stub = segmentation_pb2_grpc.SegmentationServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Self:

@@ -17,7 +17,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from isthmus.errors import ContractError, IsthmusError, NoModelError, RegistryError, ServingError
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
-from isthmus.serving import open_inference, servicers
+from isthmus.serving import open_inference, servicers, transport
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.interceptors import ErrorInterceptor
 from isthmus.serving.model_store import ModelStore
@@ -113,13 +113,12 @@ class Server:
                 task.result()
 
     async def _listen(self) -> None:
-        limit = self.config.limits.max_message_bytes
-        options = [
-            ("grpc.max_receive_message_length", limit),
-            ("grpc.max_send_message_length", limit),
-            ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a silent half of the frames
-        ]
-        self._grpc = grpc.aio.server(interceptors=[ErrorInterceptor()], options=options)
+        limits = self.config.limits
+        self._grpc = grpc.aio.server(
+            interceptors=[ErrorInterceptor()],
+            options=transport.server_options(limits),
+            maximum_concurrent_rpcs=limits.max_in_flight + transport.RPCS_BESIDE_FRAMES,
+        )
         segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(  # type: ignore[no-untyped-call]
             servicers.SegmentationServicer(self._pipeline), self._grpc
         )

@@ -30,6 +30,7 @@ from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
 from isthmus.serving.engine import OrtEngine
 from isthmus.serving.probe import probe
 from isthmus.serving.server import SERVICES
+from isthmus.serving.transport import RPCS_BESIDE_FRAMES, channel_options, server_options
 
 TIMEOUT_S = 30.0
 
@@ -158,6 +159,27 @@ def test_stop_answers_what_runs_and_refuses_the_rest(start_server, model_file, t
     # What gRPC had taken in before it stopped meets this.
     with pytest.raises(DrainingError, match="shutting down"), thread.server._pipeline.admission():
         pass
+
+
+def test_concurrent_calls_are_bounded(start_server, model_file):
+    limits = LimitsConfig(max_in_flight=1)
+    server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, limits=limits)).server
+    with grpc.insecure_channel(server.address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        watches = [
+            stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S) for _ in range(1 + RPCS_BESIDE_FRAMES)
+        ]
+        assert {next(watch).status for watch in watches} == {health_pb2.HealthCheckResponse.SERVING}
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for watch in watches:
+            watch.cancel()
+
+
+def test_pings_of_our_client_are_no_attack():
+    server, client = dict(server_options(LimitsConfig())), dict(channel_options(LimitsConfig()))
+    assert server["grpc.http2.min_ping_interval_without_data_ms"] < client["grpc.keepalive_time_ms"]
 
 
 def test_reflection_only_when_asked_for(start_server, address, model_file):
