@@ -78,5 +78,5 @@ class OrtEngine:
         return Prediction(labels, confidence)
 
     def close(self) -> None:
-        """Wait for the running batch and end the thread."""
-        self._executor.shutdown()
+        """End the thread after the running batch, without waiting for it."""
+        self._executor.shutdown(wait=False, cancel_futures=True)

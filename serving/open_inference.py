@@ -61,7 +61,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
             self._pipeline.model(request.name, request.version)
         except (NoModelError, ModelNotLoadedError):
             return pb.ModelReadyResponse(ready=False)
-        return pb.ModelReadyResponse(ready=True)
+        return pb.ModelReadyResponse(ready=self._pipeline.is_ready)
 
     async def ServerMetadata(  # noqa: N802
         self,

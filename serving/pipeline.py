@@ -43,9 +43,9 @@ class Pipeline:
         self._scheduler.drain()
 
     async def stop(self) -> None:
-        """Free all threads and the model."""
+        """Give up what still runs, and free the threads and the model."""
         await self._scheduler.stop()
-        self._codec.shutdown()
+        self._codec.shutdown(wait=False, cancel_futures=True)
         if self._model is not None:
             self._model.engine.close()
 
@@ -56,8 +56,8 @@ class Pipeline:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a model is there."""
-        return self._model is not None
+        """Whether requests are taken."""
+        return self._model is not None and not self._scheduler.is_draining
 
     def model(self, name: str | None = None, version: str = "") -> LoadedModel:
         """The model that answers now.

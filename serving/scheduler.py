@@ -68,6 +68,11 @@ class Scheduler:
         self._worker = asyncio.get_running_loop().create_task(self._run(), name="scheduler")
         return self._worker
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether nobody is admitted any more."""
+        return self._draining
+
     def drain(self) -> None:
         """Admit nobody any more; who is admitted gets an answer."""
         self._draining = True

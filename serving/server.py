@@ -7,9 +7,14 @@ pauses grow. Once a model serves, it stays until the process ends.
 
 import asyncio
 import logging
+import os
 import signal
-from pathlib import Path
-from typing import Final
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Final, TypeVar
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -22,7 +27,10 @@ from isthmus.serving.config import ServerConfig
 from isthmus.serving.interceptors import ErrorInterceptor
 from isthmus.serving.model_store import ModelStore
 from isthmus.serving.pipeline import Pipeline
+from isthmus.serving.port_file import PortFile
 from isthmus.serving.session import check_policy
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +38,9 @@ SERVICES: Final = (servicers.SERVICE_NAME, open_inference.SERVICE_NAME)
 """Names that the health service knows, beside the empty one for the whole server."""
 
 _MAX_PAUSE_S: Final = 60.0
+_CUT_OFF_S: Final = 1.0
+_LOADER: Final = "load-model"
+_THREADS: Final = ("engine", "codec", _LOADER)  # how the names of our threads begin
 _MAY_PASS: Final = (NoModelError, RegistryError, ContractError)
 """What another version in the registry, or a registry that is up again, can mend."""
 
@@ -50,6 +61,7 @@ class Server:
         self._store = ModelStore(config)
         self._pipeline = Pipeline(config)
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
+        self._port_file = PortFile(config.port_file)
         self._grpc: grpc.aio.Server | None = None
         self._working: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -64,13 +76,14 @@ class Server:
         """Listen, then load the model; without one in the registry, go on looking for it in the background.
 
         Raises:
-            ConfigurationError: The cache cannot be used.
+            ConfigurationError: The cache cannot be used, or the port file not be written.
             ContractError: The model file is not ours to serve.
             ProviderError: The provider policy cannot be satisfied.
             ServingError: The address is taken.
         """
         check_policy(self.config.provider_policy)
         self._store.prepare()
+        self._port_file.clear()
         self._working = self._pipeline.start()
         for service in ("", *SERVICES):
             await self._health.set(service, _NOT_SERVING)
@@ -85,19 +98,25 @@ class Server:
         except BaseException:
             await self.stop()
             raise
-        if self.config.port_file is not None:
-            _write_atomically(self.config.port_file, f"{self.port}\n")
 
     async def stop(self) -> None:
-        """Say NOT_SERVING, let running requests finish within `drain_timeout_s`, and free everything."""
+        """Say NOT_SERVING, let running requests finish within `drain_timeout_s`, and give up the rest.
+
+        A batch that runs longer, or a model that is just being loaded, stays behind on its thread.
+        """
         await self._health.enter_graceful_shutdown()
         self._pipeline.drain()
         if self._waiting is not None:
             self._waiting.cancel()
             await asyncio.wait([self._waiting])
-        if self._grpc is not None:
-            await self._grpc.stop(self.config.drain_timeout_s)
-        await self._pipeline.stop()
+        if self._grpc is None:
+            await self._pipeline.stop()
+            return
+        self._port_file.remove()
+        ending = asyncio.get_running_loop().create_task(self._grpc.stop(self.config.drain_timeout_s))
+        await asyncio.wait([ending], timeout=self.config.drain_timeout_s)
+        await self._pipeline.stop()  # calls that still run wait for it alone
+        await asyncio.wait([ending], timeout=_CUT_OFF_S)
 
     async def run(self) -> None:
         """Never return; raise what goes wrong for good after `start`.
@@ -139,10 +158,11 @@ class Server:
                 "cannot listen", where=self.address, remedy="Choose another port, or 0 for any free one."
             ) from error
         await self._grpc.start()
+        self._port_file.write(self.port)
         logger.info("listening on %s", self.address)
 
     async def _load_and_serve(self) -> None:
-        model = await asyncio.to_thread(self._store.load)
+        model = await _in_thread(self._store.load)
         self._pipeline.serve(model)
         for service in ("", *SERVICES):
             await self._health.set(service, _SERVING)
@@ -175,6 +195,7 @@ def serve(config: ServerConfig) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     asyncio.run(_serve_until_signal(config))
+    _end_without_threads()
 
 
 async def _serve_until_signal(config: ServerConfig) -> None:
@@ -203,7 +224,29 @@ async def _start_and_run(server: Server) -> None:
     await server.run()
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.tmp")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Like `asyncio.to_thread`, on a thread that no end of a loop or of the process waits for."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    future.set_running_or_notify_cancel()
+    threading.Thread(target=run, name=_LOADER, daemon=True).start()
+    return await asyncio.wrap_future(future)
+
+
+def _end_without_threads() -> None:
+    """End the process now if one of our threads would hold it up: native code can neither be stopped nor left alone."""
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith(_THREADS)]
+    until = time.monotonic() + _CUT_OFF_S
+    for thread in ours:
+        thread.join(max(0.0, until - time.monotonic()))
+    if busy := [thread.name for thread in ours if thread.is_alive()]:
+        logger.warning("ending although %s is still at work", ", ".join(busy))
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)

@@ -156,6 +156,7 @@ def test_stop_answers_what_runs_and_refuses_the_rest(start_server, model_file, t
         assert running.result(TIMEOUT_S).mask.shape == (48, 64)
         watch.cancel()
         stopping.result(TIMEOUT_S)
+    assert not thread.server._pipeline.is_ready
     # What gRPC had taken in before it stopped meets this.
     with pytest.raises(DrainingError, match="shutting down"), thread.server._pipeline.admission():
         pass
@@ -225,6 +226,79 @@ def test_one_source_of_models(fields):
 def test_a_registered_model_needs_its_registry():
     with pytest.raises(ConfigurationError, match="without tracking_uri"):
         ServerConfig(model_name="a")
+
+
+def test_port_file_that_cannot_be_written(start_server, model_file, tmp_path):
+    with pytest.raises(ConfigurationError, match="--port-file"):
+        start_server(ServerConfig(model_file=model_file, port=0, port_file=tmp_path / "missing" / "port"))
+
+
+def test_port_file_is_there_while_the_server_listens(start_server, tiny, model_file, tmp_path):
+    path = tmp_path / "port"
+    path.write_text("of another server")
+    bad = tiny.write_onnx(tmp_path / "m.onnx")
+    with pytest.raises(ContractError):
+        start_server(ServerConfig(model_file=bad, port=0, port_file=path))
+    assert not path.exists()
+    thread = start_server(ServerConfig(model_file=model_file, port=0, port_file=path))
+    assert int(path.read_text()) == thread.server.port
+    thread.call(thread.server.stop())
+    assert not path.exists()
+
+
+def test_stop_does_not_wait_longer_than_it_says(start_server, model_file, tiny, held_engine):
+    config = ServerConfig(model_file=model_file, port=0, num_threads=1, drain_timeout_s=0.1)
+    thread = start_server(config)
+    with SegmentationClient(thread.server.address) as client, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.segment, tiny.street())
+        assert held_engine.running.wait(TIMEOUT_S)
+        thread.call(thread.server.stop())  # the engine is held until the test ends
+        with pytest.raises(ServingError):
+            running.result(TIMEOUT_S)
+
+
+SERVE_AND_HANG = """
+import sys, threading
+from pathlib import Path
+from isthmus.serving import engine, model_store, server
+from isthmus.serving.config import ServerConfig
+
+def hang(*_):
+    print("hangs", flush=True)
+    threading.Event().wait()
+
+def hang_unless_golden(self, images, run=engine.OrtEngine.infer_now):
+    return hang() if threading.current_thread().name.startswith("engine") else run(self, images)
+
+if sys.argv[1] == "registry":
+    model_store.ModelStore.load = hang
+else:
+    engine.OrtEngine.infer_now = hang_unless_golden
+server.serve(ServerConfig(model_file=Path(sys.argv[2]), port=0, port_file=Path(sys.argv[3]), drain_timeout_s=0.1))
+"""
+
+
+@pytest.mark.parametrize("where", ["registry", "engine"])
+def test_process_ends_on_sigterm_whatever_hangs(model_file, tmp_path, tiny, where):
+    port_file = tmp_path / "port"
+    command = [sys.executable, "-c", SERVE_AND_HANG, where, str(model_file), str(port_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            lines = iter(process.stdout.readline, "")
+            if where == "engine":
+                assert next(lines).startswith("isthmus listens")
+                address = f"127.0.0.1:{port_file.read_text().strip()}"
+                with SegmentationClient(address, timeout_s=0.5) as client, pytest.raises(ServingError):
+                    client.segment(tiny.street())
+            assert next(lines) == "hangs\n"
+            assert port_file.exists()
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            process.kill()
+    assert process.returncode == 0, log
+    assert "still at work" in log
+    assert not port_file.exists()
 
 
 def test_process_drains_on_sigterm(model_file, tmp_path, tiny):
