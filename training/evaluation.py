@@ -76,6 +76,10 @@ class EvaluationResult:
     resolution_hw: tuple[int, int]
     """What the network saw; of the first frame where frames keep their sizes."""
     mode: str
+    window_hw: tuple[int, int] | None
+    """Size of a sliding window; None for whole frames."""
+    stride_hw: tuple[int, int] | None
+    """Distance between windows; None for whole frames."""
     space: LabelSpace
     scores: Scores
     confusion: NDArray[np.int64]
@@ -90,9 +94,12 @@ class EvaluationResult:
             "num_frames": self.num_frames,
             "resolution_hw": list(self.resolution_hw),
             "mode": self.mode,
+            "window_hw": None if self.window_hw is None else list(self.window_hw),
+            "stride_hw": None if self.stride_hw is None else list(self.stride_hw),
             "label_space": self.space.name,
             "miou": self.scores.miou,
             "miou_shared": self.scores.miou_shared,
+            **self.scores.miou_subsets,
             "pixel_accuracy": self.scores.pixel_accuracy,
             "iou_per_class": dict(self.scores.iou_per_class),
             "confusion": self.confusion.tolist(),
@@ -116,7 +123,10 @@ class EvaluationResult:
     def render(self, console: Console) -> None:
         """Print a table of IoU per class in percent, with the means and the resolution."""
         height, width = self.resolution_hw
-        table = Table(title=f"{self.title}: {self.num_frames} frames, network at {height}x{width}, {self.mode}")
+        mode = self.mode
+        if self.window_hw is not None and self.stride_hw is not None:
+            mode += " {}x{} by {}x{}".format(*self.window_hw, *self.stride_hw)
+        table = Table(title=f"{self.title}: {self.num_frames} frames, network at {height}x{width}, {mode}")
         table.add_column("class")
         table.add_column("IoU %", justify="right")
         for name, iou in self.scores.iou_per_class.items():
@@ -124,6 +134,8 @@ class EvaluationResult:
         table.add_section()
         table.add_row("mIoU, own classes", _percent(self.scores.miou))
         table.add_row("mIoU, classes shared with all sources", _percent(self.scores.miou_shared))
+        for subset, miou in self.scores.miou_subsets.items():
+            table.add_row(f"mIoU, SYNTHIA's {subset.removeprefix('miou_')} classes", _percent(miou))
         table.add_row("pixel accuracy", _percent(self.scores.pixel_accuracy))
         console.print(table)
 
@@ -178,6 +190,8 @@ def evaluate(
         num_frames=len(dataset),
         resolution_hw=resolution_hw,
         mode=config.mode,
+        window_hw=config.window_hw,
+        stride_hw=config.stride_hw,
         space=dataset.label_space,
         scores=matrix.scores(shared_train_ids),
         confusion=matrix.counts.cpu().numpy(),

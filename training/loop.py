@@ -190,6 +190,7 @@ def _named_scores(role: str, result: EvaluationResult) -> dict[str, float]:
         f"{prefix}.miou_shared": scores.miou_shared,
         f"{prefix}.pixel_accuracy": scores.pixel_accuracy,
     }
+    named |= {f"{prefix}.{name}": miou for name, miou in scores.miou_subsets.items()}
     named |= {f"{prefix}.iou.{name}": iou for name, iou in scores.iou_per_class.items()}
     return {name: value for name, value in named.items() if value is not None}
 

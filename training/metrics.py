@@ -4,12 +4,15 @@ Legend: `C` own classes of the target's label space.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from isthmus.datasets.label_space import IGNORE_INDEX, LabelSpace
+from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX, SYNTHIA13, SYNTHIA16, LabelSpace
+
+_SUBSETS: Final = {"miou_16": SYNTHIA16, "miou_13": SYNTHIA13}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +22,17 @@ class Scores:
     iou_per_class: dict[str, float | None]
     """By own class name; None where the class occurs neither in truth nor in prediction."""
     miou: float | None
-    """Mean over the own classes that occur."""
+    """Mean over the own classes that occur in the truth.
+
+    Only there: what a mean is taken over must not depend on the predictions, or one stray pixel of a class that the
+    frames do not show would lower it, and two segmenters would be compared over different classes.
+    """
     miou_shared: float | None
     """Mean over those of them that every source labels too."""
     pixel_accuracy: float | None
     """Share of valid pixels that are right."""
+    miou_subsets: dict[str, float | None] = field(default_factory=dict)
+    """On Cityscapes' classes `miou_16` and `miou_13`, the means that papers report with SYNTHIA as source."""
 
 
 class ConfusionMatrix:
@@ -67,13 +76,19 @@ class ConfusionMatrix:
         right = counts.diagonal()
         union = counts.sum(1) + counts[:, :-1].sum(0) - right
         ious = [float(r / u) if u > 0 else None for r, u in zip(right, union, strict=True)]
-        shared = self.space.own_ids_labelled_by(shared_train_ids)
+        occurring = frozenset(counts.sum(1).nonzero().flatten().tolist())
         total = float(counts.sum())
+
+        def mean_over(train_ids: Iterable[int]) -> float | None:
+            chosen = occurring & self.space.own_ids_labelled_by(train_ids)
+            return _mean([iou for own, iou in enumerate(ious) if own in chosen])
+
         return Scores(
             iou_per_class=dict(zip(self.space.names, ious, strict=True)),
-            miou=_mean(ious),
-            miou_shared=_mean([iou for own, iou in enumerate(ious) if own in shared]),
+            miou=_mean([iou for own, iou in enumerate(ious) if own in occurring]),
+            miou_shared=mean_over(shared_train_ids),
             pixel_accuracy=float(right.sum()) / total if total else None,
+            miou_subsets={name: mean_over(ids) for name, ids in _SUBSETS.items()} if self.space == CITYSCAPES19 else {},
         )
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
@@ -60,7 +61,7 @@ def test_frames_as_on_disk(camvid):
     assert result.resolution_hw == (60, 80)
 
 
-def test_sliding_windows(camvid):
+def test_sliding_windows(camvid, capsys):
     network = Always(0)
     config = EvaluationConfig(
         resolution_hw=(30, 40), mode="sliding", window_hw=(30, 20), stride_hw=(30, 20), batch_size=4
@@ -68,6 +69,10 @@ def test_sliding_windows(camvid):
     result = evaluate(network, camvid, config, shared_train_ids=range(19))
     assert network.seen == [(4, 3, 30, 20)] * 2
     assert result.mode == "sliding"
+    tree = result.to_tree()
+    assert (tree["window_hw"], tree["stride_hw"]) == ([30, 20], [30, 20])
+    result.render(Console(width=120))
+    assert "sliding 30x20 by 30x20" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_set_that_holds_no_labelled_pixel_has_no_score(camvid, monkeypatch):

@@ -24,6 +24,8 @@ def test_confusion_and_curves_are_pictures(tmp_path):
         num_frames=1,
         resolution_hw=(8, 8),
         mode="whole",
+        window_hw=None,
+        stride_hw=None,
         space=CITYSCAPES19,
         scores=Scores(iou_per_class={}, miou=None, miou_shared=None, pixel_accuracy=None),
         confusion=confusion,

@@ -30,6 +30,8 @@ def judged(miou: float) -> EvaluationResult:
         num_frames=1,
         resolution_hw=(1, 1),
         mode="whole",
+        window_hw=None,
+        stride_hw=None,
         space=CITYSCAPES19,
         scores=Scores(iou_per_class={"road": miou}, miou=miou, miou_shared=miou, pixel_accuracy=miou),
         confusion=np.zeros((19, 20), np.int64),

@@ -54,6 +54,27 @@ def test_shared_mean_leaves_classes_out_that_a_source_lacks():
     assert scores.miou_shared == pytest.approx(1 / 2)
 
 
+def test_a_stray_pixel_of_a_class_that_never_occurs_changes_no_set_of_classes():
+    truth = torch.tensor([ROAD] * 3 + [CAR] * 4)
+    matrix = ConfusionMatrix(CITYSCAPES19)
+    matrix.update(torch.tensor([ROAD, ROAD, TRUCK] + [CAR] * 4), truth)
+    scores = matrix.scores(range(19))
+    assert scores.iou_per_class["truck"] == 0
+    assert scores.miou == pytest.approx((2 / 3 + 1) / 2)
+    assert scores.miou_shared == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_the_means_of_papers_with_synthia_come_from_the_same_matrix():
+    matrix = ConfusionMatrix(CITYSCAPES19)
+    wall = TRAIN_ID["wall"]
+    # IoU: road 1, wall 1/2 (no class of the 13), truck 0 (no class of the 16).
+    matrix.update(torch.tensor([ROAD, wall, wall]), torch.tensor([ROAD, wall, TRUCK]))
+    scores = matrix.scores(range(19))
+    assert scores.miou == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert scores.miou_subsets == {"miou_16": pytest.approx((1 + 1 / 2) / 2), "miou_13": pytest.approx(1)}
+    assert ConfusionMatrix(CAMVID11).scores(range(19)).miou_subsets == {}
+
+
 def test_nothing_seen_gives_no_numbers():
     scores = ConfusionMatrix(CITYSCAPES19).scores(range(19))
     assert (scores.miou, scores.miou_shared, scores.pixel_accuracy) == (None, None, None)
