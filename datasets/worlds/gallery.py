@@ -38,7 +38,7 @@ def render_gallery(
         ConfigurationError: No such world, a number is out of range, or `out_png` cannot be written.
         EnvironmentMissingError: OpenGL cannot start.
     """
-    check_numbers(size_hw, seed, worlds=len(worlds), frames_per_world=frames_per_world)
+    check_numbers(size_hw, seed, worlds=len(worlds), frames=frames_per_world)
     styles = [world_style(name) for name in worlds]
     rows = []
     for style in styles:

@@ -31,7 +31,7 @@ def test_the_doctor_takes_a_configuration_or_a_data_set(config, options, message
 
 
 def test_the_list_names_label_spaces_shortly():
-    console = Console(file=io.StringIO(), width=240)
+    console = Console(file=io.StringIO(), width=80)
     console.print(dataset_table([describe("camvid")]))
     assert "│ 11 (camvid11) │" in console.file.getvalue()
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from isthmus.datasets.catalogue import DatasetFacts
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def dataset_table(facts: Iterable["DatasetFacts"]) -> Table:
     """One line a data set."""
-    table = Table("name", "what", "classes", "splits", "licence")
+    table = Table("name", "what", Column("classes", no_wrap=True), "splits", "licence")
     for fact in facts:
         summary = fact.summary.rstrip(".")
         classes = f"{fact.num_classes} ({fact.label_space_name})"

@@ -118,7 +118,7 @@ def test_the_gallery_stacks_image_labels_and_instances(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"frames_per_world": 0}, "frames_per_world is 0"),
+        ({"frames_per_world": 0}, "frames is 0"),
         ({"worlds": []}, "worlds is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"size_hw": (0, 10)}, "size 0x10 is too small"),
