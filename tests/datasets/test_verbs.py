@@ -19,6 +19,7 @@ from isthmus.errors import ConfigurationError
     [
         (None, {}, "nothing to examine"),
         (None, {"split": "val"}, "--split alone"),
+        (None, {"dataset": "nope", "root": Path("/data"), "split": "val"}, "no data set 'nope'"),
         (None, {"dataset": "gta5"}, "--dataset alone"),
         (None, {"root": Path("/data"), "split": "val"}, "--root and --split alone"),
         (Path("a.yaml"), {"dataset": "gta5", "root": Path("/data")}, "a.yaml: --dataset beside a configuration"),

@@ -79,7 +79,8 @@ def doctor(
             )
         wanted = _datasets_of(config)
     elif dataset is not None and root is not None:
-        wanted = (DatasetConfig(dataset=dataset, root=root, split=split or dataset_class(dataset).splits[0]),)
+        default_split = dataset_class(dataset).splits[0]  # refuses an unknown name, whatever the split
+        wanted = (DatasetConfig(dataset=dataset, root=root, split=split or default_split),)
     else:
         raise ConfigurationError(
             f"--{' and --'.join(given)} alone" if given else "nothing to examine",
