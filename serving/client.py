@@ -14,7 +14,7 @@ import numpy as np
 from google.protobuf import duration_pb2
 from numpy.typing import NDArray
 
-from isthmus.errors import InvalidFrameError, ServingError
+from isthmus.errors import FrameDroppedError, FrameExpiredError, InvalidFrameError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving import codec
@@ -61,7 +61,7 @@ class ModelInfo:
         classes: In order of the ids, from 0.
         provider: onnxruntime's execution provider.
         provider_fallback: Whether a GPU was preferred but is not used.
-        from_cache: Whether the server could not reach its registry.
+        from_cache: Whether this is the last good model: the registry did not answer, or its champion was refused.
     """
 
     name: str
@@ -112,12 +112,6 @@ class Segmentation:
     timings: Timings
 
 
-class FrameExpiredError(ServingError):
-    """A frame outlived its `max_age_s` before a mask was ready."""
-
-    status = "DEADLINE_EXCEEDED"
-
-
 class SegmentationClient:
     """Talks to one server; may be shared by threads.
 
@@ -157,15 +151,16 @@ class SegmentationClient:
             answer = self._stub.GetModelInfo(pb.GetModelInfoRequest(), timeout=self._timeout_s)
         except grpc.RpcError as error:
             raise error_of(error, self.address) from error
+        model = answer.model
         return ModelInfo(
-            name=answer.name,
-            version=answer.version,
-            sha256=answer.sha256,
-            label_space_id=answer.label_space.id,
-            classes=tuple(LabelClass(item.name, _rgb(item.color_rgb)) for item in answer.label_space.classes),
-            provider=answer.provider,
-            provider_fallback=answer.provider_fallback,
-            from_cache=answer.from_cache,
+            name=model.name,
+            version=model.version,
+            sha256=model.sha256,
+            label_space_id=model.label_space.id,
+            classes=tuple(LabelClass(item.name, _rgb(item.color_rgb)) for item in model.label_space.classes),
+            provider=model.provider,
+            provider_fallback=model.provider_fallback,
+            from_cache=model.from_cache,
         )
 
     def segment(
@@ -189,6 +184,7 @@ class SegmentationClient:
         Raises:
             InvalidFrameError: The image is of another kind, or the server cannot read it.
             FrameExpiredError: The answer came too late.
+            FrameDroppedError: The server gave a verdict that this client does not know.
             ServingError: No server, no model, or too much to do; the class says which.
         """
         frame = _frame(image)
@@ -200,9 +196,16 @@ class SegmentationClient:
             answer = self._stub.Segment(request, timeout=self._timeout_s)
         except grpc.RpcError as error:
             raise error_of(error, self.address) from error
-        if answer.verdict != pb.VERDICT_SEGMENTED:
-            raise FrameExpiredError(f"frame {sequence_number} expired before a mask was ready", where=self.address)
-        return _segmentation(answer, mask_format)
+        result = answer.result
+        if result.verdict == pb.VERDICT_EXPIRED:
+            raise FrameExpiredError(f"frame {sequence_number} expired: {result.reason}", where=self.address)
+        if result.verdict != pb.VERDICT_SEGMENTED:
+            raise FrameDroppedError(
+                f"frame {sequence_number} has verdict {result.verdict}: {result.reason}",
+                where=self.address,
+                remedy="A newer client may know this verdict.",
+            )
+        return _segmentation(result, mask_format)
 
 
 def _frame(image: NDArray[np.uint8] | bytes) -> pb.Frame:
@@ -217,15 +220,15 @@ def _frame(image: NDArray[np.uint8] | bytes) -> pb.Frame:
     return pb.Frame(encoding=pb.FRAME_ENCODING_RGB8, width=width, height=height, data=image.tobytes())
 
 
-def _segmentation(answer: pb.SegmentResponse, mask_format: MaskFormat) -> Segmentation:
-    confidence = np.frombuffer(answer.confidence, np.uint8)
-    timings = answer.timings
+def _segmentation(result: pb.FrameResult, mask_format: MaskFormat) -> Segmentation:
+    confidence = np.frombuffer(result.confidence, np.uint8)
+    timings = result.timings
     return Segmentation(
-        mask=codec.decode_mask(answer.mask, mask_format, answer.mask_height, answer.mask_width),
-        confidence=confidence.reshape(answer.confidence_height, answer.confidence_width),
-        model_version=answer.model_version,
-        label_space_id=answer.label_space_id,
-        class_fractions=tuple(answer.class_fractions),
+        mask=codec.decode_mask(result.mask, mask_format, result.mask_height, result.mask_width),
+        confidence=confidence.reshape(result.confidence_height, result.confidence_width),
+        model_version=result.model_version,
+        label_space_id=result.label_space_id,
+        class_fractions=tuple(result.class_fractions),
         timings=Timings(timings.decode_us, timings.queue_us, timings.infer_us, timings.encode_us),
     )
 

@@ -35,7 +35,7 @@ class LoadedModel:
         engine: Runs it.
         provider: The execution provider that runs it.
         provider_fallback: Whether a GPU was preferred but is not used.
-        from_cache: Whether the registry did not answer.
+        from_cache: Whether this is the last good model: the registry did not answer, or its champion was refused.
     """
 
     name: str

@@ -12,7 +12,6 @@ from functools import partial
 from math import prod
 from typing import Final
 
-import grpc
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,8 +23,7 @@ from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving import codec
 from isthmus.serving.config import LimitsConfig
 from isthmus.serving.engine import Prediction
-from isthmus.serving.pipeline import Pipeline
-from isthmus.serving.scheduler import DeadlineExpired
+from isthmus.serving.pipeline import Pipeline, check_deadline
 from isthmus.serving.servicers import Context, remaining_s
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
@@ -94,20 +92,17 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         deadline = time.monotonic() + remaining_s(context)
         model = self._pipeline.model(request.model_name, request.model_version)
         outputs = _requested_outputs(request)
-        decode = _decoder(request, self._pipeline.limits, prod(model.card.network_size_hw))
+        decode = _decoder(request, self._pipeline.limits, prod(model.card.network_size_hw), deadline)
         with self._pipeline.admission():
-            images, _ = await self._pipeline.offload(decode)
-            try:
-                scheduled = await self._pipeline.infer(model, images, deadline)
-            except DeadlineExpired:
-                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before a mask was ready")
+            images, _ = await self._pipeline.offload(decode, deadline)
+            scheduled = await self._pipeline.infer(model, images, deadline)
             response = pb.ModelInferResponse(model_name=model.name, model_version=model.version, id=request.id)
-            await self._pipeline.offload(partial(_write, response, scheduled.prediction, outputs))
+            await self._pipeline.offload(partial(_write, response, scheduled.prediction, outputs), deadline)
         return response
 
 
 def _decoder(
-    request: pb.ModelInferRequest, limits: LimitsConfig, network_pixels: int
+    request: pb.ModelInferRequest, limits: LimitsConfig, network_pixels: int, deadline: float
 ) -> Callable[[], NDArray[np.uint8]]:
     """What makes a batch of a request; what can be refused at once is refused here."""
     if len(request.inputs) != 1:
@@ -134,7 +129,7 @@ def _decoder(
         _, height, width, _ = tensor.shape
         codec.check_pixels(height, width, max_pixels, field=f"{field}.shape")
         return partial(_decode_raw, data, tuple(tensor.shape))
-    return partial(_decode_files, data, tensor.shape[0], max_pixels)
+    return partial(_decode_files, data, tensor.shape[0], max_pixels, deadline)
 
 
 def _max_pixels_each(batch: int, limits: LimitsConfig, network_pixels: int, *, field: str) -> int:
@@ -158,9 +153,10 @@ def _decode_raw(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def _decode_files(data: bytes, count: int, max_pixels: int) -> NDArray[np.uint8]:
+def _decode_files(data: bytes, count: int, max_pixels: int, deadline: float) -> NDArray[np.uint8]:
     images: list[NDArray[np.uint8]] = []
     for file in _bytes_elements(data, count):
+        check_deadline(deadline)
         images.append(codec.decode_image(file, max_pixels, field=_RAW))
         if images[-1].shape != images[0].shape:
             raise InvalidFrameError("the pictures of one request differ in size", where=_RAW)

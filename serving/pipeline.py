@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from isthmus.errors import ModelNotLoadedError, NoModelError
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.model import LoadedModel
-from isthmus.serving.scheduler import Scheduled, Scheduler, until_ended
+from isthmus.serving.scheduler import Scheduled, Scheduler, too_late, until_ended
 
 T = TypeVar("T")
 
@@ -90,9 +90,36 @@ class Pipeline:
         """Predict a batch; see `Scheduler.infer`."""
         return await self._scheduler.infer(model.engine, images, deadline)
 
-    async def offload(self, work: Callable[[], T]) -> tuple[T, float]:
-        """Run `work` on a codec thread: its result, and the seconds until it was there."""
+    async def offload(self, work: Callable[[], T], deadline: float) -> tuple[T, float]:
+        """Run `work` on a codec thread.
+
+        Args:
+            work: Decodes a frame or encodes a mask.
+            deadline: The monotonic clock's time from which on its result is of no use.
+
+        Returns:
+            Its result, and the seconds until it was there.
+
+        Raises:
+            FrameExpiredError: The deadline passed before it began, or before it ended.
+        """
         started = time.monotonic()
-        job = self._codec.submit(work)
+        job = self._codec.submit(_in_time, work, deadline)
         result = await until_ended(asyncio.wrap_future(job), job.cancel)
+        check_deadline(deadline)
         return result, time.monotonic() - started
+
+
+def check_deadline(deadline: float) -> None:
+    """See that a result can still be of use.
+
+    Raises:
+        FrameExpiredError: It cannot.
+    """
+    if time.monotonic() >= deadline:
+        raise too_late()
+
+
+def _in_time(work: Callable[[], T], deadline: float) -> T:
+    check_deadline(deadline)
+    return work()

@@ -17,14 +17,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.errors import DrainingError, EngineLostError, OverloadedError
+from isthmus.errors import DrainingError, EngineLostError, FrameExpiredError, OverloadedError
 from isthmus.serving.engine import Engine, Prediction
 
 T = TypeVar("T")
-
-
-class DeadlineExpired(Exception):  # noqa: N818 - a verdict about a frame, no error
-    """The answer would come too late to be of use."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,7 @@ class Scheduler:
             deadline: The clock's time from which on an answer is of no use; infinity for none.
 
         Raises:
-            DeadlineExpired: The deadline passed before the answer was there.
+            FrameExpiredError: The deadline passed before the answer was there.
             EngineLostError: The engine failed for good, now or earlier.
         """
         if self._lost is not None:
@@ -143,7 +139,7 @@ class Scheduler:
     async def _work_on(self, work: _Work) -> None:
         started = self._clock()
         if started >= work.deadline:
-            work.done.set_exception(DeadlineExpired)
+            work.done.set_exception(too_late())
             return
         try:
             prediction = await work.engine.infer(work.images)
@@ -158,7 +154,7 @@ class Scheduler:
             return
         finished = self._clock()
         if finished >= work.deadline:
-            work.done.set_exception(DeadlineExpired)
+            work.done.set_exception(too_late())
         else:
             work.done.set_result(Scheduled(prediction, started - work.enqueued, finished - started))
 
@@ -168,6 +164,11 @@ class Scheduler:
         for work in (running, *self._line):
             work.done.set_exception(error)
         self._line.clear()
+
+
+def too_late() -> FrameExpiredError:
+    """What a frame is told whose deadline has passed."""
+    return FrameExpiredError("the deadline passed before a mask was ready")
 
 
 async def until_ended(work: asyncio.Future[T], withdraw: Callable[[], bool]) -> T:

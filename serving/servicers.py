@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -11,14 +12,13 @@ import numpy as np
 from google.protobuf import timestamp_pb2
 from numpy.typing import NDArray
 
-from isthmus.errors import InvalidFrameError
+from isthmus.errors import FrameExpiredError, InvalidFrameError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving import codec
 from isthmus.serving.engine import Prediction
 from isthmus.serving.model import LoadedModel
 from isthmus.serving.pipeline import Pipeline
-from isthmus.serving.scheduler import DeadlineExpired
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["SegmentationService"].full_name
 
@@ -50,7 +50,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
         arrived = time.monotonic()
         model = self._pipeline.model()
         deadline = arrived + min(_max_age(request.frame), remaining_s(context))
-        response = pb.SegmentResponse(
+        result = pb.FrameResult(
             camera_id=request.frame.camera_id,
             sequence_number=request.frame.sequence_number,
             model_version=model.version,
@@ -59,19 +59,29 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
         )
         decode = _decoder(request.frame, self._pipeline.limits.max_frame_pixels)
         with self._pipeline.admission():
-            image, decode_s = await self._pipeline.offload(decode)
-            response.timings.decode_us = _microseconds(decode_s)
             try:
-                scheduled = await self._pipeline.infer(model, image[None], deadline)
-            except DeadlineExpired:
-                response.verdict = pb.VERDICT_EXPIRED
-                return response
-            write = partial(_write, response, model, scheduled.prediction, request.include_confidence)
-            _, encode_s = await self._pipeline.offload(write)
-        response.timings.queue_us = _microseconds(scheduled.queue_s)
-        response.timings.infer_us = _microseconds(scheduled.infer_s)
-        response.timings.encode_us = _microseconds(encode_s)
-        response.verdict = pb.VERDICT_SEGMENTED
+                return await self._segment(request, model, decode, deadline, result)
+            except FrameExpiredError as error:
+                result.verdict, result.reason = pb.VERDICT_EXPIRED, error.problem
+        return pb.SegmentResponse(result=result)
+
+    async def _segment(
+        self,
+        request: pb.SegmentRequest,
+        model: LoadedModel,
+        decode: Callable[[], NDArray[np.uint8]],
+        deadline: float,
+        result: pb.FrameResult,
+    ) -> pb.SegmentResponse:
+        """The answer with a mask; of `result`, which stays the answer without one, only the timings change."""
+        timings = result.timings
+        image, decode_s = await self._pipeline.offload(decode, deadline)
+        timings.decode_us = _microseconds(decode_s)
+        scheduled = await self._pipeline.infer(model, image[None], deadline)
+        timings.queue_us, timings.infer_us = _microseconds(scheduled.queue_s), _microseconds(scheduled.infer_s)
+        write = partial(_write, result, model, scheduled.prediction, request.include_confidence)
+        response, encode_s = await self._pipeline.offload(write, deadline)
+        response.result.timings.encode_us = _microseconds(encode_s)
         return response
 
     async def GetModelInfo(  # noqa: N802
@@ -81,24 +91,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
     ) -> pb.GetModelInfoResponse:
         """Tell which model answers now."""
         model = self._pipeline.model()
-        card = model.card
-        exported_at = timestamp_pb2.Timestamp()
-        exported_at.FromJsonString(card.created_at)
-        height, width = card.network_size_hw
         return pb.GetModelInfoResponse(
-            name=model.name,
-            version=model.version,
-            sha256=model.sha256,
-            method=card.method,
-            git_commit=card.git_commit,
-            exported_at=exported_at,
-            label_space=_label_space(model),
-            network_width=width,
-            network_height=height,
-            provider=model.provider,
-            provider_fallback=model.provider_fallback,
-            from_cache=model.from_cache,
-            max_frame_pixels=self._pipeline.limits.max_frame_pixels,
+            model=_model_info(model), max_frame_pixels=self._pipeline.limits.max_frame_pixels
         )
 
 
@@ -128,15 +122,22 @@ def _decode_file(frame: pb.Frame, kind: codec.ImageFormat, max_pixels: int) -> N
     return image
 
 
-def _write(response: pb.SegmentResponse, model: LoadedModel, prediction: Prediction, include_confidence: bool) -> None:
-    """Fill a response with mask, confidence and class fractions."""
+def _write(
+    result: pb.FrameResult, model: LoadedModel, prediction: Prediction, include_confidence: bool
+) -> pb.SegmentResponse:
+    """An answer with mask, class fractions and confidence; `result` has the rest."""
     labels, confidence = prediction.labels[0], prediction.confidence[0]
-    response.mask_height, response.mask_width = labels.shape
-    response.mask = codec.encode_mask(labels, _MASK_FORMATS[response.mask_encoding])
-    response.class_fractions.extend(codec.class_fractions(labels, len(model.card.label_space.classes)))
+    response = pb.SegmentResponse()
+    filled = response.result  # filled in place: a mask is large, and assigning a message copies it
+    filled.CopyFrom(result)
+    filled.verdict = pb.VERDICT_SEGMENTED
+    filled.mask_height, filled.mask_width = labels.shape
+    filled.mask = codec.encode_mask(labels, _MASK_FORMATS[result.mask_encoding])
+    filled.class_fractions.extend(codec.class_fractions(labels, len(model.card.label_space.classes)))
     if include_confidence:
-        response.confidence_height, response.confidence_width = confidence.shape
-        response.confidence = confidence.tobytes()
+        filled.confidence_height, filled.confidence_width = confidence.shape
+        filled.confidence = confidence.tobytes()
+    return response
 
 
 def _mask_encoding(request: pb.SegmentRequest) -> pb.MaskEncoding:
@@ -153,6 +154,27 @@ def _max_age(frame: pb.Frame) -> float:
     if seconds <= 0:
         raise InvalidFrameError("is not positive", where="frame.max_age")
     return seconds
+
+
+def _model_info(model: LoadedModel) -> pb.ModelInfo:
+    card = model.card
+    exported_at = timestamp_pb2.Timestamp()
+    exported_at.FromDatetime(datetime.fromisoformat(card.created_at))
+    height, width = card.network_size_hw
+    return pb.ModelInfo(
+        name=model.name,
+        version=model.version,
+        sha256=model.sha256,
+        method=card.method,
+        git_commit=card.git_commit,
+        exported_at=exported_at,
+        label_space=_label_space(model),
+        network_width=width,
+        network_height=height,
+        provider=model.provider,
+        provider_fallback=model.provider_fallback,
+        from_cache=model.from_cache,
+    )
 
 
 def _label_space(model: LoadedModel) -> pb.LabelSpace:

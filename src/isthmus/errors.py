@@ -23,6 +23,8 @@
         ├── ModelNotLoadedError     NOT_FOUND             that version is not loaded
         ├── FrameTooLargeError      RESOURCE_EXHAUSTED    a frame or batch above the server's limits
         ├── OverloadedError         RESOURCE_EXHAUSTED    too much in flight
+        ├── FrameExpiredError       DEADLINE_EXCEEDED     a mask would come too late to be of use
+        ├── FrameDroppedError       ABORTED               a verdict that this client does not know
         ├── DrainingError           UNAVAILABLE           the server is shutting down
         ├── ProviderError           FAILED_PRECONDITION   no GPU where the policy demands one
         └── EngineLostError         UNAVAILABLE           the GPU failed; this server ends
@@ -180,6 +182,18 @@ class OverloadedError(ServingError):
     """Too much is in flight; another try may succeed."""
 
     status = "RESOURCE_EXHAUSTED"
+
+
+class FrameExpiredError(ServingError):
+    """A frame outlived its `max_age`, or the caller's deadline, before a mask was ready."""
+
+    status = "DEADLINE_EXCEEDED"
+
+
+class FrameDroppedError(ServingError):
+    """The server gave a frame a verdict that this client does not know, and no mask."""
+
+    status = "ABORTED"
 
 
 class DrainingError(ServingError):

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from isthmus.errors import InvalidFrameError, ServingError
-from isthmus.serving.client import FrameExpiredError, SegmentationClient
+from isthmus.errors import FrameDroppedError, FrameExpiredError, InvalidFrameError, ServingError
+from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
+from isthmus.serving.client import SegmentationClient
 from isthmus.serving.codec import MaskFormat
 from isthmus.serving.segment_files import find_images, overlay, segment_paths
 
@@ -62,6 +63,13 @@ def test_server_errors_keep_their_class(client, tiny):
 def test_expired_frame(client, tiny):
     with pytest.raises(FrameExpiredError, match="frame 9 expired"):
         client.segment(tiny.street(), sequence_number=9, max_age_s=1e-9)
+
+
+def test_verdict_of_a_newer_server(client, tiny, monkeypatch):
+    answer = pb.SegmentResponse(result=pb.FrameResult(verdict=7, reason="a newer frame came"))
+    monkeypatch.setattr(client._stub, "Segment", lambda request, timeout: answer)
+    with pytest.raises(FrameDroppedError, match="frame 9 has verdict 7: a newer frame came"):
+        client.segment(tiny.street(), sequence_number=9)
 
 
 def test_nobody_listens(nobody, tiny):

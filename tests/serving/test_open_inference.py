@@ -1,16 +1,20 @@
 """The Open Inference Protocol through raw stubs, and through tritonclient in a process of its own."""
 
+import math
 import struct
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
 import pytest
 
+from isthmus.errors import FrameExpiredError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving.config import LimitsConfig, ServerConfig
+from isthmus.serving.errors import error_of
 
 TIMEOUT_S = 30.0
 
@@ -150,6 +154,22 @@ def test_batch_of_the_smallest_frames_is_bounded_too(start_server, model_file, t
         with pytest.raises(grpc.RpcError, match=f"{largest + 1} frames are more than the {largest}") as caught:
             infer(largest + 1)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_late_answer_says_so_and_stops_between_files(stub, tiny, monkeypatch):
+    decoded = []
+
+    def decode_for_ages(file, max_pixels, *, field):
+        decoded.append(file)
+        monkeypatch.setattr("isthmus.serving.pipeline.time", SimpleNamespace(monotonic=lambda: math.inf))
+        return np.zeros((1, 1, 3), np.uint8)
+
+    monkeypatch.setattr("isthmus.serving.codec.decode_image", decode_for_ages)
+    with pytest.raises(grpc.RpcError, match="deadline passed") as caught:
+        stub.ModelInfer(tiny_files(tiny, 3), timeout=TIMEOUT_S)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert isinstance(error_of(caught.value, "server"), FrameExpiredError)
+    assert len(decoded) == 1
 
 
 @pytest.mark.parametrize("model", [{"model_name": "other"}, {"model_version": "3"}])

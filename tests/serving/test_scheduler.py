@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from isthmus.errors import DrainingError, EngineLostError, OverloadedError
+from isthmus.errors import DrainingError, EngineLostError, FrameExpiredError, OverloadedError
 from isthmus.serving.engine import Prediction
-from isthmus.serving.scheduler import DeadlineExpired, Scheduler
+from isthmus.serving.scheduler import Scheduler
 
 IMAGES = np.zeros((1, 2, 2, 3), np.uint8)
 
@@ -93,7 +93,7 @@ async def test_caller_cancelled_while_its_work_runs_keeps_its_place(scheduler, f
 
 async def test_expired_work_never_reaches_the_engine(scheduler):
     engine = FakeEngine()
-    with pytest.raises(DeadlineExpired):
+    with pytest.raises(FrameExpiredError):
         await scheduler.infer(engine, IMAGES, -math.inf)
     assert engine.ran == []
 
@@ -112,7 +112,7 @@ async def test_work_that_expires_in_the_engine_is_not_answered():
             result = await work
             assert (result.queue_s, result.infer_s) == (0.0, pytest.approx(4.9))
         else:
-            with pytest.raises(DeadlineExpired):
+            with pytest.raises(FrameExpiredError):
                 await work
     await scheduler.stop()
 

@@ -1,5 +1,8 @@
 """`Segment` and `GetModelInfo` on a real server, through raw stubs."""
 
+import math
+from types import SimpleNamespace
+
 import cv2
 import grpc
 import numpy as np
@@ -28,7 +31,7 @@ def raw_frame(image, **fields):
 
 
 def segment(stub, frame, **fields):
-    return stub.Segment(pb.SegmentRequest(frame=frame, **fields), timeout=TIMEOUT_S)
+    return stub.Segment(pb.SegmentRequest(frame=frame, **fields), timeout=TIMEOUT_S).result
 
 
 def refusal(stub, frame, **fields):
@@ -94,7 +97,8 @@ def test_jpeg_frame(stub, tiny):
 
 
 def test_model_info(stub, model_file):
-    info = stub.GetModelInfo(pb.GetModelInfoRequest(), timeout=TIMEOUT_S)
+    answer = stub.GetModelInfo(pb.GetModelInfoRequest(), timeout=TIMEOUT_S)
+    info = answer.model
     assert (info.name, info.version, info.method) == ("tiny", "file", "source_only")
     assert [(item.name, item.color_rgb) for item in info.label_space.classes] == [
         ("red", 0xFF0000),
@@ -103,7 +107,7 @@ def test_model_info(stub, model_file):
     assert (info.network_height, info.network_width) == (48, 64)
     assert (info.provider, info.provider_fallback, info.from_cache) == ("CPUExecutionProvider", False, False)
     assert info.exported_at.ToJsonString() == "2026-11-24T12:00:00Z"
-    assert info.max_frame_pixels == LimitsConfig().max_frame_pixels
+    assert answer.max_frame_pixels == LimitsConfig().max_frame_pixels
 
 
 def broken_frames():
@@ -172,8 +176,22 @@ def test_frame_above_the_message_limit_is_refused_by_grpc(start_server, model_fi
 
 def test_expired_frame_has_a_verdict_and_no_mask(stub, tiny):
     frame = raw_frame(tiny.street(), sequence_number=3, max_age=duration_pb2.Duration(nanos=1))
-    answer = segment(stub, frame)
-    assert (answer.verdict, answer.sequence_number, answer.mask) == (pb.VERDICT_EXPIRED, 3, b"")
+    for data in (frame.data, b"not even decoded"):
+        frame.data = data
+        answer = segment(stub, frame)
+        assert (answer.verdict, answer.sequence_number, answer.mask) == (pb.VERDICT_EXPIRED, 3, b"")
+        assert "deadline passed" in answer.reason
+
+
+def test_mask_that_is_written_too_late_is_not_sent(stub, tiny, monkeypatch):
+    def encode_for_ages(labels, kind):
+        monkeypatch.setattr("isthmus.serving.pipeline.time", SimpleNamespace(monotonic=lambda: math.inf))
+        return labels.tobytes()
+
+    monkeypatch.setattr("isthmus.serving.codec.encode_mask", encode_for_ages)
+    answer = segment(stub, raw_frame(tiny.street(), max_age=duration_pb2.Duration(seconds=60)))
+    assert (answer.verdict, answer.mask, answer.class_fractions) == (pb.VERDICT_EXPIRED, b"", [])
+    assert answer.timings.infer_us > 0
 
 
 def test_internal_errors_tell_the_client_nothing(start_server, model_file, tiny, monkeypatch, caplog):

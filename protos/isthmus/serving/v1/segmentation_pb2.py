@@ -26,35 +26,39 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4isthmus/protos/isthmus/serving/v1/segmentation.proto\x12\x12isthmus.serving.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x01\n\x05\x46rame\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x17\n\x0fsequence_number\x18\x02 \x01(\x04\x12/\n\x0b\x63\x61ptured_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07max_age\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12\x33\n\x08\x65ncoding\x18\x07 \x01(\x0e\x32!.isthmus.serving.v1.FrameEncoding\x12\x0c\n\x04\x64\x61ta\x18\x08 \x01(\x0c\"S\n\x07Timings\x12\x11\n\tdecode_us\x18\x01 \x01(\r\x12\x10\n\x08queue_us\x18\x02 \x01(\r\x12\x10\n\x08infer_us\x18\x03 \x01(\r\x12\x11\n\tencode_us\x18\x04 \x01(\r\"\x8f\x01\n\x0eSegmentRequest\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.isthmus.serving.v1.Frame\x12\x37\n\rmask_encoding\x18\x02 \x01(\x0e\x32 .isthmus.serving.v1.MaskEncoding\x12\x1a\n\x12include_confidence\x18\x03 \x01(\x08\"\x9a\x03\n\x0fSegmentResponse\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x17\n\x0fsequence_number\x18\x02 \x01(\x04\x12,\n\x07verdict\x18\x03 \x01(\x0e\x32\x1b.isthmus.serving.v1.Verdict\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x16\n\x0elabel_space_id\x18\x05 \x01(\t\x12\x37\n\rmask_encoding\x18\x06 \x01(\x0e\x32 .isthmus.serving.v1.MaskEncoding\x12\x12\n\nmask_width\x18\x07 \x01(\r\x12\x13\n\x0bmask_height\x18\x08 \x01(\r\x12\x0c\n\x04mask\x18\t \x01(\x0c\x12\x18\n\x10\x63onfidence_width\x18\n \x01(\r\x12\x19\n\x11\x63onfidence_height\x18\x0b \x01(\r\x12\x12\n\nconfidence\x18\x0c \x01(\x0c\x12\x17\n\x0f\x63lass_fractions\x18\r \x03(\x02\x12,\n\x07timings\x18\x0e \x01(\x0b\x32\x1b.isthmus.serving.v1.Timings\"-\n\nLabelClass\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tcolor_rgb\x18\x02 \x01(\r\"W\n\nLabelSpace\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x1e.isthmus.serving.v1.LabelClass\"\x15\n\x13GetModelInfoRequest\"\xd9\x02\n\x14GetModelInfoResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x12\n\ngit_commit\x18\x05 \x01(\t\x12/\n\x0b\x65xported_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0blabel_space\x18\x07 \x01(\x0b\x32\x1e.isthmus.serving.v1.LabelSpace\x12\x15\n\rnetwork_width\x18\x08 \x01(\r\x12\x16\n\x0enetwork_height\x18\t \x01(\r\x12\x10\n\x08provider\x18\n \x01(\t\x12\x19\n\x11provider_fallback\x18\x0b \x01(\x08\x12\x12\n\nfrom_cache\x18\x0c \x01(\x08\x12\x18\n\x10max_frame_pixels\x18\r \x01(\x04*y\n\rFrameEncoding\x12\x1e\n\x1a\x46RAME_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46RAME_ENCODING_RGB8\x10\x01\x12\x17\n\x13\x46RAME_ENCODING_JPEG\x10\x02\x12\x16\n\x12\x46RAME_ENCODING_PNG\x10\x03*t\n\x0cMaskEncoding\x12\x1d\n\x19MASK_ENCODING_UNSPECIFIED\x10\x00\x12\x16\n\x12MASK_ENCODING_RAW8\x10\x01\x12\x16\n\x12MASK_ENCODING_ZSTD\x10\x02\x12\x15\n\x11MASK_ENCODING_PNG\x10\x03*N\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11VERDICT_SEGMENTED\x10\x01\x12\x13\n\x0fVERDICT_EXPIRED\x10\x02\x32\xcc\x01\n\x13SegmentationService\x12R\n\x07Segment\x12\".isthmus.serving.v1.SegmentRequest\x1a#.isthmus.serving.v1.SegmentResponse\x12\x61\n\x0cGetModelInfo\x12\'.isthmus.serving.v1.GetModelInfoRequest\x1a(.isthmus.serving.v1.GetModelInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4isthmus/protos/isthmus/serving/v1/segmentation.proto\x12\x12isthmus.serving.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x01\n\x05\x46rame\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x17\n\x0fsequence_number\x18\x02 \x01(\x04\x12/\n\x0b\x63\x61ptured_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07max_age\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12\x33\n\x08\x65ncoding\x18\x07 \x01(\x0e\x32!.isthmus.serving.v1.FrameEncoding\x12\x0c\n\x04\x64\x61ta\x18\x08 \x01(\x0c\"S\n\x07Timings\x12\x11\n\tdecode_us\x18\x01 \x01(\r\x12\x10\n\x08queue_us\x18\x02 \x01(\r\x12\x10\n\x08infer_us\x18\x03 \x01(\r\x12\x11\n\tencode_us\x18\x04 \x01(\r\"\x8f\x01\n\x0eSegmentRequest\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.isthmus.serving.v1.Frame\x12\x37\n\rmask_encoding\x18\x02 \x01(\x0e\x32 .isthmus.serving.v1.MaskEncoding\x12\x1a\n\x12include_confidence\x18\x03 \x01(\x08\"B\n\x0fSegmentResponse\x12/\n\x06result\x18\x01 \x01(\x0b\x32\x1f.isthmus.serving.v1.FrameResult\"\xa6\x03\n\x0b\x46rameResult\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x17\n\x0fsequence_number\x18\x02 \x01(\x04\x12,\n\x07verdict\x18\x03 \x01(\x0e\x32\x1b.isthmus.serving.v1.Verdict\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x16\n\x0elabel_space_id\x18\x05 \x01(\t\x12\x37\n\rmask_encoding\x18\x06 \x01(\x0e\x32 .isthmus.serving.v1.MaskEncoding\x12\x12\n\nmask_width\x18\x07 \x01(\r\x12\x13\n\x0bmask_height\x18\x08 \x01(\r\x12\x0c\n\x04mask\x18\t \x01(\x0c\x12\x18\n\x10\x63onfidence_width\x18\n \x01(\r\x12\x19\n\x11\x63onfidence_height\x18\x0b \x01(\r\x12\x12\n\nconfidence\x18\x0c \x01(\x0c\x12\x17\n\x0f\x63lass_fractions\x18\r \x03(\x02\x12,\n\x07timings\x18\x0e \x01(\x0b\x32\x1b.isthmus.serving.v1.Timings\x12\x0e\n\x06reason\x18\x0f \x01(\t\"-\n\nLabelClass\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tcolor_rgb\x18\x02 \x01(\r\"W\n\nLabelSpace\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x1e.isthmus.serving.v1.LabelClass\"\x15\n\x13GetModelInfoRequest\"^\n\x14GetModelInfoResponse\x12,\n\x05model\x18\x01 \x01(\x0b\x32\x1d.isthmus.serving.v1.ModelInfo\x12\x18\n\x10max_frame_pixels\x18\x02 \x01(\x04\"\xb4\x02\n\tModelInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x12\n\ngit_commit\x18\x05 \x01(\t\x12/\n\x0b\x65xported_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0blabel_space\x18\x07 \x01(\x0b\x32\x1e.isthmus.serving.v1.LabelSpace\x12\x15\n\rnetwork_width\x18\x08 \x01(\r\x12\x16\n\x0enetwork_height\x18\t \x01(\r\x12\x10\n\x08provider\x18\n \x01(\t\x12\x19\n\x11provider_fallback\x18\x0b \x01(\x08\x12\x12\n\nfrom_cache\x18\x0c \x01(\x08*y\n\rFrameEncoding\x12\x1e\n\x1a\x46RAME_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46RAME_ENCODING_RGB8\x10\x01\x12\x17\n\x13\x46RAME_ENCODING_JPEG\x10\x02\x12\x16\n\x12\x46RAME_ENCODING_PNG\x10\x03*t\n\x0cMaskEncoding\x12\x1d\n\x19MASK_ENCODING_UNSPECIFIED\x10\x00\x12\x16\n\x12MASK_ENCODING_RAW8\x10\x01\x12\x16\n\x12MASK_ENCODING_ZSTD\x10\x02\x12\x15\n\x11MASK_ENCODING_PNG\x10\x03*N\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11VERDICT_SEGMENTED\x10\x01\x12\x13\n\x0fVERDICT_EXPIRED\x10\x02\x32\xcc\x01\n\x13SegmentationService\x12R\n\x07Segment\x12\".isthmus.serving.v1.SegmentRequest\x1a#.isthmus.serving.v1.SegmentResponse\x12\x61\n\x0cGetModelInfo\x12\'.isthmus.serving.v1.GetModelInfoRequest\x1a(.isthmus.serving.v1.GetModelInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'isthmus.protos.isthmus.serving.v1.segmentation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FRAMEENCODING']._serialized_start=1537
-  _globals['_FRAMEENCODING']._serialized_end=1658
-  _globals['_MASKENCODING']._serialized_start=1660
-  _globals['_MASKENCODING']._serialized_end=1776
-  _globals['_VERDICT']._serialized_start=1778
-  _globals['_VERDICT']._serialized_end=1856
+  _globals['_FRAMEENCODING']._serialized_start=1676
+  _globals['_FRAMEENCODING']._serialized_end=1797
+  _globals['_MASKENCODING']._serialized_start=1799
+  _globals['_MASKENCODING']._serialized_end=1915
+  _globals['_VERDICT']._serialized_start=1917
+  _globals['_VERDICT']._serialized_end=1995
   _globals['_FRAME']._serialized_start=142
   _globals['_FRAME']._serialized_end=384
   _globals['_TIMINGS']._serialized_start=386
   _globals['_TIMINGS']._serialized_end=469
   _globals['_SEGMENTREQUEST']._serialized_start=472
   _globals['_SEGMENTREQUEST']._serialized_end=615
-  _globals['_SEGMENTRESPONSE']._serialized_start=618
-  _globals['_SEGMENTRESPONSE']._serialized_end=1028
-  _globals['_LABELCLASS']._serialized_start=1030
-  _globals['_LABELCLASS']._serialized_end=1075
-  _globals['_LABELSPACE']._serialized_start=1077
-  _globals['_LABELSPACE']._serialized_end=1164
-  _globals['_GETMODELINFOREQUEST']._serialized_start=1166
-  _globals['_GETMODELINFOREQUEST']._serialized_end=1187
-  _globals['_GETMODELINFORESPONSE']._serialized_start=1190
-  _globals['_GETMODELINFORESPONSE']._serialized_end=1535
-  _globals['_SEGMENTATIONSERVICE']._serialized_start=1859
-  _globals['_SEGMENTATIONSERVICE']._serialized_end=2063
+  _globals['_SEGMENTRESPONSE']._serialized_start=617
+  _globals['_SEGMENTRESPONSE']._serialized_end=683
+  _globals['_FRAMERESULT']._serialized_start=686
+  _globals['_FRAMERESULT']._serialized_end=1108
+  _globals['_LABELCLASS']._serialized_start=1110
+  _globals['_LABELCLASS']._serialized_end=1155
+  _globals['_LABELSPACE']._serialized_start=1157
+  _globals['_LABELSPACE']._serialized_end=1244
+  _globals['_GETMODELINFOREQUEST']._serialized_start=1246
+  _globals['_GETMODELINFOREQUEST']._serialized_end=1267
+  _globals['_GETMODELINFORESPONSE']._serialized_start=1269
+  _globals['_GETMODELINFORESPONSE']._serialized_end=1363
+  _globals['_MODELINFO']._serialized_start=1366
+  _globals['_MODELINFO']._serialized_end=1674
+  _globals['_SEGMENTATIONSERVICE']._serialized_start=1998
+  _globals['_SEGMENTATIONSERVICE']._serialized_end=2202
 # @@protoc_insertion_point(module_scope)

@@ -85,7 +85,13 @@ class SegmentRequest(_message.Message):
     def __init__(self, frame: _Optional[_Union[Frame, _Mapping]] = ..., mask_encoding: _Optional[_Union[MaskEncoding, str]] = ..., include_confidence: _Optional[bool] = ...) -> None: ...
 
 class SegmentResponse(_message.Message):
-    __slots__ = ("camera_id", "sequence_number", "verdict", "model_version", "label_space_id", "mask_encoding", "mask_width", "mask_height", "mask", "confidence_width", "confidence_height", "confidence", "class_fractions", "timings")
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: FrameResult
+    def __init__(self, result: _Optional[_Union[FrameResult, _Mapping]] = ...) -> None: ...
+
+class FrameResult(_message.Message):
+    __slots__ = ("camera_id", "sequence_number", "verdict", "model_version", "label_space_id", "mask_encoding", "mask_width", "mask_height", "mask", "confidence_width", "confidence_height", "confidence", "class_fractions", "timings", "reason")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +106,7 @@ class SegmentResponse(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     CLASS_FRACTIONS_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     sequence_number: int
     verdict: Verdict
@@ -114,7 +121,8 @@ class SegmentResponse(_message.Message):
     confidence: bytes
     class_fractions: _containers.RepeatedScalarFieldContainer[float]
     timings: Timings
-    def __init__(self, camera_id: _Optional[str] = ..., sequence_number: _Optional[int] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., model_version: _Optional[str] = ..., label_space_id: _Optional[str] = ..., mask_encoding: _Optional[_Union[MaskEncoding, str]] = ..., mask_width: _Optional[int] = ..., mask_height: _Optional[int] = ..., mask: _Optional[bytes] = ..., confidence_width: _Optional[int] = ..., confidence_height: _Optional[int] = ..., confidence: _Optional[bytes] = ..., class_fractions: _Optional[_Iterable[float]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
+    reason: str
+    def __init__(self, camera_id: _Optional[str] = ..., sequence_number: _Optional[int] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., model_version: _Optional[str] = ..., label_space_id: _Optional[str] = ..., mask_encoding: _Optional[_Union[MaskEncoding, str]] = ..., mask_width: _Optional[int] = ..., mask_height: _Optional[int] = ..., mask: _Optional[bytes] = ..., confidence_width: _Optional[int] = ..., confidence_height: _Optional[int] = ..., confidence: _Optional[bytes] = ..., class_fractions: _Optional[_Iterable[float]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class LabelClass(_message.Message):
     __slots__ = ("name", "color_rgb")
@@ -139,7 +147,15 @@ class GetModelInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetModelInfoResponse(_message.Message):
-    __slots__ = ("name", "version", "sha256", "method", "git_commit", "exported_at", "label_space", "network_width", "network_height", "provider", "provider_fallback", "from_cache", "max_frame_pixels")
+    __slots__ = ("model", "max_frame_pixels")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MAX_FRAME_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    model: ModelInfo
+    max_frame_pixels: int
+    def __init__(self, model: _Optional[_Union[ModelInfo, _Mapping]] = ..., max_frame_pixels: _Optional[int] = ...) -> None: ...
+
+class ModelInfo(_message.Message):
+    __slots__ = ("name", "version", "sha256", "method", "git_commit", "exported_at", "label_space", "network_width", "network_height", "provider", "provider_fallback", "from_cache")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -152,7 +168,6 @@ class GetModelInfoResponse(_message.Message):
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FALLBACK_FIELD_NUMBER: _ClassVar[int]
     FROM_CACHE_FIELD_NUMBER: _ClassVar[int]
-    MAX_FRAME_PIXELS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     sha256: str
@@ -165,5 +180,4 @@ class GetModelInfoResponse(_message.Message):
     provider: str
     provider_fallback: bool
     from_cache: bool
-    max_frame_pixels: int
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ..., method: _Optional[str] = ..., git_commit: _Optional[str] = ..., exported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., label_space: _Optional[_Union[LabelSpace, _Mapping]] = ..., network_width: _Optional[int] = ..., network_height: _Optional[int] = ..., provider: _Optional[str] = ..., provider_fallback: _Optional[bool] = ..., from_cache: _Optional[bool] = ..., max_frame_pixels: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ..., method: _Optional[str] = ..., git_commit: _Optional[str] = ..., exported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., label_space: _Optional[_Union[LabelSpace, _Mapping]] = ..., network_width: _Optional[int] = ..., network_height: _Optional[int] = ..., provider: _Optional[str] = ..., provider_fallback: _Optional[bool] = ..., from_cache: _Optional[bool] = ...) -> None: ...
