@@ -64,6 +64,15 @@ def test_card_survives_the_journey(card: ModelCard):
         ({"schema_version": 2}, "has schema 2, this version reads 1"),
         ({"step": "600"}, "step: Input should be a valid integer"),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"created_at": "yesterday"}, "created_at: Value error, is no ISO 8601 time"),
+        ({"created_at": "2026-01-01T00:00:00"}, "created_at: Value error, has no UTC offset"),
+        ({"created_at": "0001-01-01T00:00:00+14:00"}, "created_at: Value error, is no ISO 8601 time"),
+        ({"network_size_hw": [0, 512]}, r"network_size_hw\.0: Input should be greater than 0"),
+        ({"label_space": {"name": "n", "id_hash": "h", "classes": []}}, r"label_space\.classes: Tuple should have"),
+        (
+            {"label_space": {"name": "n", "id_hash": "h", "classes": [{"name": "road", "color": [0, 256, -1]}]}},
+            r"label_space\.classes\.0\.color\.1: Input should be less than or equal to 255",
+        ),
         ({"network_size_hw": [256]}, r"network_size_hw\.1: Field required"),
     ],
 )

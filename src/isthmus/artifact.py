@@ -11,10 +11,11 @@ Contract of the graph:
 """
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from isthmus.errors import ContractError
 
@@ -25,6 +26,22 @@ OUTPUT_CONFIDENCE: Final = "confidence"
 CARD_SCHEMA_VERSION: Final = 1
 
 
+def _check_timestamp(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+        moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("is no ISO 8601 time") from error
+    if moment.tzinfo is None:
+        raise ValueError("has no UTC offset")
+    return text
+
+
+Channel = Annotated[int, Field(ge=0, le=255)]
+Side = Annotated[int, Field(gt=0)]
+Timestamp = Annotated[str, AfterValidator(_check_timestamp)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -33,7 +50,7 @@ class CardClass(_Strict):
     """One class of a label space."""
 
     name: str
-    color: tuple[int, int, int] = Field(description="RGB, 0..255")
+    color: tuple[Channel, Channel, Channel] = Field(description="RGB, 0..255")
 
 
 class CardLabelSpace(_Strict):
@@ -41,7 +58,7 @@ class CardLabelSpace(_Strict):
 
     name: str
     id_hash: str = Field(description="First 12 hex digits of SHA-256 over ids and names")
-    classes: tuple[CardClass, ...]
+    classes: tuple[CardClass, ...] = Field(min_length=1, max_length=255)
 
 
 class CardNormalisation(_Strict):
@@ -92,7 +109,7 @@ class ModelCard(_Strict):
     decoder: str
     encoder: str
     label_space: CardLabelSpace
-    network_size_hw: tuple[int, int] = Field(description="Frames are resized to this inside the graph")
+    network_size_hw: tuple[Side, Side] = Field(description="Frames are resized to this inside the graph")
     normalisation: CardNormalisation
     datasets: tuple[CardDataset, ...]
     evaluations: tuple[CardEvaluation, ...]
@@ -101,7 +118,7 @@ class ModelCard(_Strict):
     config_hash: str
     lock_hash: str
     weights_sha256: str = Field(description="Of the safetensors file that the graph was made from")
-    created_at: str = Field(description="UTC, ISO 8601")
+    created_at: Timestamp = Field(description="ISO 8601, with its offset from UTC")
     golden: GoldenFrame
 
     def to_json(self) -> str:
