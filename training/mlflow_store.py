@@ -26,6 +26,7 @@ from isthmus.errors import NotRegisteredError, RegistryError
 DEFAULT_HOME: Final = Path("mlruns")
 """Home of the default store, relative to the working directory."""
 
+_URI_VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _SQLITE: Final = "sqlite:///"
 _DATABASE: Final = "mlflow.db"
 _LOCK: Final = "isthmus.lock"
@@ -96,7 +97,7 @@ def tracking_store(home: Path) -> str:
 
 def resolve_tracking_uri(tracking_uri: str | None = None) -> str:
     """`tracking_uri` if given, else `MLFLOW_TRACKING_URI`, else the sqlite store under `DEFAULT_HOME`."""
-    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or tracking_store(DEFAULT_HOME)
+    return tracking_uri or os.environ.get(_URI_VARIABLE) or tracking_store(DEFAULT_HOME)
 
 
 def artifact_location(tracking_uri: str) -> str | None:
@@ -138,7 +139,7 @@ def connect(tracking_uri: str | None = None) -> Iterator[Connection]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    before = os.environ.get(_URI_VARIABLE)
     try:
         mlflow.set_tracking_uri(uri)
         yield Connection(uri, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri))
@@ -149,7 +150,10 @@ def connect(tracking_uri: str | None = None) -> Iterator[Connection]:
     except SQLAlchemyError as error:
         raise RegistryError(_first_line(error), where=uri, remedy=_REACH) from error
     finally:
-        mlflow.set_tracking_uri(before)
+        # Not set back to `before`: MLflow would remember that, and put it over a variable that changes later.
+        mlflow.set_tracking_uri(None)
+        if before is not None:
+            os.environ[_URI_VARIABLE] = before
 
 
 @contextmanager

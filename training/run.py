@@ -155,7 +155,7 @@ class _Run:
 
     def tracked(self, tracking: Tracking) -> Any:
         """The tracker's context."""
-        return tracked(tracking, self.output, self.config, self.provenance, self.cards)
+        return tracked(tracking, self.output, self.config, self.provenance, self.cards, report=self.reporter.say)
 
     def session(self, tracker: Tracker) -> Session:
         """Everything as the loop wants it."""

@@ -188,7 +188,7 @@ def test_mlflow_has_params_curves_inputs_and_pictures(tiny_run):
     from isthmus.training.mlflow_store import connect
 
     noted = json.loads((tiny_run.output / "mlflow_run.json").read_text())
-    assert tracked_run_id(tiny_run.output) == noted["run_id"]
+    assert tracked_run_id(tiny_run.output, noted["uri"]) == noted["run_id"]
     with connect(noted["uri"]) as connection:
         run = connection.client.get_run(noted["run_id"])
         assert run.info.status == "FINISHED"
@@ -210,6 +210,21 @@ def test_a_resumed_run_goes_on_with_its_mlflow_run(tiny_config, tiny_run, copied
     shutil.rmtree(copied / LAST)
     train(tiny_config(), copied, resume=True, tracking="mlflow", device="cpu")
     assert json.loads((copied / "mlflow_run.json").read_text()) == noted
+    from isthmus.training.mlflow_store import connect
+
+    with connect(noted["uri"]) as connection:
+        losses = connection.client.get_metric_history(noted["run_id"], "loss.total")
+    assert [point.step for point in losses] == [2, 4, 6, 8]  # none twice
+
+
+def test_another_store_than_that_of_the_start_is_refused_with_both_names(tiny_config, copied, tmp_path, monkeypatch):
+    noted = json.loads((copied / "mlflow_run.json").read_text())
+    other = f"sqlite:///{tmp_path}/other/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", other)
+    with pytest.raises(RegistryError) as caught:
+        train(tiny_config(), copied, resume=True, tracking="mlflow", device="cpu")
+    assert noted["uri"] in str(caught.value)
+    assert other in str(caught.value)
 
 
 def test_an_unreachable_tracking_server_is_one_error_before_training(tiny_config, tmp_path, monkeypatch):
