@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from isthmus import cli
-from isthmus.errors import EnvironmentMissingError
+from isthmus.errors import ConfigurationError, EnvironmentMissingError
 
 HEAVY = (
     "torch",
@@ -132,3 +132,10 @@ def test_a_closed_pipe_ends_quietly() -> None:
     command = f"{shlex.quote(sys.executable)} -m isthmus data list | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
     assert "Traceback" not in done.stderr
+
+
+def test_fakes_are_written_and_examined(tmp_path: Path) -> None:
+    cli.run(["data", "fake", "--dataset", "synthia", "--root", str(tmp_path / "fake"), "--num-frames", "2"])
+    cli.run(["data", "doctor", "--dataset", "synthia", "--root", str(tmp_path / "fake")])
+    with pytest.raises(ConfigurationError, match="at least one frame"):
+        cli.run(["data", "fake", "--dataset", "synthia", "--root", str(tmp_path / "none"), "--num-frames", "0"])

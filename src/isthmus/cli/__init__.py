@@ -10,7 +10,7 @@ from typing import Final
 
 import tyro
 
-from isthmus.cli.data import doctor, list_datasets
+from isthmus.cli.data import doctor, fake, list_datasets
 from isthmus.cli.demonstration import demo
 from isthmus.cli.models import export, list_versions, promote, register, rollback
 from isthmus.cli.runs import evaluate, train
@@ -30,6 +30,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "worlds gallery": gallery,
     "data list": list_datasets,
     "data doctor": doctor,
+    "data fake": fake,
     "train": train,
     "evaluate": evaluate,
     "export": export,

@@ -40,6 +40,39 @@ def list_datasets(*, names: tuple[str, ...] = (), as_json: Annotated[bool, tyro.
         console.print(dataset_table(facts))
 
 
+def fake(
+    *,
+    dataset: str,
+    root: Path,
+    split: str | None = None,
+    num_frames: int = 8,
+    size_hw: tuple[int, int] = (48, 96),
+    seed: int = 0,
+) -> None:
+    """Write tiny random frames in a data set's real layout, to try a pipeline before the real files are there.
+
+    $ isthmus data fake --dataset gta5 --root data/tiny/gta5 --num-frames 20
+
+    Args:
+        dataset: Whose layout; see `isthmus data list`.
+        root: Folder to write.
+        split: Split of the layout; by default its first.
+        num_frames: How many frames.
+        size_hw: Height and width in pixels.
+        seed: Decides the pixels.
+    """
+    from rich.console import Console
+
+    from isthmus.datasets.catalogue import layout_writer
+    from isthmus.datasets.fakes import write_fakes
+
+    if num_frames < 1 or min(size_hw) < 8 or seed < 0:
+        raise ConfigurationError("at least one frame of 8x8 pixels, and a seed of 0 or more, can be written")
+    wanted = split or layout_writer(dataset).splits[0]
+    names = write_fakes(dataset, root, wanted, num_frames=num_frames, size_hw=size_hw, seed=seed)
+    Console().print(f"{len(names)} frames of random pixels in {root} ({dataset} {wanted})")
+
+
 def doctor(
     config: tyro.conf.Positional[Path | None] = None,
     *,
