@@ -24,6 +24,7 @@ _JPEG_STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 _JPEG_FRAME: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ZSTD_LEVEL: Final = 1  # a 512x1024 mask: 524 kB to about 31 kB in half a millisecond
 _PNG_LEVEL: Final = 1
+_PNG_MAX_SIDE: Final = 1_000_000  # libpng's own limit
 
 
 class ImageFormat(Enum):
@@ -61,7 +62,7 @@ def check_pixels(height: int, width: int, max_pixels: int, *, field: str) -> Non
         raise FrameTooLargeError(
             f"{width}x{height} pixels are more than the {max_pixels} that this server takes",
             where=field,
-            remedy="Send a smaller frame, or raise the server's limits.max_frame_pixels.",
+            remedy="Send a smaller frame, or start the server with a larger --max-frame-pixels.",
         )
 
 
@@ -91,7 +92,7 @@ def decode_image(data: bytes, max_pixels: int, *, field: str, kind: ImageFormat 
         kind: What the sender says it is; None takes either.
 
     Raises:
-        InvalidFrameError: The file is of another kind, truncated or broken.
+        InvalidFrameError: The file is of another kind, cut off at its end, or cannot be decoded.
         FrameTooLargeError: The picture is too large.
     """
     found = image_format_of(data)
@@ -101,7 +102,10 @@ def decode_image(data: bytes, max_pixels: int, *, field: str, kind: ImageFormat 
     height, width = image_size_of(data, found, field=field)
     check_pixels(height, width, max_pixels, field=field)
     if not _is_complete(data, found):
-        raise InvalidFrameError(f"the {found.value} file is truncated", where=field)
+        raise InvalidFrameError(
+            f"the {found.value} file does not end where it should: it is truncated, or something follows it",
+            where=field,
+        )
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -125,11 +129,21 @@ def image_size_of(data: bytes, kind: ImageFormat, *, field: str) -> tuple[int, i
 
 
 def encode_mask(labels: NDArray[np.uint8], kind: MaskFormat) -> bytes:
-    """Labels [H, W] uint8 as bytes."""
+    """Labels [H, W] uint8 as bytes.
+
+    Raises:
+        InvalidFrameError: No PNG file can be so wide or high.
+    """
     if kind is MaskFormat.RAW:
         return labels.tobytes()
     if kind is MaskFormat.ZSTD:
         return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(np.ascontiguousarray(labels).data)
+    if max(labels.shape) > _PNG_MAX_SIDE:
+        raise InvalidFrameError(
+            f"a side of {max(labels.shape)} pixels is more than the {_PNG_MAX_SIDE} of a PNG file",
+            where="mask_encoding",
+            remedy="Ask for another encoding.",
+        )
     written, encoded = cv2.imencode(".png", labels, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
     assert written, "an 8-bit grey picture can always be written as PNG"
     return encoded.tobytes()
@@ -176,7 +190,8 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def _is_complete(data: bytes, kind: ImageFormat) -> bool:
-    # OpenCV 4 fills the missing part of a truncated file with grey and says nothing.
+    # OpenCV 4 fills the missing part of a truncated file with grey and says nothing. The end is all that is looked at:
+    # a JPEG file with a hole in its middle passes.
     if kind is ImageFormat.PNG:
         return data.endswith(_PNG_END)
     return data.rstrip(b"\x00").endswith(_JPEG_END)  # cameras pad their buffers with zeros

@@ -100,12 +100,12 @@ class ServerConfig:
         if (self.model_name is None) == (self.model_file is None):
             raise ConfigurationError(
                 "exactly one of model_name and model_file must be given",
-                remedy="Name a registered model, or the path of a model.onnx.",
+                remedy="Name a registered model with --model, or a model.onnx with --model-file.",
             )
         if self.model_name is not None and self.tracking_uri is None:
             raise ConfigurationError(
                 "model_name is given without tracking_uri",
-                remedy="Name the registry, for example sqlite:///mlruns/mlflow.db.",
+                remedy="Name the registry in MLFLOW_TRACKING_URI, for example sqlite:///mlruns/mlflow.db.",
             )
         if self.host not in LOOPBACK_HOSTS and not self.insecure:
             raise ConfigurationError(

@@ -5,6 +5,7 @@ JPEG or PNG files of one size. It answers `labels` UINT8 [n, H, W] and `confiden
 in raw_input_contents and raw_output_contents alone: typed contents spend several bytes on each one of an image.
 """
 
+import math
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -89,7 +90,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:  # noqa: N802
         """Segment a batch of frames of one size."""
-        deadline = time.monotonic() + remaining_s(context)
+        deadline = time.monotonic() + min(_timeout_s(request), remaining_s(context))
         model = self._pipeline.model(request.model_name, request.model_version)
         outputs = _requested_outputs(request)
         decode = _decoder(request, self._pipeline.limits, prod(model.card.network_size_hw), deadline)
@@ -115,6 +116,8 @@ def _decoder(
         raise InvalidFrameError(
             f"has {len(request.raw_input_contents)} entries for one input", where="raw_input_contents"
         )
+    if tensor.parameters:
+        raise InvalidFrameError("no parameters are supported", where=f"{field}.parameters")
     data = request.raw_input_contents[0]
     expected = {name: (kind, shape) for name, kind, shape in _INPUTS}
     if tensor.name not in expected:
@@ -174,6 +177,17 @@ def _bytes_elements(data: bytes, count: int) -> list[bytes]:
     if len(elements) != count or position != len(data):
         raise InvalidFrameError(f"does not hold {count} elements with their lengths", where=_RAW)
     return elements
+
+
+def _timeout_s(request: pb.ModelInferRequest) -> float:
+    """The parameter `timeout`, microseconds, as Triton's clients send it; infinity without one."""
+    for name, value in request.parameters.items():
+        if name != "timeout":
+            raise InvalidFrameError("no such parameter; there is timeout", where=f"parameters[{name}]")
+        if value.int64_param <= 0:
+            raise InvalidFrameError("is no positive number of microseconds", where="parameters[timeout]")
+        return value.int64_param / 1e6
+    return math.inf
 
 
 def _requested_outputs(request: pb.ModelInferRequest) -> tuple[str, ...]:

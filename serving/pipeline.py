@@ -77,8 +77,8 @@ class Pipeline:
             )
         if name not in (None, model.name) or version not in ("", model.version):
             raise ModelNotLoadedError(
-                f"{name or model.name} version {version or 'of any number'} is not loaded",
-                remedy=f"This server has {model.name} version {model.version}.",
+                f"model {model.name if name is None else name!r}{version and f' version {version}'} is not loaded",
+                remedy=f"This server has {model.name!r} version {model.version}.",
             )
         return model
 

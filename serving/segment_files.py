@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from isthmus.errors import InvalidFrameError
+from isthmus.errors import InvalidFrameError, ServingError
 from isthmus.serving.client import DEFAULT_TIMEOUT_S, ModelInfo, SegmentationClient
 from isthmus.serving.codec import MaskFormat, encode_mask
 
@@ -103,8 +103,8 @@ def _segment_file(client: SegmentationClient, info: ModelInfo, path: Path, out: 
     data = path.read_bytes()
     try:
         mask = client.segment(data).mask
-    except InvalidFrameError as error:
-        raise InvalidFrameError(error.problem, where=path) from error
+    except ServingError as error:
+        raise type(error)(str(error), where=path) from error
     image = np.asarray(
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION), np.uint8
     )

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from isthmus.errors import FrameDroppedError, FrameExpiredError, InvalidFrameError, ServingError
+from isthmus.errors import FrameDroppedError, FrameExpiredError, InvalidFrameError, OverloadedError, ServingError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.serving.client import SegmentationClient
 from isthmus.serving.codec import MaskFormat
@@ -116,6 +116,16 @@ def test_unreadable_picture_is_named(address, tmp_path, tiny):
     path.write_bytes(tiny.png(tiny.street())[:-1])
     with pytest.raises(InvalidFrameError, match=r"cut\.png: .*truncated"):
         segment_paths([path], address, tmp_path / "out", show_progress=False)
+
+
+def test_every_error_names_its_picture(address, tmp_path, tiny, monkeypatch):
+    def full(self, data):
+        raise OverloadedError("8 requests are in flight already")
+
+    monkeypatch.setattr(SegmentationClient, "segment", full)
+    (tmp_path / "a.png").write_bytes(tiny.png(tiny.street()))
+    with pytest.raises(OverloadedError, match=r"a\.png: 8 requests"):
+        segment_paths([tmp_path], address, tmp_path / "out", show_progress=False)
 
 
 def test_find_images_refuses(tmp_path):

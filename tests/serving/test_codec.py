@@ -53,6 +53,17 @@ def test_orientation_is_not_applied():
     assert decode_image(turned, 32, field="f").shape == (4, 8, 3)
 
 
+def test_mask_that_no_png_can_hold():
+    with pytest.raises(InvalidFrameError, match="mask_encoding: a side of 1000001 pixels"):
+        encode_mask(np.zeros((1, 1_000_001), np.uint8), MaskFormat.PNG)
+
+
+def test_what_follows_a_file_is_not_called_truncation_alone():
+    data = cv2.imencode(".jpg", np.full((8, 8, 3), 99, np.uint8))[1].tobytes()
+    with pytest.raises(InvalidFrameError, match="or something follows it"):
+        decode_image(data + b"GPS", 64, field="f")
+
+
 def test_damaged_png_data():
     data = bytearray(cv2.imencode(".png", np.arange(300, dtype=np.uint16).reshape(10, 30))[1].tobytes())
     data[60] ^= 0xFF

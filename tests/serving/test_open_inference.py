@@ -172,11 +172,40 @@ def test_late_answer_says_so_and_stops_between_files(stub, tiny, monkeypatch):
     assert len(decoded) == 1
 
 
-@pytest.mark.parametrize("model", [{"model_name": "other"}, {"model_version": "3"}])
-def test_other_model_is_not_found(stub, model):
-    with pytest.raises(grpc.RpcError, match="not loaded") as caught:
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [({"model_name": "other"}, "'other'"), ({"model_version": "3"}, "'tiny' version 3"), ({"model_name": ""}, "''")],
+)
+def test_other_model_is_not_found(stub, model, named):
+    with pytest.raises(grpc.RpcError, match=f"model {named} is not loaded") as caught:
         stub.ModelInfer(request(raw=[bytes(48 * 64 * 3)], **model), timeout=TIMEOUT_S)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [("priority", 1, r"parameters\[priority\]: no such"), ("timeout", 0, r"parameters\[timeout\]: is no positive")],
+)
+def test_parameters_are_never_ignored(stub, name, value, named):
+    message = request(raw=[bytes(48 * 64 * 3)])
+    message.parameters[name].int64_param = value
+    with pytest.raises(grpc.RpcError, match=named):
+        stub.ModelInfer(message, timeout=TIMEOUT_S)
+    message = request(raw=[bytes(48 * 64 * 3)])
+    message.inputs[0].parameters[name].int64_param = value
+    with pytest.raises(grpc.RpcError, match=r"inputs\[image\].parameters"):
+        stub.ModelInfer(message, timeout=TIMEOUT_S)
+
+
+@pytest.mark.parametrize(("timeout_us", "in_time"), [(30_000_000, True), (1, False)])
+def test_timeout_parameter_is_a_deadline(stub, timeout_us, in_time):
+    message = request(raw=[bytes(48 * 64 * 3)])
+    message.parameters["timeout"].int64_param = timeout_us
+    if in_time:
+        assert stub.ModelInfer(message, timeout=TIMEOUT_S).outputs
+    else:
+        with pytest.raises(grpc.RpcError, match="deadline passed"):
+            stub.ModelInfer(message, timeout=TIMEOUT_S)
 
 
 TRITON = """
@@ -192,7 +221,8 @@ image = np.load(image_file)
 tensor = triton.InferInput("image", list(image.shape), "UINT8")
 tensor.set_data_from_numpy(image)
 wanted = [triton.InferRequestedOutput("labels"), triton.InferRequestedOutput("confidence")]
-result = client.infer("tiny", [tensor], model_version="file", outputs=wanted, request_id="t", client_timeout=30)
+settings = {"request_id": "t", "client_timeout": 30, "timeout": 30_000_000}
+result = client.infer("tiny", [tensor], model_version="file", outputs=wanted, **settings)
 np.save(labels_file, result.as_numpy("labels"))
 """
 

@@ -19,8 +19,12 @@ def serve(
     provider: Literal["require_cuda", "prefer_cuda", "cpu"] = "cpu",
     cache_dir: Path | None = None,
     num_threads: int | None = None,
+    num_codec_threads: int | None = None,
     max_frame_pixels: int | None = None,
+    max_batch_size: int | None = None,
     max_in_flight: int | None = None,
+    poll_interval_s: float | None = None,
+    drain_timeout_s: float | None = None,
     reflection: bool = False,
     insecure: bool = False,
 ) -> None:
@@ -36,12 +40,16 @@ def serve(
         model_file: An ONNX file instead, without a registry.
         host: Address to listen on; one that other machines reach needs --insecure, since this is plaintext.
         port: 0 takes any free port.
-        port_file: The bound port is written here.
+        port_file: The bound port is written here, for as long as the server listens.
         provider: require_cuda refuses to start without a GPU; prefer_cuda then warns and uses the CPU.
-        cache_dir: Where downloaded models are kept.
+        cache_dir: Where downloaded models are kept; this user's alone.
         num_threads: Threads of the engine on a CPU; by default what this process may use.
+        num_codec_threads: Threads that decode frames and encode masks.
         max_frame_pixels: Largest frame that is decoded.
+        max_batch_size: Most frames in one ModelInfer request.
         max_in_flight: Most requests at once; the next one is refused with a hint when to come back.
+        poll_interval_s: Seconds between looks at the registry while there is no champion.
+        drain_timeout_s: Seconds that running requests have to finish after SIGTERM.
         reflection: Offer gRPC server reflection.
         insecure: Allow plaintext on an address that other machines reach.
     """
@@ -50,8 +58,18 @@ def serve(
     from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
     from isthmus.serving.server import serve as serve_forever
 
-    limits = {"max_frame_pixels": max_frame_pixels, "max_in_flight": max_in_flight}
-    given: dict[str, Any] = {"cache_dir": cache_dir, "num_threads": num_threads}
+    limits = {
+        "max_frame_pixels": max_frame_pixels,
+        "max_batch_size": max_batch_size,
+        "max_in_flight": max_in_flight,
+    }
+    given: dict[str, Any] = {
+        "cache_dir": cache_dir,
+        "num_threads": num_threads,
+        "num_codec_threads": num_codec_threads,
+        "poll_interval_s": poll_interval_s,
+        "drain_timeout_s": drain_timeout_s,
+    }
     serve_forever(
         ServerConfig(
             model_name=model,
