@@ -41,7 +41,7 @@ class LoopConfig:
     cache_mb: int = 0
     """MiB of decoded frames to keep, for each source and process. A resumed run may change this."""
     precision: Precision = "fp32"
-    """`bf16` runs forward passes in autocast."""
+    """`bf16` runs training's forward passes in autocast; evaluation and export are always fp32."""
     channels_last: bool = False
     """Lay images out as NHWC, which most convolutions like better."""
     compile: bool = False
@@ -57,6 +57,7 @@ class LoopConfig:
 
 
 _CHANGEABLE_ON_RESUME: Final = ("loop.keep_last", "loop.num_workers", "loop.cache_mb")
+_ROOT: Final = ".root"
 
 
 @config
@@ -125,6 +126,8 @@ class TrainingConfig:
 def changed_keys(then: dict[str, Any], config: TrainingConfig) -> list[str]:
     """What stands between a run and its continuation: keys whose values differ and move weights.
 
+    Where data lie moves none: their digests tell whether they are the same.
+
     Args:
         then: The configuration's tree as a checkpoint holds it.
         config: The configuration now.
@@ -132,6 +135,16 @@ def changed_keys(then: dict[str, Any], config: TrainingConfig) -> list[str]:
     Returns:
         Sorted `key (was …, is …)`.
     """
+    differing = _differing(then, config)
+    return [text for key, text in differing.items() if key not in _CHANGEABLE_ON_RESUME and not key.endswith(_ROOT)]
+
+
+def moved_roots(then: dict[str, Any], config: TrainingConfig) -> list[str]:
+    """Data sets' folders that differ, as `changed_keys` writes them."""
+    return [text for key, text in _differing(then, config).items() if key.endswith(_ROOT)]
+
+
+def _differing(then: dict[str, Any], config: TrainingConfig) -> dict[str, str]:
     old, new = flatten(then), flatten(config)
     keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-    return [f"{key} (was {old.get(key)!r}, is {new.get(key)!r})" for key in keys if key not in _CHANGEABLE_ON_RESUME]
+    return {key: f"{key} (was {old.get(key)!r}, is {new.get(key)!r})" for key in keys}

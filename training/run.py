@@ -21,7 +21,7 @@ from isthmus.artifact import CardDataset
 from isthmus.configuration import config_hash, to_tree, to_yaml
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import build_dataset
-from isthmus.errors import CheckpointError, ConfigurationError
+from isthmus.errors import ConfigurationError
 from isthmus.training.build import build_method, build_streams, describe_datasets, shared_train_ids
 from isthmus.training.checkpoint import (
     CheckpointInfo,
@@ -31,7 +31,7 @@ from isthmus.training.checkpoint import (
     read_weights,
     resolve,
 )
-from isthmus.training.config import TrainingConfig, changed_keys
+from isthmus.training.config import TrainingConfig
 from isthmus.training.distributed import joined_world
 from isthmus.training.evaluation import EvaluationResult, JudgedFrame, evaluate
 from isthmus.training.figures import judged_picture, save_curves, save_picture
@@ -45,6 +45,12 @@ from isthmus.training.reproducibility import (
     random_state,
     restore_random_state,
     seed_everything,
+)
+from isthmus.training.resuming import (
+    check_same_configuration,
+    check_same_frames,
+    check_same_processes,
+    say_what_differs,
 )
 from isthmus.training.runtime import Runtime, choose_device
 from isthmus.training.tracking import NoTracker, Tracker, Tracking, tracked
@@ -145,21 +151,40 @@ class _Run:
         self.target = None if config.target is None else build_dataset(config.target)
         self.validation = None if config.validation is None else build_dataset(config.validation)
         self.evaluated_on = [build_dataset(dataset) for dataset in config.evaluated_on]
-        self.cards: tuple[CardDataset, ...] = world.gather(describe_datasets(config) if world.is_main else ())[0]
+        self._say_what_is_left_out()
+        self.cards: tuple[CardDataset, ...] = world.gather(self._describe() if world.is_main else ())[0]
         self.provenance: Provenance = provenance(self.runtime.device)
         self.method: Method = build_method(config, self.sources, self.runtime, resuming=checkpoint is not None)
         # Networks start equal on all ranks; what is random in a step (dropout) is each rank's own.
         seed_everything(config.seed + world.rank, deterministic=self.runtime.device.type == "cpu")
-        rows = 0 if checkpoint is None else self._restore(checkpoint)
-        self.history = History(self.output, rows) if world.is_main else None
+        self._rows = 0 if checkpoint is None else self._restore(checkpoint)
+
+    def _describe(self) -> tuple[CardDataset, ...]:
+        with self.reporter.counting("reading labels for digests") as count:
+            return describe_datasets(self.config, count)
+
+    def _say_what_is_left_out(self) -> None:
+        opened = [*self.sources, self.target, self.validation, *self.evaluated_on]
+        for dataset in opened:
+            if dataset is not None and dataset.refused:
+                self.reporter.say(
+                    f"left out of {dataset.dataset_name}/{dataset.split} as broken: {len(dataset.refused)} frames, "
+                    f"the first {dataset.refused[0]}"
+                )
 
     def tracked(self, tracking: Tracking) -> Any:
         """The tracker's context."""
         return tracked(tracking, self.output, self.config, self.provenance, self.cards, report=self.reporter.say)
 
     def session(self, tracker: Tracker) -> Session:
-        """Everything as the loop wants it."""
+        """Everything as the loop wants it; now that all has been opened, the folder is written to."""
         self.tracker = tracker
+        self.history: History | None = None
+        if self.world.is_main:
+            self.output.mkdir(parents=True, exist_ok=True)
+            (self.output / CONFIG_FILE).write_text(to_yaml(self.config), encoding="utf-8")
+            tracker.log_file(self.output / CONFIG_FILE, "")
+            self.history = History(self.output, self._rows)
         sources, target = build_streams(self.config, self.sources, self.target, self.runtime, self.state.step)
         return Session(
             method=self.method,
@@ -175,54 +200,36 @@ class _Run:
         )
 
     def finish(self, tracker: Tracker) -> None:
-        """Draw the curves and hand the folder's papers to the tracker."""
+        """Draw the curves and hand them to the tracker."""
         if self.world.is_main:
             save_curves(read_history(self.output), self.output / CURVES_FILE)
-            for name in (CONFIG_FILE, CURVES_FILE):
-                tracker.log_file(self.output / name, "")
+            tracker.log_file(self.output / CURVES_FILE, "")
         self.world.barrier()
 
     def _look(self, *, resume: bool) -> Path | None:
-        """The checkpoint to go on from; the folder is made and the configuration written into it."""
-        if not resume and self.output.exists() and any(self.output.iterdir()):
+        """The checkpoint to go on from."""
+        if not self.output.exists():
+            return None
+        if not self.output.is_dir():
+            raise ConfigurationError("the output is no folder", where=self.output, remedy="Name another one.")
+        if not resume and any(self.output.iterdir()):
             raise ConfigurationError(
                 "the output folder is not empty",
                 where=self.output,
                 remedy="Add --resume to go on with the run in it, or name another folder.",
             )
-        self.output.mkdir(parents=True, exist_ok=True)
         checkpoint = self.store.newest(self.reporter.say)
         if checkpoint is not None:
-            self._check_same_run(checkpoint)
+            check_same_configuration(read_info(checkpoint), self.config, self.output)
             self.reporter.say(f"going on from {checkpoint}")
-        (self.output / CONFIG_FILE).write_text(to_yaml(self.config), encoding="utf-8")
         return checkpoint
-
-    def _check_same_run(self, checkpoint: Path) -> None:
-        changed = changed_keys(read_info(checkpoint).config, self.config)
-        if changed:
-            raise ConfigurationError(
-                f"the run in this folder was configured otherwise: {', '.join(changed)}",
-                where=self.output,
-                remedy="Resume with the same configuration, or train in another folder.",
-            )
 
     def _restore(self, checkpoint: Path) -> int:
         """Fill method, random states and loop state in; gives the rows of the history to keep."""
         info, saved = read_info(checkpoint), read_state(checkpoint)
-        if len(saved["random"]) != self.world.size:
-            raise CheckpointError(
-                f"was written by {len(saved['random'])} processes, this run has {self.world.size}",
-                where=checkpoint,
-                remedy="Resume with the same number of processes.",
-            )
-        if info.datasets != self.cards:
-            changed = [now.dataset for then, now in zip(info.datasets, self.cards, strict=True) if then != now]
-            raise CheckpointError(
-                f"data sets changed since it was written: {', '.join(changed)}",
-                where=checkpoint,
-                remedy="Put the same frames back, or train in another folder.",
-            )
+        check_same_processes(len(saved["random"]), self.world.size, checkpoint)
+        check_same_frames(info, self.cards, checkpoint)
+        say_what_differs(info, self.config, self.provenance, self.reporter.say)
         for name, network in self.method.networks.items():
             network.load_state_dict(read_weights(checkpoint, name))
         self.method.load_state_dict(saved["method"])
@@ -282,16 +289,18 @@ class _Run:
                 picture = judged_picture(frame, dataset.label_space)
                 self._draw(step, {f"{name}-{dataset.dataset_name}-{dataset.split}-{index}": picture})
 
-        return evaluate(
-            self.method.segmenter,
-            dataset,
-            self.config.evaluation,
-            shared_train_ids=shared_train_ids(self.sources),
-            title=title,
-            device=self.runtime.device,
-            world=self.world,
-            on_frame=draw,
-        )
+        with self.reporter.counting(f"judging on {title}") as count:
+            return evaluate(
+                self.method.segmenter,
+                dataset,
+                self.config.evaluation,
+                shared_train_ids=shared_train_ids(self.sources),
+                title=title,
+                device=self.runtime.device,
+                world=self.world,
+                on_frame=draw,
+                on_progress=count,
+            )
 
     def _draw(self, step: int, pictures: Mapping[str, Picture]) -> None:
         if not self.world.is_main:

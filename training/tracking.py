@@ -190,6 +190,7 @@ def _started(
     for first in range(0, len(params), _PARAMS_PER_CALL):
         client.log_batch(run_id, params=params[first : first + _PARAMS_PER_CALL])
     client.log_inputs(run_id, datasets=[_input(dataset) for dataset in datasets])
+    output.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"uri": connection.uri, "experiment": EXPERIMENT, "run_id": run_id})
     (output / RUN_FILE).write_text(text, encoding="utf-8")
     return run_id

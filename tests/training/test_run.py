@@ -6,13 +6,23 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
 
-from isthmus.errors import CheckpointError, ConfigurationError, NotRegisteredError, RegistryError
+from isthmus.datasets.catalogue import build_dataset
+from isthmus.errors import (
+    CheckpointError,
+    ConfigurationError,
+    DataError,
+    NotRegisteredError,
+    RegistryError,
+    UnreadableFileError,
+)
 from isthmus.training.checkpoint import read_info, read_state, read_weights
 from isthmus.training.history import read_history
 from isthmus.training.run import train
@@ -22,6 +32,8 @@ from isthmus.training.trained import evaluate_checkpoint, load_segmenter
 LAST = Path("checkpoints") / "step-00000008"
 TRAIN = """
 import sys
+import time
+from io import StringIO
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
@@ -91,8 +103,10 @@ def test_killed_and_resumed_equals_uninterrupted(tiny_run, tiny_config, tmp_path
         stderr=subprocess.DEVNULL,
     )
     half_way = output / "checkpoints" / "step-00000002"
+    deadline = time.monotonic() + 120
     while not half_way.is_dir():
         assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "the run never wrote its checkpoint"
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait(timeout=30) == -signal.SIGKILL
     assert not (output / LAST).exists()
@@ -160,6 +174,51 @@ def test_changed_data_are_refused(tiny_run, tiny_config, tmp_path, monkeypatch):
     label.write_bytes(label.read_bytes() + b"\0")
     with pytest.raises(CheckpointError, match="data sets changed since it was written: synthia"):
         train(config, output, resume=True, tracking="none", device="cpu")
+
+
+def test_moved_data_are_said_and_other_code_too(tiny_run, copied, tmp_path, monkeypatch):
+    from isthmus.configuration import load_config
+    from isthmus.training.config import TrainingConfig
+
+    moved = Path(shutil.copytree(tiny_run.data, tmp_path / "moved"))
+    path = tmp_path / "moved.yaml"
+    path.write_text((tiny_run.output / "config.yaml").read_text().replace(str(tiny_run.data), str(moved)))
+    monkeypatch.setattr("isthmus.training.reproducibility.git_commit", lambda: "abcdef")
+    monkeypatch.setattr("isthmus.training.reproducibility.lock_hash", lambda: "abcdef")
+    console = Console(record=True, file=StringIO(), width=300)
+    train(load_config(path, TrainingConfig), copied, resume=True, tracking="none", device="cpu", console=console)
+    said = console.export_text()
+    assert "data have moved: sources.0.root (was" in said
+    assert "this is abcdef" in said
+    assert "locked packages differ" in said
+
+
+def test_a_start_that_fails_leaves_the_folder_usable(tiny_config, tmp_path):
+    output = tmp_path / "output"
+    with pytest.raises(DataError):
+        train(tiny_config("validation.root=/nowhere"), output, tracking="none", device="cpu")
+    train(tiny_config("loop.steps=1"), output, tracking="none", device="cpu")
+    assert (output / "config.yaml").is_file()
+
+
+def test_an_output_that_is_a_file_is_one_error(tiny_config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="the output is no folder"):
+        train(tiny_config(), tmp_path / "file", tracking="none", device="cpu")
+
+
+def test_frames_that_are_left_out_are_said_at_the_start(tiny_config, tmp_path, monkeypatch):
+    from isthmus.training import run
+
+    def with_a_broken_frame(config):
+        dataset = build_dataset(config)
+        dataset.refused = (UnreadableFileError("truncated", where="frame.png"),)
+        return dataset
+
+    monkeypatch.setattr(run, "build_dataset", with_a_broken_frame)
+    console = Console(record=True, file=StringIO(), width=300)
+    train(tiny_config("loop.steps=1"), tmp_path / "output", tracking="none", device="cpu", console=console)
+    assert "left out of camvid/val as broken: 1 frames, the first frame.png: truncated" in console.export_text()
 
 
 def test_load_segmenter_gives_the_best_weights(tiny_run):

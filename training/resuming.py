@@ -1,0 +1,66 @@
+"""Whether a checkpoint and the run that wants to go on from it belong together."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from isthmus.artifact import CardDataset
+from isthmus.errors import CheckpointError, ConfigurationError
+from isthmus.training.checkpoint import CheckpointInfo
+from isthmus.training.config import TrainingConfig, changed_keys, moved_roots
+from isthmus.training.reproducibility import Provenance
+
+
+def check_same_configuration(info: CheckpointInfo, config: TrainingConfig, output: Path) -> None:
+    """Refuse a run that was configured otherwise.
+
+    Raises:
+        ConfigurationError: Naming each key that differs.
+    """
+    changed = changed_keys(info.config, config)
+    if changed:
+        raise ConfigurationError(
+            f"the run in this folder was configured otherwise: {', '.join(changed)}",
+            where=output,
+            remedy="Resume with the same configuration, or train in another folder.",
+        )
+
+
+def check_same_frames(info: CheckpointInfo, cards: Sequence[CardDataset], checkpoint: Path) -> None:
+    """Refuse other frames than the run began with, wherever they lie.
+
+    Raises:
+        CheckpointError: Naming the data sets that differ.
+    """
+    changed = [now.dataset for then, now in zip(info.datasets, cards, strict=True) if then != now]
+    if changed:
+        raise CheckpointError(
+            f"data sets changed since it was written: {', '.join(changed)}",
+            where=checkpoint,
+            remedy="Put the same frames back, or train in another folder.",
+        )
+
+
+def check_same_processes(then: int, now: int, checkpoint: Path) -> None:
+    """Refuse another number of processes: each has random states of its own.
+
+    Raises:
+        CheckpointError: The numbers differ.
+    """
+    if then != now:
+        raise CheckpointError(
+            f"was written by {then} processes, this run has {now}",
+            where=checkpoint,
+            remedy="Resume with the same number of processes.",
+        )
+
+
+def say_what_differs(
+    info: CheckpointInfo, config: TrainingConfig, provenance: Provenance, say: Callable[[str], None]
+) -> None:
+    """Tell of differences that forbid nothing: where data lie, and which code goes on."""
+    for moved in moved_roots(info.config, config):
+        say(f"data have moved: {moved}")
+    if info.git_commit != provenance.git_commit:
+        say(f"the code differs: the checkpoint is of {info.git_commit}, this is {provenance.git_commit}")
+    if info.lock_hash != provenance.lock_hash:
+        say("the locked packages differ from those of the checkpoint: the result may, too")
