@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -150,20 +150,25 @@ def _opened(config: DatasetConfig, collect: list[DataError] | None) -> Segmentat
     return reader(config.root, config.split, limit=config.limit, part=config.part, collect=collect)
 
 
-def dataset_digest(dataset: SegmentationDataset) -> str:
+def dataset_digest(dataset: SegmentationDataset, on_frame: Callable[[int, int], None] | None = None) -> str:
     """SHA-256 (hex) over the sorted frame names, the files' sizes and the labels' bytes.
 
-    Images count by size only, so that the digest of a large set takes seconds.
+    Images count by size only, so that the digest of a large set does not read all of it.
+
+    Args:
+        dataset: Whose frames.
+        on_frame: Called after each frame with the numbers done and in all, for a progress bar.
     """
     digest = hashlib.sha256()
-    for frame in dataset.frames:  # sorted by name
+    for done, frame in enumerate(dataset.frames, start=1):  # sorted by name
         digest.update(f"{frame.name}\0{frame.image.stat().st_size}\0".encode())
-        if frame.label is None:
-            continue
-        digest.update(f"{frame.label.stat().st_size}\0".encode())
-        with frame.label.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
+        if frame.label is not None:
+            digest.update(f"{frame.label.stat().st_size}\0".encode())
+            with frame.label.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        if on_frame is not None:
+            on_frame(done, len(dataset))
     return digest.hexdigest()
 
 

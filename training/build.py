@@ -1,6 +1,6 @@
 """From a configuration to the objects of a run: one visible place for each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -84,15 +84,22 @@ def build_streams(
     )
 
 
-def describe_datasets(config: TrainingConfig) -> tuple[CardDataset, ...]:
-    """All data sets of a run with their roles, sizes and digests; reads every label file once."""
+def describe_datasets(
+    config: TrainingConfig, on_frame: Callable[[int, int], None] | None = None
+) -> tuple[CardDataset, ...]:
+    """All data sets of a run with their roles, sizes and digests; reads every label file once.
+
+    Args:
+        config: The run's.
+        on_frame: Called after each frame with the numbers done and in all, of one data set after the other.
+    """
     described: dict[int, tuple[SegmentationDataset, str]] = {}
     cards = []
     for role, wanted in config.roles:
         key = config.datasets.index(wanted)
         if key not in described:
             opened = build_dataset(wanted)
-            described[key] = opened, dataset_digest(opened)
+            described[key] = opened, dataset_digest(opened, on_frame)
         dataset, digest = described[key]
         cards.append(
             CardDataset(

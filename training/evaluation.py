@@ -150,10 +150,12 @@ def evaluate(
     device: torch.device | None = None,
     world: World = ALONE,
     on_frame: Callable[[int, JudgedFrame], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> EvaluationResult:
     """Sum one confusion matrix over a data set.
 
-    Logits are upsampled bilinearly to the size of the label files before the argmax, and compared there.
+    Logits are upsampled bilinearly to the size of the label files before the argmax, and compared there. All in
+    fp32, whatever a run trains in: that is what an export says, too.
 
     Args:
         segmenter: RGB [B,3,H,W] in [0, 1] → logits [B,19,H,W]; put into eval mode and back.
@@ -164,24 +166,29 @@ def evaluate(
         device: Where to compute; the CPU where it is left out.
         world: Processes that share the frames; each returns the same result.
         on_frame: Called with each frame's index and prediction, on the process that judged it.
+        on_progress: Called with the numbers of frames done and in all, on this process.
 
     Raises:
         DataError: A frame cannot be read.
     """
     device = device or torch.device("cpu")
     matrix = ConfusionMatrix(dataset.label_space, device)
-    was_training = segmenter.training
+    was_training = {module: module.training for module in segmenter.modules()}
     segmenter.eval()
     resolution_hw = config.resolution_hw or _size_of_first(dataset)
     try:
-        for indices in _batches(range(world.rank, len(dataset), world.size), config.batch_size):
+        mine = range(world.rank, len(dataset), world.size)
+        for indices in _batches(mine, config.batch_size):
             samples = [dataset[index] for index in indices]
             for index, sample, pred in zip(indices, samples, _predict(segmenter, samples, config, device), strict=True):
                 matrix.update(pred, torch.from_numpy(sample["mask"]).to(device))
                 if on_frame is not None:
                     on_frame(index, _judged(sample, pred, dataset.label_space))
+            if on_progress is not None:
+                on_progress(mine.index(indices[-1]) + 1, len(mine))
     finally:
-        segmenter.train(was_training)
+        for module, training in was_training.items():  # one by one: parts may be frozen in eval mode
+            module.training = training
     matrix.counts = world.sum(matrix.counts)
     return EvaluationResult(
         title=title or f"{dataset.dataset_name}/{dataset.split}",

@@ -1,12 +1,29 @@
 """What a person sees while a run trains."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from isthmus.training.evaluation import EvaluationResult
+
+
+@contextmanager
+def counted(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, gone when the work is done; nothing elsewhere.
+
+    Args:
+        console: Where to show it.
+        what: What is going on.
+
+    Yields:
+        Takes the numbers done and in all.
+    """
+    bar = (TextColumn("{task.description}"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
+    with Progress(*bar, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 class Reporter:
@@ -41,6 +58,10 @@ class Reporter:
         self._progress.update(self._task, completed=step)
         with self._progress:
             yield
+
+    def counting(self, what: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Show a bar for other long work; see `counted`."""
+        return counted(self._console, what)
 
     def advance(self, step: int) -> None:
         """`step` steps are done."""

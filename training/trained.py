@@ -15,6 +15,7 @@ from isthmus.training.checkpoint import CheckpointInfo, check_files, read_info, 
 from isthmus.training.config import TrainingConfig
 from isthmus.training.evaluation import EvaluationConfig, EvaluationResult, JudgedFrame, evaluate
 from isthmus.training.figures import judged_picture, save_confusion, save_picture
+from isthmus.training.progress import counted
 from isthmus.training.runtime import choose_device
 from isthmus.training.segmenters import Segmenter, SegmenterConfig, build_segmenter
 
@@ -84,17 +85,20 @@ def evaluate_checkpoint(
     results = []
     for number, dataset_config in enumerate(wanted):
         dataset = build_dataset(dataset_config)
-        result = evaluate(
-            segmenter,
-            dataset,
-            run.evaluation if evaluation is None else evaluation,
-            shared_train_ids=info.source_train_ids,
-            title=dataset_config.title,
-            device=chosen,
-            on_frame=None
-            if output is None
-            else _keeper(dataset, output / f"{number}-{dataset.dataset_name}-{dataset.split}", num_pictures),
-        )
+        keep = None
+        if output is not None:
+            keep = _keeper(dataset, output / f"{number}-{dataset.dataset_name}-{dataset.split}", num_pictures)
+        with counted(Console(stderr=True), f"judging on {dataset_config.title}") as count:
+            result = evaluate(
+                segmenter,
+                dataset,
+                run.evaluation if evaluation is None else evaluation,
+                shared_train_ids=info.source_train_ids,
+                title=dataset_config.title,
+                device=chosen,
+                on_frame=keep,
+                on_progress=count,
+            )
         if console is not None:
             result.render(console)
         results.append(result)

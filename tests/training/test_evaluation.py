@@ -85,6 +85,16 @@ def test_a_set_that_holds_no_labelled_pixel_has_no_score(camvid, monkeypatch):
     assert (card.role, card.miou, card.miou_shared, card.pixel_accuracy) == ("validation", None, None, None)
 
 
+def test_progress_is_told_and_frozen_parts_stay_in_eval_mode(camvid):
+    network = torch.nn.Sequential(Always(0), torch.nn.Identity()).train()
+    network[1].eval()
+    told = []
+    config = EvaluationConfig(resolution_hw=(30, 40), batch_size=3)
+    evaluate(network, camvid, config, shared_train_ids=(), on_progress=lambda *counts: told.append(counts))
+    assert told == [(3, 4), (4, 4)]
+    assert [module.training for module in network.modules()] == [True, True, False]
+
+
 def test_frames_are_handed_out_in_own_ids(camvid):
     judged = {}
     evaluate(

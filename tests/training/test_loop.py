@@ -67,9 +67,9 @@ class Bench:
         self.events: list[str] = []
         scores = iter(mious)
 
-        def batches():
+        def batches(name):
             while True:
-                yield {"image": torch.zeros(1, 3, 1, 1), "names": ["a"]}
+                yield {"image": torch.zeros(1, 3, 1, 1), "names": [name]}
 
         def judge(step):
             self.events.append(f"judge {step}")
@@ -80,8 +80,8 @@ class Bench:
             runtime=Runtime(
                 world=World(), device=torch.device("cpu"), precision="fp32", channels_last=False, compile=False
             ),
-            sources=[batches(), batches()],
-            target=batches() if target else None,
+            sources=[batches("first"), batches("second")],
+            target=batches("real") if target else None,
             judge=judge,
             save=lambda state, judgement: self.events.append(f"save {state.step} {judgement is not None}"),
             draw=lambda step, pictures: self.events.append(f"draw {step} {','.join(pictures)}"),
@@ -134,7 +134,7 @@ def test_history_holds_means_over_the_window(tmp_path):
 def test_a_target_is_handed_on(tmp_path):
     method = Counting()
     run_loop(Bench(tmp_path, method, target=True).session, loop_config(), LoopState())
-    assert all("mask" not in target for target in method.targets)
+    assert [target["names"] for target in method.targets] == [["real"]] * 5
 
 
 def test_a_resumed_run_is_not_judged_again_at_its_start(tmp_path):
@@ -158,6 +158,15 @@ def test_weights_behind_a_loss_that_is_no_number_are_neither_judged_nor_saved(tm
     with pytest.raises(TrainingError, match="total is not finite at step 4"):
         run_loop(bench.session, config, LoopState())
     assert bench.events[-1].split()[1] == "2"
+
+
+def test_work_inside_the_training_bar_is_counted():
+    console = Console(file=StringIO(), force_terminal=True, width=120)
+    reporter = Reporter(console, 5, is_main=True)
+    with reporter.training(0), reporter.counting("judging on camvid/val") as count:
+        count(3, 4)
+    assert "judging on camvid/val" in console.file.getvalue()
+    assert "3/4" in console.file.getvalue()
 
 
 def test_a_terminal_sees_loss_speed_and_time_left(tmp_path):

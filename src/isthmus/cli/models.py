@@ -74,9 +74,11 @@ def promote(name: tyro.conf.Positional[str], *, version: str = "challenger", gat
 
     from isthmus.configuration import load_config
     from isthmus.training.gate import GateConfig
+    from isthmus.training.progress import counted
     from isthmus.training.promotion import promote as promote_version
 
-    outcome = promote_version(name, version, gate=load_config(gate, GateConfig))
+    with counted(Console(stderr=True), "judging at the gate") as count:
+        outcome = promote_version(name, version, gate=load_config(gate, GateConfig), on_frame=count)
     console = Console()
     console.print(outcome.report.to_text(), highlight=False)
     before = f", version {outcome.previous} is kept as previous" if outcome.previous is not None else ""
