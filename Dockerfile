@@ -19,6 +19,7 @@ COPY protos protos
 COPY serving serving
 COPY training training
 COPY src src
+# The wheel's build backend (hatchling) comes unlocked, into a build environment that is thrown away.
 RUN /opt/isthmus/bin/pip install --no-deps . \
  && ! /opt/isthmus/bin/python -P -c "import torch" 2>/dev/null
 
@@ -37,6 +38,7 @@ USER 10001
 WORKDIR /home/isthmus
 EXPOSE 50051
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["python", "-m", "isthmus.serving.probe"]
-ENTRYPOINT ["isthmus", "serve"]
+  CMD ["python", "-m", "isthmus.serving.probe", "--port-file", "/home/isthmus/port"]
+# The port file lets the health check follow --port.
+ENTRYPOINT ["isthmus", "serve", "--port-file", "/home/isthmus/port"]
 CMD ["--help"]

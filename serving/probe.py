@@ -1,10 +1,11 @@
-"""A health probe for containers: `python -m isthmus.serving.probe [--address HOST:PORT] [--service NAME]`.
+"""A health probe for containers: `python -m isthmus.serving.probe [--address HOST:PORT | --port-file FILE]`.
 
 Exits 0 if the server says SERVING, 1 if it says anything else or nothing at all.
 """
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -41,12 +42,17 @@ def probe(address: str = DEFAULT_ADDRESS, service: str = "", *, timeout_s: float
 def main() -> None:
     """Command line of the probe."""
     parser = argparse.ArgumentParser(prog="python -m isthmus.serving.probe", description="Ask a server for its health.")
-    parser.add_argument("--address", default=DEFAULT_ADDRESS, help="HOST:PORT")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--address", default=DEFAULT_ADDRESS, help="HOST:PORT")
+    where.add_argument("--port-file", type=Path, help="what the server was given as --port-file; asks on loopback")
     parser.add_argument("--service", default="", help="full name of a service; by default the whole server")
     arguments = parser.parse_args()
     try:
-        status = probe(arguments.address, arguments.service)
-    except ServingError as error:
+        address = arguments.address
+        if arguments.port_file is not None:
+            address = f"127.0.0.1:{arguments.port_file.read_text(encoding='utf-8').strip()}"
+        status = probe(address, arguments.service)
+    except (ServingError, OSError) as error:
         status = str(error)
     print(status)  # noqa: T201 - the answer
     sys.exit(0 if status == "SERVING" else 1)

@@ -314,7 +314,7 @@ def test_process_drains_on_sigterm(model_file, tmp_path, tiny):
         line = process.stdout.readline()
         port = int(port_file.read_text())
         assert line == f"isthmus listens on 127.0.0.1:{port}\n"
-        probing = [sys.executable, "-m", "isthmus.serving.probe", "--address", f"127.0.0.1:{port}"]
+        probing = [sys.executable, "-m", "isthmus.serving.probe", "--port-file", str(port_file)]
         assert subprocess.run(probing, timeout=TIMEOUT_S, capture_output=True, check=False).returncode == 0
         with SegmentationClient(f"127.0.0.1:{port}") as client:
             assert client.segment(tiny.street()).model_version == "file"
