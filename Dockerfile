@@ -38,7 +38,7 @@ USER 10001
 WORKDIR /home/isthmus
 EXPOSE 50051
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["python", "-m", "isthmus.serving.probe", "--port-file", "/home/isthmus/port"]
+  CMD ["python", "-m", "isthmus.serving.probe", "--port-file", "/tmp/isthmus.port"]
 # The port file lets the health check follow --port.
-ENTRYPOINT ["isthmus", "serve", "--port-file", "/home/isthmus/port"]
+ENTRYPOINT ["isthmus", "serve", "--port-file", "/tmp/isthmus.port"]
 CMD ["--help"]

@@ -100,7 +100,7 @@ def _create(model: bytes, policy: ProviderPolicy, num_threads: int, where: str |
 
 
 def _session(model: bytes, num_threads: int, providers: list[Any]) -> Any:
-    with tempfile.TemporaryDirectory() as nothing:  # else weights in other files would be looked for in the working one
+    with tempfile.TemporaryDirectory() as nothing:  # else external weights are read from the working folder
         options = _options(num_threads)
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", nothing)
         session = onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
