@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from isthmus.datasets.base import SegmentationDataset
@@ -17,7 +17,7 @@ from isthmus.training.evaluation import EvaluationConfig, EvaluationResult, Judg
 from isthmus.training.figures import judged_picture, save_confusion, save_picture
 from isthmus.training.progress import counted
 from isthmus.training.runtime import choose_device
-from isthmus.training.segmenters import Segmenter, SegmenterConfig, build_segmenter
+from isthmus.training.segmenters import Segmenter, build_segmenter
 
 
 def load_segmenter(path: Path) -> tuple[Segmenter, CheckpointInfo]:
@@ -32,8 +32,7 @@ def load_segmenter(path: Path) -> tuple[Segmenter, CheckpointInfo]:
     folder = resolve(path)
     check_files(folder)
     info = read_info(folder)
-    config = TypeAdapter(SegmenterConfig).validate_json(json.dumps(info.config["segmenter"]), strict=True)
-    segmenter = build_segmenter(config, load_weights=False)
+    segmenter = build_segmenter(run_config(info).segmenter, load_weights=False)
     try:
         segmenter.load_state_dict(read_weights(folder, "segmenter"))
     except RuntimeError as error:
@@ -42,8 +41,20 @@ def load_segmenter(path: Path) -> tuple[Segmenter, CheckpointInfo]:
 
 
 def run_config(info: CheckpointInfo) -> TrainingConfig:
-    """The configuration of the run that a checkpoint belongs to."""
-    return TypeAdapter(TrainingConfig).validate_json(json.dumps(info.config), strict=True)
+    """The configuration of the run that a checkpoint belongs to.
+
+    Raises:
+        CheckpointError: It is of a version of isthmus with other keys.
+    """
+    try:
+        return TypeAdapter(TrainingConfig).validate_json(json.dumps(info.config), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CheckpointError(
+            f"the configuration in it is none of this version: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            where=f"{info.name}, step {info.step}",
+            remedy="Use the version of isthmus that wrote it.",
+        ) from error
 
 
 def evaluate_checkpoint(

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -10,6 +10,7 @@ from isthmus.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from isthmus.datasets.catalogue import DatasetConfig
+    from isthmus.training.evaluation import EvaluationConfig
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -83,27 +84,12 @@ def evaluate(
     """
     from rich.console import Console
 
-    from isthmus.training.checkpoint import read_info, resolve
-    from isthmus.training.trained import evaluate_checkpoint, run_config
+    from isthmus.training.trained import evaluate_checkpoint
 
-    if (dataset is None) != (root is None):
-        raise ConfigurationError("--dataset and --root go together", remedy="Give both, or neither.")
-    evaluation = None
-    if resolution_hw or window_hw or stride_hw:
-        from dataclasses import replace
-
-        before = run_config(read_info(resolve(run))).evaluation
-        evaluation = replace(
-            before,
-            resolution_hw=resolution_hw or before.resolution_hw,
-            mode="sliding" if window_hw or stride_hw else before.mode,
-            window_hw=window_hw or before.window_hw,
-            stride_hw=stride_hw or before.stride_hw,
-        )
     results = evaluate_checkpoint(
         run,
         datasets=_wanted(dataset, root, split),
-        evaluation=evaluation,
+        evaluation=_changed(run, resolution_hw=resolution_hw, window_hw=window_hw, stride_hw=stride_hw),
         output=out,
         device=device,
         console=None if as_json else Console(),
@@ -113,9 +99,36 @@ def evaluate(
 
 
 def _wanted(dataset: str | None, root: Path | None, split: str | None) -> "tuple[DatasetConfig, ...] | None":
-    if dataset is None or root is None:
+    if dataset is None and root is None and split is None:
         return None
+    if dataset is None or root is None:
+        raise ConfigurationError(
+            "--dataset and --root go together, and --split with them", remedy="Give both of them, or none of the three."
+        )
     from isthmus.datasets.catalogue import DatasetConfig, dataset_class
 
     splits = dataset_class(dataset).splits
     return (DatasetConfig(dataset=dataset, root=root, split=split or ("val" if "val" in splits else splits[0])),)
+
+
+def _changed(run: Path, **sizes: tuple[int, int] | None) -> "EvaluationConfig | None":
+    """The run's way of predicting with other sizes; None where none is given."""
+    from dataclasses import replace
+
+    from pydantic import ValidationError
+
+    from isthmus.training.checkpoint import read_info, resolve
+    from isthmus.training.trained import run_config
+
+    given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
+    if not given:
+        return None
+    if "window_hw" in given or "stride_hw" in given:
+        given["mode"] = "sliding"
+    try:
+        return replace(run_config(read_info(resolve(run))).evaluation, **given)
+    except ValidationError as error:
+        raise ConfigurationError(
+            error.errors()[0]["msg"].removeprefix("Value error, "),
+            where="--resolution-hw, --window-hw, --stride-hw",
+        ) from error

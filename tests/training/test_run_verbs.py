@@ -1,0 +1,42 @@
+"""What `isthmus evaluate` refuses, each as one clear error."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from isthmus.cli.runs import evaluate
+from isthmus.errors import CheckpointError, ConfigurationError
+from isthmus.training.checkpoint import read_info
+from isthmus.training.trained import run_config
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "test"}, "--split with them"),
+        ({"dataset": "camvid"}, "--dataset and --root go together"),
+        ({"window_hw": (32, 32)}, "needs window_hw and stride_hw"),
+        ({"resolution_hw": (0, 0)}, "resolution_hw is"),
+    ],
+)
+def test_wrong_options_are_one_error(tiny_run, options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        evaluate(tiny_run.output, **options)
+
+
+def test_sizes_change_how_a_run_is_judged(tiny_run, capsys):
+    evaluate(tiny_run.output, window_hw=(32, 32), stride_hw=(32, 16), as_json=True, device="cpu")
+    (result,) = json.loads(capsys.readouterr().out)
+    assert (result["mode"], result["window_hw"], result["stride_hw"]) == ("sliding", [32, 32], [32, 16])
+    assert result["resolution_hw"] == [32, 64]
+
+
+def test_a_checkpoint_of_another_version_is_one_error(tiny_run, tmp_path):
+    folder = Path(shutil.copytree(tiny_run.output / "checkpoints" / "step-00000008", tmp_path / "step-00000008"))
+    tree = json.loads((folder / "info.json").read_text())
+    tree["config"]["loop"]["gone"] = 1
+    (folder / "info.json").write_text(json.dumps(tree))
+    with pytest.raises(CheckpointError, match=r"none of this version: loop\.gone"):
+        run_config(read_info(folder))
