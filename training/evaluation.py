@@ -40,6 +40,10 @@ class EvaluationConfig:
     """Frames predicted at once, where they have one size."""
 
     def __post_init__(self) -> None:
+        for name in ("resolution_hw", "window_hw", "stride_hw"):
+            size = getattr(self, name)
+            if size is not None and min(size) < 1:
+                raise ValueError(f"{name} is {list(size)}: write sides of at least 1 pixel")
         windowed = self.window_hw is not None and self.stride_hw is not None
         if self.mode == "sliding" and not windowed:
             raise ValueError("mode sliding needs window_hw and stride_hw")

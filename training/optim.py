@@ -28,6 +28,9 @@ class AdamWConfig:
     gradient_clip_norm: float | None = None
     """Largest global L2 norm of the gradients; null leaves them alone."""
 
+    def __post_init__(self) -> None:
+        _check_positive(self)
+
 
 @config
 class SgdConfig:
@@ -45,6 +48,16 @@ class SgdConfig:
     """Learning rate of everything but the encoder, relative to the encoder's."""
     gradient_clip_norm: float | None = None
     """Largest global L2 norm of the gradients; null leaves them alone."""
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+
+
+def _check_positive(config: AdamWConfig | SgdConfig) -> None:
+    for name in ("learning_rate", "head_multiplier", "gradient_clip_norm"):
+        value = getattr(config, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} is {value}: write a number above 0")
 
 
 OptimiserConfig = Annotated[AdamWConfig | SgdConfig, Field(discriminator="optimiser")]
@@ -91,7 +104,9 @@ class ScheduledOptimiser:
             group["lr"] = base * factor
         parameters = [parameter for group in self._optimiser.param_groups for parameter in group["params"]]
         limit = self._config.gradient_clip_norm
-        norm = nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+        norm = nn.utils.get_total_norm([one.grad for one in parameters if one.grad is not None])
+        if limit is not None:
+            nn.utils.clip_grads_with_norm_(parameters, limit, norm)
         self._optimiser.step()
         return {"learning_rate": self._config.learning_rate * factor, "gradient_norm": norm.detach()}
 

@@ -22,7 +22,14 @@ from isthmus.cli.demonstration.steps import FinishedStep
 from isthmus.errors import GateRefusedError
 
 SIZE = ("64", "128")
-SHORT = ("loop.steps=6", "loop.evaluate_every=6", "loop.checkpoint_every=3", "loop.batch_size=2", "loop.cache_mb=16")
+SHORT = (
+    "loop.steps=6",
+    "schedule.warmup_steps=2",
+    "loop.evaluate_every=6",
+    "loop.checkpoint_every=3",
+    "loop.batch_size=2",
+    "loop.cache_mb=16",
+)
 SMALL = (
     "augmentation.resize_hw=[64, 128]",
     "augmentation.crop_size_hw=[64, 128]",

@@ -48,6 +48,11 @@ def test_validation_must_be_stated(repository):
     [
         ("sources=[]", "name at least one"),
         ("loop.steps=0", "steps is 0"),
+        ("schedule.warmup_steps=8", "warmup_steps is 8: write less than loop.steps, 8"),
+        ("optimiser.learning_rate=0.0", "learning_rate is 0.0: write a number above 0"),
+        ("optimiser.head_multiplier=-1.0", "head_multiplier is -1.0"),
+        ("optimiser.gradient_clip_norm=0.0", "gradient_clip_norm is 0.0"),
+        ("evaluation.resolution_hw=[0, 64]", r"resolution_hw is \[0, 64\]"),
         ("loop.stepz=3", r"loop\.stepz: unknown key"),
         ("evaluation.mode=sliding", "needs window_hw and stride_hw"),
         ("optimiser.optimiser=lion", "optimiser"),
@@ -57,6 +62,15 @@ def test_validation_must_be_stated(repository):
 def test_wrong_values_are_named(tiny_config, override, message):
     with pytest.raises(ConfigurationError, match=message):
         tiny_config(override)
+
+
+@pytest.mark.parametrize("decoder", ["deeplabv3plus", "upernet"])
+def test_a_decoder_that_normalises_single_pixels_needs_two_frames(tiny_config, decoder):
+    with pytest.raises(ConfigurationError, match=f"decoder {decoder} normalises over the batch"):
+        tiny_config(
+            f"segmenter.decoder={decoder}", "loop.batch_size=1", "sources=[{dataset: gta5, root: x, split: all}]"
+        )
+    tiny_config(f"segmenter.decoder={decoder}", "loop.batch_size=1")  # two sources are two frames
 
 
 def test_datasets_lists_each_set_once(tiny_config, tiny_data):

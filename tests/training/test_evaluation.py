@@ -127,6 +127,7 @@ def test_the_tree_is_json_and_the_card_agrees(camvid):
         ({"window_hw": (8, 8)}, "are for mode: sliding"),
         ({"mode": "sliding", "window_hw": (8, 8), "stride_hw": (9, 8)}, "would be skipped"),
         ({"batch_size": 0}, "at least 1"),
+        ({"mode": "sliding", "window_hw": (8, 8), "stride_hw": (8, 0)}, r"stride_hw is \[8, 0\]"),
     ],
 )
 def test_wrong_configurations_are_refused(wrong, message):

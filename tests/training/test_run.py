@@ -167,7 +167,7 @@ def test_changed_data_are_refused(tiny_run, tiny_config, tmp_path, monkeypatch):
 
     path = tiny_run.output.parents[0] / "moved.yaml"
     text = (tiny_run.output / "config.yaml").read_text().replace(str(tiny_run.data), str(data))
-    path.write_text(text.replace("steps: 8", "steps: 1"))
+    path.write_text(text.replace("steps: 8", "steps: 1").replace("warmup_steps: 2", "warmup_steps: 0"))
     config = load_config(path, TrainingConfig)
     train(config, output, tracking="none", device="cpu")
     label = sorted((data / "synthia" / "GT" / "LABELS").iterdir())[0]
@@ -197,7 +197,7 @@ def test_a_start_that_fails_leaves_the_folder_usable(tiny_config, tmp_path):
     output = tmp_path / "output"
     with pytest.raises(DataError):
         train(tiny_config("validation.root=/nowhere"), output, tracking="none", device="cpu")
-    train(tiny_config("loop.steps=1"), output, tracking="none", device="cpu")
+    train(tiny_config("loop.steps=1", "schedule.warmup_steps=0"), output, tracking="none", device="cpu")
     assert (output / "config.yaml").is_file()
 
 
@@ -217,7 +217,13 @@ def test_frames_that_are_left_out_are_said_at_the_start(tiny_config, tmp_path, m
 
     monkeypatch.setattr(run, "build_dataset", with_a_broken_frame)
     console = Console(record=True, file=StringIO(), width=300)
-    train(tiny_config("loop.steps=1"), tmp_path / "output", tracking="none", device="cpu", console=console)
+    train(
+        tiny_config("loop.steps=1", "schedule.warmup_steps=0"),
+        tmp_path / "output",
+        tracking="none",
+        device="cpu",
+        console=console,
+    )
     assert "left out of camvid/val as broken: 1 frames, the first frame.png: truncated" in console.export_text()
 
 
