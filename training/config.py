@@ -10,7 +10,7 @@ from isthmus.training.evaluation import EvaluationConfig
 from isthmus.training.optim import OptimiserConfig
 from isthmus.training.runtime import Precision
 from isthmus.training.schedules import ScheduleConfig
-from isthmus.training.segmenters import SegmenterConfig
+from isthmus.training.segmenters import POOLING_DECODERS, SegmenterConfig
 from isthmus.training.source_only.config import SourceOnlyConfig
 
 Role = Literal["source", "target", "validation", "evaluation"]
@@ -71,7 +71,9 @@ class TrainingConfig:
     sources: tuple[DatasetConfig, ...]
     """Labelled simulations; each is drawn independently and fills its own batch."""
     target: DatasetConfig | None = None
-    """The unlabelled real domain, for methods that adapt to it; its labels are never read."""
+    """The unlabelled real domain, for methods that adapt to it; never trained on its labels.
+
+    A split that has label files is listed and digested with them."""
     validation: DatasetConfig | None
     """Where the best checkpoint is chosen. Must be stated; null chooses none, and the last checkpoint counts."""
     evaluated_on: tuple[DatasetConfig, ...]
@@ -98,6 +100,15 @@ class TrainingConfig:
             raise ValueError(f"seed is {self.seed}: write 0 or more")
         if self.target is not None and self.method.name == "source_only":
             raise ValueError("target is given, but method source_only never looks at one: leave it out")
+        if self.schedule.warmup_steps >= self.loop.steps:
+            raise ValueError(
+                f"schedule.warmup_steps is {self.schedule.warmup_steps}: write less than loop.steps, {self.loop.steps}"
+            )
+        if self.segmenter.decoder in POOLING_DECODERS and self.loop.batch_size * len(self.sources) < 2:
+            raise ValueError(
+                f"decoder {self.segmenter.decoder} normalises over the batch after pooling each frame to one pixel: "
+                "set loop.batch_size to 2 or more"
+            )
         judged = [dataset for role, dataset in self.roles if role in {"validation", "evaluation"}]
         twice = sorted(title for title, count in Counter(one.title for one in judged).items() if count > 1)
         if twice:

@@ -5,8 +5,7 @@ Legend: `B` batch, `C` classes, `F` features, `H W` pixels of the image, `h w` p
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +22,8 @@ NUM_CLASSES: Final = CITYSCAPES19.num_classes
 SIZE_MULTIPLE: Final = 32
 """Inputs are padded to a multiple of this, the deepest stride of any encoder here."""
 Decoder = Literal["fpn", "deeplabv3plus", "upernet", "segformer", "unet", "fcn8s"]
+POOLING_DECODERS: Final = frozenset({"deeplabv3plus", "upernet"})
+"""Those that pool whole frames to one pixel and normalise it over the batch: in training they need two frames."""
 _SMP_CLASS: Final[Mapping[str, str]] = {
     "fpn": "FPN",
     "deeplabv3plus": "DeepLabV3Plus",
@@ -55,9 +56,8 @@ class SegmenterConfig:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class SegmenterOutput:
-    """What a method may want of one forward pass."""
+class SegmenterOutput(NamedTuple):
+    """What a method may want of one forward pass; a tuple, so that DistributedDataParallel finds the tensors in it."""
 
     features: Tensor
     """[B, F, h', w'] float: the last feature map before the classifier (F_f in MADAN)."""
@@ -137,6 +137,24 @@ class Segmenter(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits [B,C,H,W] float32 at the image's size, upsampled bilinearly."""
         return upsample_logits(self.forward_head(image), (image.shape[-2], image.shape[-1]))
+
+
+class WithFeatures(nn.Module):
+    """A segmenter whose forward pass gives features as well: what a method hands to `Runtime.parallel` for them.
+
+    Gradients are averaged over processes only for what goes through the wrapped module's forward pass.
+
+    Args:
+        segmenter: Shares its weights.
+    """
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, image: Tensor) -> SegmenterOutput:
+        """See `Segmenter.forward_features`."""
+        return self.segmenter.forward_features(image)
 
 
 def pad_to_multiple(image: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
