@@ -22,6 +22,8 @@ from isthmus.training.inference import predict_train_ids, sliding_logits
 from isthmus.training.metrics import ConfusionMatrix, Scores
 
 ALONE: Final = World()
+JudgedRole = Literal["validation", "evaluation"]
+"""Whether a judged set chooses the best checkpoint or decides nothing."""
 
 
 @config
@@ -109,7 +111,7 @@ class EvaluationResult:
             "confusion": self.confusion.tolist(),
         }
 
-    def to_card(self, role: Literal["validation", "evaluation"]) -> CardEvaluation:
+    def to_card(self, role: JudgedRole) -> CardEvaluation:
         """The part that travels in a model card."""
         return CardEvaluation(
             role=role,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from isthmus.datasets.sample import Batch
 from isthmus.errors import TrainingError
 from isthmus.training.config import LoopConfig
-from isthmus.training.evaluation import EvaluationResult
+from isthmus.training.evaluation import EvaluationResult, JudgedRole
 from isthmus.training.history import History
 from isthmus.training.method import Method, Picture, StepResult
 from isthmus.training.progress import Reporter
@@ -65,10 +65,10 @@ class Judgement:
     """Decides nothing."""
 
     @property
-    def results(self) -> list[tuple[Literal["validation", "evaluation"], EvaluationResult]]:
+    def results(self) -> list[tuple[JudgedRole, EvaluationResult]]:
         """All results with their roles."""
-        first = [] if self.validation is None else [("validation", self.validation)]
-        return [*first, *(("evaluation", result) for result in self.evaluated_on)]
+        results: list[tuple[JudgedRole, EvaluationResult]] = [("evaluation", result) for result in self.evaluated_on]
+        return results if self.validation is None else [("validation", self.validation), *results]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +119,8 @@ def run_loop(session: Session, config: LoopConfig, state: LoopState) -> Judgemen
             result = _train_step(session, state)
             clock.tick()
             session.reporter.advance(state.step)
+            for note in result.notes:
+                session.reporter.say(f"step {state.step}: {note}")
             dues = (config.log_every, config.evaluate_every, config.checkpoint_every)
             if any(_due(state, config, every) for every in dues):
                 _check_finite(state)
@@ -127,10 +129,11 @@ def run_loop(session: Session, config: LoopConfig, state: LoopState) -> Judgemen
             best_before, judgement = state.best_step, None
             if _due(state, config, config.evaluate_every):
                 judgement = _judge(session, state)
-                if result.pictures is not None:
+                if result.pictures is not None and session.runtime.world.is_main:
                     session.draw(state.step, result.pictures())
             if _due(state, config, config.checkpoint_every) or state.best_step != best_before:
                 session.save(state, judgement)
+            del result  # what its pictures hold is free before the next step needs memory
             clock.restart()
     return judgement
 

@@ -26,6 +26,8 @@ class StepResult:
     """Detached scalars by name; `total` is always there. The loop moves them off the device when it logs."""
     metrics: Mapping[str, Tensor | float] = field(default_factory=dict)
     """Detached scalars that are no losses, for example gradient norms and learning rates."""
+    notes: Sequence[str] = ()
+    """Warnings in words, which the loop prints."""
     pictures: Callable[[], Mapping[str, Picture]] | None = None
     """Draws pictures on demand; called only when the loop wants them."""
 
@@ -38,7 +40,7 @@ class Method(Protocol):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """All networks by name, frozen ones too: moved to the device, saved and restored by the loop."""
+        """All networks by name, frozen ones too: on the device already; the run saves and restores them."""
         ...
 
     @property

@@ -23,7 +23,7 @@ def counted(console: Console, what: str) -> Iterator[Callable[[int, int], None]]
     bar = (TextColumn("{task.description}"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
     with Progress(*bar, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        yield lambda done, total: progress.update(task, completed=done, total=total, refresh=done == total)
 
 
 class Reporter:

@@ -1,6 +1,7 @@
 """The loop's order of things, with a method that trains nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -160,13 +161,28 @@ def test_weights_behind_a_loss_that_is_no_number_are_neither_judged_nor_saved(tm
     assert bench.events[-1].split()[1] == "2"
 
 
+def test_notes_of_a_step_are_printed_and_only_the_first_process_draws(tmp_path):
+    class Noting(Counting):
+        def train_step(self, step, sources, target):
+            return replace(super().train_step(step, sources, target), notes=("the pool is empty",))
+
+    console = Console(record=True, file=StringIO())
+    bench = Bench(tmp_path, Noting(), console=console)
+    run_loop(bench.session, loop_config(steps=2), LoopState())
+    assert "step 1: the pool is empty" in console.export_text()
+    second = replace(bench.session.runtime, world=World(rank=1))
+    bench.events.clear()
+    run_loop(replace(bench.session, runtime=second), loop_config(steps=2), LoopState())
+    assert not [event for event in bench.events if event.startswith("draw")]
+
+
 def test_work_inside_the_training_bar_is_counted():
     console = Console(file=StringIO(), force_terminal=True, width=120)
     reporter = Reporter(console, 5, is_main=True)
     with reporter.training(0), reporter.counting("judging on camvid/val") as count:
-        count(3, 4)
+        count(4, 4)
     assert "judging on camvid/val" in console.file.getvalue()
-    assert "3/4" in console.file.getvalue()
+    assert "4/4" in console.file.getvalue()
 
 
 def test_a_terminal_sees_loss_speed_and_time_left(tmp_path):

@@ -62,6 +62,8 @@ def test_pictures_are_drawn_on_demand(tiny_config):
     method = build(config)
     result = method.train_step(0, next(batches(config)), None)
     assert result.pictures is not None
+    for kept in result.pictures.args:
+        assert kept.untyped_storage().nbytes() == kept.numel() * kept.element_size()
     pictures = result.pictures()
     assert {name: (picture.shape, str(picture.dtype)) for name, picture in pictures.items()} == {
         "batch": ((32, 3 * 64, 3), "uint8")

@@ -70,7 +70,8 @@ class SourceOnly:
         return StepResult(
             losses={"total": loss.detach()},
             metrics=metrics,
-            pictures=partial(_draw, image[0].detach(), mask[0], logits[0].detach()),
+            # Copies of one frame: views would keep the whole batch's memory until the next step has its own.
+            pictures=partial(_draw, image[0].clone(), mask[0].clone(), logits[0].detach().clone()),
         )
 
     def state_dict(self) -> dict[str, Any]:
