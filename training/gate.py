@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from isthmus.artifact import CardDataset
 from isthmus.configuration import config
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset, dataset_digest
@@ -65,6 +66,8 @@ class GateReport:
     dataset_digest: str
     num_frames: int
     checks: tuple[Check, ...]
+    note: str = ""
+    """What a person should know beside the checks."""
 
     @property
     def passed(self) -> bool:
@@ -78,6 +81,8 @@ class GateReport:
     def to_text(self) -> str:
         """What was judged against what, and a table of the rules, failed ones first."""
         against = "no champion yet: the floors alone decide" if self.champion is None else f"version {self.champion}"
+        if self.note:
+            against = self.note
         title = f"version {self.challenger} against {against}; {self.num_frames} frames of {self.dataset}"
         rows = [("", "rule", "measured", "required")]
         rows += [
@@ -95,6 +100,7 @@ def judge(
     gate: GateConfig,
     *,
     versions: tuple[int, int | None],
+    note: str = "",
     on_frame: Callable[[int, int], None] | None = None,
 ) -> GateReport:
     """Ask every rule about a challenger.
@@ -106,6 +112,7 @@ def judge(
         champion: The model that serves, if any.
         gate: Rules and data.
         versions: Registry versions of both, for the report.
+        note: Stands in the report.
         on_frame: Called after each frame with the number done and the number in all, for a progress bar.
 
     Raises:
@@ -113,7 +120,8 @@ def judge(
     """
     dataset = build_dataset(gate.dataset)
     frames = spread(len(dataset), gate.max_frames)
-    checks = [_label_space(challenger, champion), _golden(challenger, gate)]
+    digest = dataset_digest(dataset)
+    checks = [_label_space(challenger, champion), _unseen(challenger, digest), _golden(challenger, gate)]
     if checks[0].passed:  # scores of models that mean different things by an id cannot be compared
         models = [challenger] if champion is None else [challenger, champion]
         scores = _mious(models, dataset, frames, on_frame)
@@ -124,9 +132,10 @@ def judge(
         challenger=versions[0],
         champion=versions[1],
         dataset=gate.dataset.title,
-        dataset_digest=dataset_digest(dataset),
+        dataset_digest=digest,
         num_frames=len(frames),
         checks=tuple(checks),
+        note=note,
     )
 
 
@@ -149,6 +158,17 @@ def _label_space(challenger: OnnxModel, champion: OnnxModel | None) -> Check:
     own = challenger.card.label_space.id_hash
     required = ", ".join(f"{owner} {space}" for owner, space in spaces.items())
     return Check("label space", all(space == own for space in spaces.values()), own, required)
+
+
+def _unseen(challenger: OnnxModel, digest: str) -> Check:
+    """Only the very same set is recognised: another part or limit of it has another digest."""
+    trained_on = [f"{one.dataset}/{one.split}" for one in challenger.card.datasets if _is_source(one, digest)]
+    measured = f"trained on {', '.join(trained_on)}" if trained_on else "no source of the challenger"
+    return Check("unseen frames", not trained_on, measured, "frames that did not train the challenger")
+
+
+def _is_source(card: CardDataset, digest: str) -> bool:
+    return card.role == "source" and card.digest == digest
 
 
 def _golden(challenger: OnnxModel, gate: GateConfig) -> Check:

@@ -143,8 +143,14 @@ def _judge_versions(
             challenger = _fetch(store, candidate.name, candidate.version, Path(scratch))
         except ContractError as error:
             return _broken(candidate.version, incumbent, gate, error)
-        champion = None if incumbent is None else _fetch(store, candidate.name, incumbent, Path(scratch))
-        return judge(challenger, champion, gate, versions=(candidate.version, incumbent), on_frame=on_frame)
+        champion, note = None, ""
+        if incumbent is not None:
+            try:
+                champion = _fetch(store, candidate.name, incumbent, Path(scratch))
+            except ContractError as error:  # it must not stand in the way of its successor for ever
+                note = f"version {incumbent}, which cannot be opened ({error.problem}): the floors alone decide"
+        versions = candidate.version, None if champion is None else incumbent
+        return judge(challenger, champion, gate, versions=versions, note=note, on_frame=on_frame)
 
 
 def _fetch(store: Connection, name: str, version: int, scratch: Path) -> OnnxModel:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.artifact import sha256_of
+from isthmus.artifact import CardDataset, sha256_of
 from isthmus.configuration import load_config
-from isthmus.datasets.catalogue import DatasetConfig
+from isthmus.datasets.catalogue import DatasetConfig, build_dataset, dataset_digest
 from isthmus.errors import ConfigurationError, ContractError, GateRefusedError, NotRegisteredError
 from isthmus.training.export import ExportResult
 from isthmus.training.gate import GateConfig, judge, spread
@@ -44,7 +44,9 @@ def test_first_promotion_meets_the_floors_alone(name, exported: ExportResult, ga
     register(exported.export.directory, name, tracking_uri=store_uri)
     outcome = promote(name, gate=gate, tracking_uri=store_uri)
     assert (outcome.version, outcome.previous, outcome.report.champion) == (1, None, None)
-    assert [check.rule for check in outcome.report.checks] == ["label space", "golden frame", "mIoU floor"]
+    assert [check.rule for check in outcome.report.checks] == [
+        *("label space", "unseen frames", "golden frame", "mIoU floor"),
+    ]
     assert "no champion yet: the floors alone decide; 2 frames of cityscapes/val" in outcome.report.to_text()
     assert aliases(name, store_uri) == {"champion": 1}  # no longer the challenger
     (version,) = list_versions(name, tracking_uri=store_uri)
@@ -142,6 +144,27 @@ def test_tampered_file_is_refused(name, variant, gate, store_uri):
     content[position : position + 11] = b"source_0nly"
     stored.write_bytes(content)
     with pytest.raises(GateRefusedError, match=r"FAILED +contract +model\.onnx is not the file that manifest\.json"):
+        promote(name, gate=gate, tracking_uri=store_uri)
+
+
+def test_a_damaged_champion_does_not_stand_in_the_way_for_ever(name, variant, gate, store_uri):
+    champion = register(variant(step=4).directory, name, tracking_uri=store_uri)
+    promote(name, gate=gate, tracking_uri=store_uri)
+    artifacts = Path(store_uri.removeprefix("sqlite:///")).parent / "artifacts"
+    (stored,) = (path for path in artifacts.rglob("model.onnx") if sha256_of(path) == champion.sha256)
+    stored.write_bytes(stored.read_bytes()[:100])
+    register(variant(step=5).directory, name, tracking_uri=store_uri)
+    outcome = promote(name, gate=gate, tracking_uri=store_uri)
+    assert (outcome.version, outcome.report.champion) == (2, None)
+    assert "against version 1, which cannot be opened" in outcome.report.to_text()
+    assert "the floors alone decide" in outcome.report.to_text()
+
+
+def test_a_gate_on_the_frames_that_trained_the_challenger_fails(name, variant, gate, store_uri):
+    digest = dataset_digest(build_dataset(gate.dataset))
+    source = CardDataset(role="source", dataset="cityscapes", split="val", num_frames=3, digest=digest)
+    register(variant(datasets=(source,)).directory, name, tracking_uri=store_uri)
+    with pytest.raises(GateRefusedError, match=r"FAILED +unseen frames +trained on cityscapes/val"):
         promote(name, gate=gate, tracking_uri=store_uri)
 
 
