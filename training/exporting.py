@@ -1,11 +1,13 @@
 """From a run's folder to an export: which checkpoint, at which network size, with which facts on the card."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.datasets.catalogue import build_dataset
+from isthmus.errors import DataError
 from isthmus.training.checkpoint import CheckpointInfo
 from isthmus.training.config import TrainingConfig
 from isthmus.training.export import ExportFacts, ExportResult, export_onnx
@@ -19,7 +21,8 @@ def export_run(
     *,
     name: str | None = None,
     network_size_hw: tuple[int, int] | None = None,
-    frames: Sequence[NDArray[np.uint8]] = (),
+    frames: Sequence[NDArray[np.uint8]] | None = None,
+    say: Callable[[str], None] = print,
 ) -> ExportResult:
     """Export a run's best checkpoint, or the checkpoint that is named.
 
@@ -28,7 +31,9 @@ def export_run(
         out: Folder of the export.
         name: Name on the card; the run's by default.
         network_size_hw: Multiples of 32; `default_network_size` otherwise.
-        frames: See `export_onnx`.
+        frames: See `export_onnx`; a few of the run's `evaluated_on` where left out. They are only compared on:
+            none of them gets into the export.
+        say: Takes what a person should know before the export goes on.
 
     Raises:
         CheckpointError: There is no checkpoint, or it is damaged.
@@ -38,7 +43,29 @@ def export_run(
     segmenter, info = load_segmenter(run)
     config = run_config(info)
     size_hw = network_size_hw or default_network_size(config)
+    evaluated_hw = config.evaluation.resolution_hw
+    if evaluated_hw != size_hw:
+        shown = "frames as on disk" if evaluated_hw is None else "{}x{}".format(*evaluated_hw)
+        say(
+            f"the network will see {size_hw[0]}x{size_hw[1]}; the run was evaluated at {shown}, its scores are for that"
+        )
+    if frames is None:
+        frames = _evaluated_frames(config, say)
     return export_onnx(segmenter, card_facts(info, config, name), out, network_size_hw=size_hw, frames=frames)
+
+
+def _evaluated_frames(config: TrainingConfig, say: Callable[[str], None]) -> list[NDArray[np.uint8]]:
+    """First, middle and last frame of the first set that the run was judged on, if it lies on this machine."""
+    if not config.evaluated_on:
+        return []
+    wanted = config.evaluated_on[0]
+    try:
+        dataset = build_dataset(wanted)
+        indices = sorted({0, len(dataset) // 2, len(dataset) - 1})
+        return [dataset.read_unlabelled(index)["image"] for index in indices]
+    except DataError as error:
+        say(f"compared on drawn streets only, not on frames of {wanted.title}: {error}")
+        return []
 
 
 def default_network_size(config: TrainingConfig) -> tuple[int, int]:

@@ -28,9 +28,10 @@ def export(
 
     from isthmus.training.exporting import export_run
 
-    result = export_run(run, out, name=name, network_size_hw=network_size_hw)
+    console = Console()
+    result = export_run(run, out, name=name, network_size_hw=network_size_hw, say=console.print)
     worst = min(result.parity, key=lambda case: case.label_agreement)
-    Console().print(
+    console.print(
         f"{result.export.onnx_file}: {result.export.manifest.size_bytes / 1e6:.1f} MB, "
         f"labels equal to torch's on at least {100 * worst.label_agreement:.3f} % of pixels "
         f"in {len(result.parity)} cases"

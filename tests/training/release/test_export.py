@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -12,11 +13,13 @@ from isthmus.datasets.label_space import CITYSCAPES19
 from isthmus.errors import ContractError, ExportError, ParityError
 from isthmus.training import export as exporting
 from isthmus.training.export import EXPORT_FILES, ExportResult, export_onnx, load_export
+from isthmus.training.fcn8s import Fcn8s
 from isthmus.training.golden import decode_golden, drawn_streets, golden_picture
 from isthmus.training.onnx_graph import ServingGraph
 from isthmus.training.onnx_model import OnnxModel, read_card
 from isthmus.training.parity import check_parity
-from isthmus.training.segmenters import Segmenter
+from isthmus.training.pretrained import IMAGENET
+from isthmus.training.segmenters import NUM_CLASSES, Decoder, Segmenter, SegmenterConfig, build_segmenter
 
 SIZE_HW = (64, 96)
 
@@ -232,3 +235,16 @@ def test_drawn_streets_are_structured_and_repeat():
     assert first.shape == (2, 60, 90, 3)
     assert (first == again).all()
     assert (first[0] != first[1]).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("decoder", get_args(Decoder))
+def test_every_decoder_exports_and_agrees(decoder, facts, tmp_path):
+    torch.manual_seed(0)
+    if decoder == "fcn8s":
+        segmenter = Segmenter(Fcn8s(NUM_CLASSES, fc_channels=16), IMAGENET)
+    else:
+        config = SegmenterConfig(decoder=decoder, encoder="timm-tf_efficientnet_lite0", weights="none")
+        segmenter = build_segmenter(config)
+    result = export_onnx(segmenter.eval(), facts, tmp_path / decoder, network_size_hw=SIZE_HW)
+    assert all(case.holds for case in result.parity)
