@@ -20,18 +20,27 @@ torch.set_num_threads(1)
 from isthmus.configuration import load_config
 from isthmus.training import run
 from isthmus.training.config import TrainingConfig
+from isthmus.training.segmenters import WithFeatures, build_segmenter
 
 output = Path(sys.argv[2])
 kept = {}
 build_method = run.build_method
-def remembering(*arguments, **options):
-    kept["method"] = build_method(*arguments, **options)
+def remembering(config, sources, runtime, **options):
+    segmenter = build_segmenter(config.segmenter)
+    parallel = runtime.parallel(WithFeatures(segmenter))
+    output = parallel(torch.full((2, 3, 32, 64), 0.25 + runtime.world.rank / 2))
+    (output.features.square().mean() + output.logits.square().mean()).backward()
+    kept["gradient"] = segmenter.network.classifier.weight.grad
+    kept["method"] = build_method(config, sources, runtime, **options)
     return kept["method"]
 run.build_method = remembering
-config = load_config(Path(sys.argv[1]), TrainingConfig, ["loop.steps=2", "loop.batch_size=1", "loop.evaluate_every=2"])
+changes = ["loop.steps=2", "schedule.warmup_steps=0", "loop.batch_size=1", "loop.evaluate_every=2"]
+config = load_config(Path(sys.argv[1]), TrainingConfig, changes)
 run.train(config, output, tracking="none", device="cpu")
 import os
-torch.save(kept["method"].segmenter.state_dict(), output.parent / f"rank-{os.environ['RANK']}.pt")
+rank = os.environ["RANK"]
+torch.save(kept["method"].segmenter.state_dict(), output.parent / f"rank-{rank}.pt")
+torch.save(kept["gradient"], output.parent / f"gradient-{rank}.pt")
 """
 
 
@@ -52,6 +61,10 @@ def test_ranks_stay_equal_and_only_the_first_writes(tiny_data, tmp_path):
     first, second = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
+    # A method that needs features gets averaged gradients too, although each rank saw its own frames.
+    gradients = [torch.load(tmp_path / f"gradient-{rank}.pt", weights_only=True) for rank in (0, 1)]
+    assert gradients[0].abs().sum() > 0
+    assert torch.equal(*gradients)
     last = output / "checkpoints" / "step-00000002"
     saved = read_weights(last, "segmenter")
     assert all(torch.equal(saved[key], first[key]) for key in saved)
