@@ -48,7 +48,7 @@ def held_engine(monkeypatch):
     def infer_now(self, images):
         if threading.current_thread().name.startswith("engine"):  # not the golden frame's check
             Gate.running.set()
-            assert Gate.release.wait(TIMEOUT_S)
+            assert Gate.release.wait(2 * TIMEOUT_S)  # longer than any test waits
         return original(self, images)
 
     monkeypatch.setattr(OrtEngine, "infer_now", infer_now)
