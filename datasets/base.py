@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -45,6 +45,7 @@ class SegmentationDataset(ABC):
         limit: Use only the first so many frames (in sorted order, after `part`); for trials.
         part: Use only this part of the split; see `select_part`.
         collect: Where given, images and labels that don't pair up are added here instead of being raised.
+        labelled: False lists images only: label files are not looked at, where real ones may not even exist.
 
     Raises:
         DataMissingError: The root, the split or the label folder is missing, or it holds no frame.
@@ -68,6 +69,7 @@ class SegmentationDataset(ABC):
         limit: int | None = None,
         part: Part | None = None,
         collect: list[DataError] | None = None,
+        labelled: bool = True,
     ) -> None:
         if split not in self.splits:
             raise DataMissingError(
@@ -83,10 +85,13 @@ class SegmentationDataset(ABC):
         self.split = split
         self.part: Part | None = part
         self.limit = limit
+        self.labelled = labelled
         self.refused: tuple[DataError, ...] = ()
         """Frames that the data set is known to hold in a broken state: left out, each with its reason."""
         self._collect = collect
         frames = sorted(self._list_frames(), key=lambda frame: frame.name)
+        if not labelled:  # simulators' readers always find theirs
+            frames = [replace(frame, label=None) for frame in frames]
         if not frames:
             raise DataMissingError(
                 f"{self.dataset_name} split {split!r} holds no frame",

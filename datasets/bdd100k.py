@@ -47,7 +47,7 @@ class Bdd100k(SegmentationDataset):
             label_folder = self.root / "labels" / "sem_seg" / "masks"
             suffix = ".png"
         images = images_by_stem(image_folder / self.split)
-        if self.split == "test":
+        if self.split == "test" or not self.labelled:
             return unlabelled(self.root, images.values())
         labels = files_by_key(label_folder / self.split, f"*{suffix}", lambda path: path.name.removesuffix(suffix))
         return paired(self.root, images, labels, self._report)

@@ -121,7 +121,9 @@ def layout_writer(layout: str) -> type[LayoutWriter]:
     return writer
 
 
-def build_dataset(config: DatasetConfig, *, collect: list[DataError] | None = None) -> SegmentationDataset:
+def build_dataset(
+    config: DatasetConfig, *, collect: list[DataError] | None = None, labelled: bool = True
+) -> SegmentationDataset:
     """Open a data set: list its frames and check that images and labels pair up.
 
     Frames that the data set is known to hold in a broken state are left out and logged as warnings.
@@ -129,25 +131,32 @@ def build_dataset(config: DatasetConfig, *, collect: list[DataError] | None = No
     Args:
         config: Which one, and where.
         collect: Where given, pairs that don't match are added here instead of being raised.
+        labelled: False lists images only, for a target.
 
     Raises:
         DataMissingError: A folder, a split or the frames are not there.
         PairMismatchError: An image has no label, a label no image, or two files stand for one frame.
     """
-    dataset = _opened(config, collect)
+    dataset = _opened(config, collect, labelled=labelled)
     if collect is None:  # who collects problems shows these too
         for error in dataset.refused:
             _LOG.warning("%s", error)
     return dataset
 
 
-def _opened(config: DatasetConfig, collect: list[DataError] | None) -> SegmentationDataset:
+def _opened(config: DatasetConfig, collect: list[DataError] | None, *, labelled: bool) -> SegmentationDataset:
     reader = dataset_class(config.dataset)
     if issubclass(reader, Folder):
         return reader(
-            config.root, config.split, limit=config.limit, part=config.part, collect=collect, id_map=config.id_map
+            config.root,
+            config.split,
+            limit=config.limit,
+            part=config.part,
+            collect=collect,
+            labelled=labelled,
+            id_map=config.id_map,
         )
-    return reader(config.root, config.split, limit=config.limit, part=config.part, collect=collect)
+    return reader(config.root, config.split, limit=config.limit, part=config.part, collect=collect, labelled=labelled)
 
 
 def dataset_digest(dataset: SegmentationDataset, on_frame: Callable[[int, int], None] | None = None) -> str:

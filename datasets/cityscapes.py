@@ -47,7 +47,7 @@ class Cityscapes(SegmentationDataset):
             f"*/*{_IMAGE_SUFFIX}",
             lambda path: path.name.removesuffix(_IMAGE_SUFFIX),
         )
-        if self.split == "test":  # its id files exist, but hold no classes
+        if self.split == "test" or not self.labelled:  # the id files of `test` exist, but hold no classes
             return unlabelled(self.root, images.values())
         labels = files_by_key(
             self.root / "gtFine" / self.split,

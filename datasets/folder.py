@@ -74,10 +74,11 @@ class Folder(SegmentationDataset):
         limit: int | None = None,
         part: Part | None = None,
         collect: list[DataError] | None = None,
+        labelled: bool = True,
         id_map: IdMap | None = None,
     ) -> None:
         self._id_map = id_map
-        super().__init__(root, split, limit=limit, part=part, collect=collect)
+        super().__init__(root, split, limit=limit, part=part, collect=collect, labelled=labelled)
 
     def _list_frames(self) -> Sequence[FramePaths]:
         id_map = self._id_map or self._read_id_map()

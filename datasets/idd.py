@@ -98,7 +98,7 @@ class Idd(SegmentationDataset):
     def _list_frames(self) -> Sequence[FramePaths]:
         folder = self.root / "leftImg8bit" / self.split
         images = files_by_key(folder, "*/*_leftImg8bit.*", _drive_and_frame)
-        if self.split == "test":
+        if self.split == "test" or not self.labelled:
             return unlabelled(self.root, images.values())
         labels = self.root / "gtFine" / self.split
         for kind, table in _TABLE_BY_KIND.items():
@@ -138,7 +138,7 @@ class IddLite(SegmentationDataset):
 
     def _list_frames(self) -> Sequence[FramePaths]:
         images = files_by_key(self.root / "leftImg8bit" / self.split, "*/*_image.jpg", _drive_and_frame)
-        if self.split == "test":
+        if self.split == "test" or not self.labelled:
             return unlabelled(self.root, images.values())
         labels = files_by_key(self.root / "gtFine" / self.split, "*/*_label.png", _drive_and_frame)
         classes = {key: path for key, path in labels.items() if not key.endswith("_inst")}  # beside FRAME_inst_label

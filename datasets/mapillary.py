@@ -87,7 +87,7 @@ class Mapillary(SegmentationDataset):
         self.id_table = build_id_table({raw: train_id_of_vistas_name(name) for raw, name in enumerate(names)})
         folder = self.root / _FOLDER_OF_SPLIT[self.split]
         images = images_by_stem(folder / "images")
-        if self.split == "test":
+        if self.split == "test" or not self.labelled:
             return unlabelled(self.root, images.values())
         return paired(self.root, images, images_by_stem(self._label_folder(folder)), self._report)
 

@@ -87,18 +87,19 @@ def build_streams(
 def describe_datasets(
     config: TrainingConfig, on_frame: Callable[[int, int], None] | None = None
 ) -> tuple[CardDataset, ...]:
-    """All data sets of a run with their roles, sizes and digests; reads every label file once.
+    """All data sets of a run with their roles, sizes and digests; reads every label file once, the target's never.
 
     Args:
         config: The run's.
         on_frame: Called after each frame with the numbers done and in all, of one data set after the other.
     """
-    described: dict[int, tuple[SegmentationDataset, str]] = {}
+    described: dict[tuple[int, bool], tuple[SegmentationDataset, str]] = {}
     cards = []
     for role, wanted in config.roles:
-        key = config.datasets.index(wanted)
+        labelled = role != "target"
+        key = config.datasets.index(wanted), labelled
         if key not in described:
-            opened = build_dataset(wanted)
+            opened = build_dataset(wanted, labelled=labelled)
             described[key] = opened, dataset_digest(opened, on_frame)
         dataset, digest = described[key]
         cards.append(

@@ -71,9 +71,7 @@ class TrainingConfig:
     sources: tuple[DatasetConfig, ...]
     """Labelled simulations; each is drawn independently and fills its own batch."""
     target: DatasetConfig | None = None
-    """The unlabelled real domain, for methods that adapt to it; never trained on its labels.
-
-    A split that has label files is listed and digested with them."""
+    """The unlabelled real domain, for methods that adapt to it; its labels are never looked at."""
     validation: DatasetConfig | None
     """Where the best checkpoint is chosen. Must be stated; null chooses none, and the last checkpoint counts."""
     evaluated_on: tuple[DatasetConfig, ...]

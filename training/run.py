@@ -148,10 +148,9 @@ class _Run:
         checkpoint: Path | None = world.gather(found)[0]
         seed_everything(config.seed, deterministic=self.runtime.device.type == "cpu")
         self.sources = [build_dataset(source) for source in config.sources]
-        self.target = None if config.target is None else build_dataset(config.target)
+        self.target = None if config.target is None else build_dataset(config.target, labelled=False)
         self.validation = None if config.validation is None else build_dataset(config.validation)
         self.evaluated_on = [build_dataset(dataset) for dataset in config.evaluated_on]
-        self._say_what_is_left_out()
         self.cards: tuple[CardDataset, ...] = world.gather(self._describe() if world.is_main else ())[0]
         self.provenance: Provenance = provenance(self.runtime.device)
         self.method: Method = build_method(config, self.sources, self.runtime, resuming=checkpoint is not None)
@@ -162,15 +161,6 @@ class _Run:
     def _describe(self) -> tuple[CardDataset, ...]:
         with self.reporter.counting("reading labels for digests") as count:
             return describe_datasets(self.config, count)
-
-    def _say_what_is_left_out(self) -> None:
-        opened = [*self.sources, self.target, self.validation, *self.evaluated_on]
-        for dataset in opened:
-            if dataset is not None and dataset.refused:
-                self.reporter.say(
-                    f"left out of {dataset.dataset_name}/{dataset.split} as broken: {len(dataset.refused)} frames, "
-                    f"the first {dataset.refused[0]}"
-                )
 
     def tracked(self, tracking: Tracking) -> Any:
         """The tracker's context."""

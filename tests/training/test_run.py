@@ -14,14 +14,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from isthmus.datasets.catalogue import build_dataset
 from isthmus.errors import (
     CheckpointError,
     ConfigurationError,
     DataError,
     NotRegisteredError,
     RegistryError,
-    UnreadableFileError,
 )
 from isthmus.training.checkpoint import read_info, read_state, read_weights
 from isthmus.training.history import read_history
@@ -205,26 +203,6 @@ def test_an_output_that_is_a_file_is_one_error(tiny_config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="the output is no folder"):
         train(tiny_config(), tmp_path / "file", tracking="none", device="cpu")
-
-
-def test_frames_that_are_left_out_are_said_at_the_start(tiny_config, tmp_path, monkeypatch):
-    from isthmus.training import run
-
-    def with_a_broken_frame(config):
-        dataset = build_dataset(config)
-        dataset.refused = (UnreadableFileError("truncated", where="frame.png"),)
-        return dataset
-
-    monkeypatch.setattr(run, "build_dataset", with_a_broken_frame)
-    console = Console(record=True, file=StringIO(), width=300)
-    train(
-        tiny_config("loop.steps=1", "schedule.warmup_steps=0"),
-        tmp_path / "output",
-        tracking="none",
-        device="cpu",
-        console=console,
-    )
-    assert "left out of camvid/val as broken: 1 frames, the first frame.png: truncated" in console.export_text()
 
 
 def test_load_segmenter_gives_the_best_weights(tiny_run):
