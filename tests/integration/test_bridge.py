@@ -4,10 +4,8 @@ import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +16,7 @@ from PIL import Image
 
 from isthmus import cli
 from isthmus.cli.demonstration.plan import MODEL, WORLDS, Places
+from isthmus.cli.demonstration.server import running_server
 from isthmus.cli.demonstration.steps import FinishedStep
 from isthmus.errors import GateRefusedError
 
@@ -35,7 +34,6 @@ SMALL = (
     "augmentation.crop_size_hw=[64, 128]",
     "evaluation.resolution_hw=[64, 128]",
 )
-START_S = 120.0
 
 TRITON_CLIENT = """
 import sys
@@ -105,19 +103,8 @@ def lenient(gate: Path, home: Path) -> Path:
 @pytest.fixture(scope="module")
 def server(bridge: SimpleNamespace) -> Iterator[str]:
     """`isthmus serve` in a process of its own; gives its address."""
-    port_file, log = bridge.home / "port", bridge.home / "server.log"
-    command = [sys.executable, "-m", "isthmus", "serve", "--model", MODEL, "--port", "0"]
-    command += ["--port-file", str(port_file), "--cache-dir", str(bridge.home / "cache")]
-    with log.open("w") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + START_S
-    while not port_file.is_file():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
-    yield f"127.0.0.1:{port_file.read_text().strip()}"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 0, log.read_text()
+    with running_server(MODEL, bridge.home) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
