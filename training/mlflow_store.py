@@ -152,6 +152,7 @@ def connect(tracking_uri: str | None = None) -> Iterator[Connection]:
     finally:
         # Not set back to `before`: MLflow would remember that, and put it over a variable that changes later.
         mlflow.set_tracking_uri(None)
+        os.environ.pop(_URI_VARIABLE, None)
         if before is not None:
             os.environ[_URI_VARIABLE] = before
 

@@ -187,4 +187,7 @@ def test_connecting_is_safe_and_leaves_no_trace(store_uri: str):
         assert os.environ["MLFLOW_TRACKING_URI"] == store.uri
         assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
         assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
+        with connect(store_uri):
+            pass
+        assert os.environ["MLFLOW_TRACKING_URI"] == store.uri
     assert "MLFLOW_TRACKING_URI" not in os.environ
