@@ -12,7 +12,8 @@ class History:
     """The rows of `OUTPUT/history.jsonl`.
 
     Rows have `step` and `kind`: `train` rows hold `losses` and `metrics`, means over the steps since the previous
-    one; `evaluation` rows hold `role` and one `EvaluationResult.to_tree()`.
+    one (where several processes train, over the first one's batches alone); `evaluation` rows hold `role` and one
+    `EvaluationResult.to_tree()`, of all frames.
 
     Args:
         output: The run's folder.

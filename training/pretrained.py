@@ -195,6 +195,8 @@ def _download_vgg16(name: str) -> Mapping[str, Tensor]:
 def _download_smp(name: str) -> Mapping[str, Tensor]:
     from segmentation_models_pytorch.encoders import get_encoder
 
+    # The keys are compared where the library loads them: strictly, but for timm's feature-only classes (EfficientNet,
+    # HRNet, DLA), which leave layers out on purpose.
     state: Mapping[str, Tensor] = get_encoder(name, weights="imagenet").state_dict()
     return state
 

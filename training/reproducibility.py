@@ -45,14 +45,14 @@ def seed_everything(seed: int, *, deterministic: bool) -> None:
 
 
 def random_state() -> dict[str, Any]:
-    """The states of all global random generators, as tensors and plain values."""
+    """The states of this process's global random generators, the GPU's among them, as tensors and plain values."""
     _, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
     version, words, gauss = random.getstate()
     return {
         "python": [version, list(words), gauss],
         "numpy": [torch.from_numpy(np.asarray(keys, np.int64)), int(position), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
     }
 
 
@@ -64,7 +64,7 @@ def restore_random_state(state: dict[str, Any]) -> None:
     np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
+        torch.cuda.set_rng_state(state["cuda"][0].cpu())
 
 
 def provenance(device: torch.device) -> Provenance:

@@ -22,6 +22,7 @@ from isthmus.configuration import config_hash, to_tree, to_yaml
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import build_dataset
 from isthmus.errors import ConfigurationError
+from isthmus.training import resuming
 from isthmus.training.build import build_method, build_streams, describe_datasets, shared_train_ids
 from isthmus.training.checkpoint import (
     CheckpointInfo,
@@ -45,12 +46,6 @@ from isthmus.training.reproducibility import (
     random_state,
     restore_random_state,
     seed_everything,
-)
-from isthmus.training.resuming import (
-    check_same_configuration,
-    check_same_frames,
-    check_same_processes,
-    say_what_differs,
 )
 from isthmus.training.runtime import Runtime, choose_device
 from isthmus.training.tracking import NoTracker, Tracker, Tracking, tracked
@@ -143,7 +138,7 @@ class _Run:
     def prepare(self, *, resume: bool) -> None:
         """Look at the folder, open the data, build the method and, on resume, fill it in."""
         config, world = self.config, self.world
-        # Only rank 0 looks and writes, the others follow: they start at the same moment on the same folder.
+        # Only rank 0 looks and writes: all start at the same moment on the same folder.
         found = self._look(resume=resume) if world.is_main else None
         checkpoint: Path | None = world.gather(found)[0]
         seed_everything(config.seed, deterministic=self.runtime.device.type == "cpu")
@@ -210,16 +205,16 @@ class _Run:
             )
         checkpoint = self.store.newest(self.reporter.say)
         if checkpoint is not None:
-            check_same_configuration(read_info(checkpoint), self.config, self.output)
+            resuming.check_same_configuration(read_info(checkpoint), self.config, self.output)
             self.reporter.say(f"going on from {checkpoint}")
         return checkpoint
 
     def _restore(self, checkpoint: Path) -> int:
         """Fill method, random states and loop state in; gives the rows of the history to keep."""
         info, saved = read_info(checkpoint), read_state(checkpoint)
-        check_same_processes(len(saved["random"]), self.world.size, checkpoint)
-        check_same_frames(info, self.cards, checkpoint)
-        say_what_differs(info, self.config, self.provenance, self.reporter.say)
+        resuming.check_same_processes(len(saved["random"]), self.world.size, checkpoint)
+        resuming.check_same_frames(info, self.cards, checkpoint)
+        resuming.say_what_differs(info, self.config, self.provenance, self.reporter.say)
         for name, network in self.method.networks.items():
             network.load_state_dict(read_weights(checkpoint, name))
         self.method.load_state_dict(saved["method"])

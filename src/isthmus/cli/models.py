@@ -59,10 +59,11 @@ def register(export_dir: tyro.conf.Positional[Path], *, name: str, run: Path | N
     Console().print(f"{name} version {made.version} ({', '.join(made.aliases) or 'no alias'}), {made.sha256[:12]}")
 
 
-def promote(name: tyro.conf.Positional[str], *, version: str = "challenger", gate: Path) -> None:
+def promote(name: tyro.conf.Positional[str], *, version: str = "challenger", gate: Path, to: str = "champion") -> None:
     """Judge a version and, if it passes the gate, make it the champion that is served.
 
     $ isthmus promote street-segmenter --version 2 --gate configs/gate/default.yaml
+    $ isthmus promote street-segmenter --gate configs/gate/default.yaml --to staging
 
     Exits 1 with a table of what failed otherwise; then nothing has changed.
 
@@ -70,6 +71,7 @@ def promote(name: tyro.conf.Positional[str], *, version: str = "challenger", gat
         name: The registered model.
         version: A number or an alias.
         gate: The rules and the frames to judge on.
+        to: The alias to move; one of your own is compared with what it points to now, and keeps no `previous`.
     """
     from rich.console import Console
 
@@ -79,11 +81,12 @@ def promote(name: tyro.conf.Positional[str], *, version: str = "challenger", gat
     from isthmus.training.promotion import promote as promote_version
 
     with counted(Console(stderr=True), "judging at the gate") as count:
-        outcome = promote_version(name, version, gate=load_config(gate, GateConfig), on_frame=count)
+        outcome = promote_version(name, version, gate=load_config(gate, GateConfig), to=to, on_frame=count)
     console = Console()
     console.print(outcome.report.to_text(), highlight=False)
-    before = f", version {outcome.previous} is kept as previous" if outcome.previous is not None else ""
-    console.print(f"{name} version {outcome.version} is the champion{before}")
+    kept = outcome.previous is not None and to == "champion"
+    before = f", version {outcome.previous} is kept as previous" if kept else ""
+    console.print(f"{name} version {outcome.version} is the {to}{before}")
 
 
 def rollback(name: tyro.conf.Positional[str]) -> None:
