@@ -123,31 +123,6 @@ def build_loader(
     return _batches(frames, numbers, num_workers=num_workers, pin_memory=pin_memory)
 
 
-def build_ordered_loader(
-    dataset: SegmentationDataset,
-    *,
-    transform: JointTransform,
-    batch_size: int,
-    num_workers: int,
-    labelled: bool = True,
-    pin_memory: bool = False,
-) -> Iterator[Batch]:
-    """Each frame once, in the data set's order, for evaluation; the last batch may be smaller.
-
-    Args:
-        dataset: Where frames come from.
-        transform: Must bring all frames to one size where `batch_size` is above 1.
-        batch_size: Frames a batch.
-        num_workers: Worker processes; 0 loads in this process.
-        labelled: False leaves label files alone and batches without a mask.
-        pin_memory: Page-locked batches.
-    """
-    frames = _Frames(dataset, transform, lambda number: Draw(number, seed=0), labelled=labelled, cache_bytes=0)
-    indices = range(len(dataset))
-    numbers = (list(indices[first : first + batch_size]) for first in range(0, len(dataset), batch_size))
-    return _batches(frames, numbers, num_workers=num_workers, pin_memory=pin_memory)
-
-
 class _Item(NamedTuple):
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None

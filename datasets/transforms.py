@@ -92,20 +92,6 @@ class _TrainingTransform:
         return done["image"], done["mask"]
 
 
-class _EvaluationTransform:
-    def __init__(self, resolution_hw: tuple[int, int] | None) -> None:
-        self._resolution_hw = resolution_hw
-
-    def __call__(
-        self,
-        image: NDArray[np.uint8],
-        mask: NDArray[np.uint8] | None,
-        *,
-        seed: int,  # noqa: ARG002 - the protocol's; nothing here is random
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-        return (image, mask) if self._resolution_hw is None else resize_pair(image, mask, self._resolution_hw)
-
-
 def build_training_transform(config: AugmentationConfig) -> JointTransform:
     """Scale jitter, crop, flip, colour jitter and blur, in this order."""
     # Albumentations asks the network for a newer version at import unless told not to.
@@ -126,11 +112,6 @@ def build_training_transform(config: AugmentationConfig) -> JointTransform:
         A.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.5), p=config.blur_p),
     ]
     return _TrainingTransform(config, A.Compose(steps))
-
-
-def build_evaluation_transform(resolution_hw: tuple[int, int] | None) -> JointTransform:
-    """Only a resize, or nothing at all where `resolution_hw` is None."""
-    return _EvaluationTransform(resolution_hw)
 
 
 def resize_pair(

@@ -1,14 +1,13 @@
 from itertools import islice
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from isthmus.datasets.sampling import IndependentDraws, build_loader, build_ordered_loader, shard_numbers
-from isthmus.datasets.transforms import AugmentationConfig, build_evaluation_transform, build_training_transform
+from isthmus.datasets.sampling import IndependentDraws, build_loader, shard_numbers
+from isthmus.datasets.transforms import AugmentationConfig, build_training_transform
 from isthmus.errors import ConfigurationError, UnreadableFileError
 
 seeds = st.integers(0, 2**31)
@@ -149,20 +148,13 @@ def test_torchs_global_generator_stays_where_it_is(dataset, transform):
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_ordered_loader_shows_each_frame_once(dataset):
-    loader = build_ordered_loader(dataset, transform=build_evaluation_transform(None), batch_size=2, num_workers=0)
-    found = list(loader)
-    assert [len(batch["names"]) for batch in found] == [2, 2, 1]
-    assert [name for batch in found for name in batch["names"]] == [frame.name for frame in dataset.frames]
-    assert np.array_equal(found[0]["mask"][1].numpy(), dataset[1]["mask"])
+def as_on_disk(image, mask, *, seed):
+    return image, mask
 
 
 def test_frames_of_different_sizes_need_a_resolution(dataset):
     for path in (dataset.frames[1].image, dataset.frames[1].label):
         with Image.open(path) as picture:
             picture.crop((0, 0, 20, 10)).save(path)
-    options = {"batch_size": 2, "num_workers": 0}
-    with pytest.raises(ConfigurationError, match="different sizes in one batch: 20x10, 32x24"):
-        next(build_ordered_loader(dataset, transform=build_evaluation_transform(None), **options))
-    resized = next(build_ordered_loader(dataset, transform=build_evaluation_transform((12, 16)), **options))
-    assert resized["image"].shape == (2, 3, 12, 16)
+    with pytest.raises(ConfigurationError, match="different sizes in one batch"):
+        batches(dataset, as_on_disk, 1, batch_size=5)

@@ -6,7 +6,6 @@ import pytest
 from isthmus.configuration import parse_config
 from isthmus.datasets.transforms import (
     AugmentationConfig,
-    build_evaluation_transform,
     build_training_transform,
     resize_pair,
 )
@@ -82,29 +81,14 @@ def test_an_unlabelled_image_changes_as_a_labelled_one():
     assert np.array_equal(alone, transform(image, mask, seed=3)[0])
 
 
-@pytest.mark.parametrize("kind", ["training", "evaluation"])
-def test_callers_arrays_are_unchanged(kind):
-    transform = (
-        build_training_transform(AugmentationConfig(resize_hw=(48, 64), crop_size_hw=(48, 64)))
-        if kind == "training"
-        else build_evaluation_transform((24, 32))
-    )
+def test_callers_arrays_are_unchanged():
+    transform = build_training_transform(AugmentationConfig(resize_hw=(48, 64), crop_size_hw=(48, 64)))
     image, mask = painted()
     before = image.copy(), mask.copy()
     for seed in range(5):
         transform(image, mask, seed=seed)
     assert np.array_equal(image, before[0])
     assert np.array_equal(mask, before[1])
-
-
-def test_evaluation_resizes_or_leaves():
-    image, mask = painted()
-    small = build_evaluation_transform((24, 32))(image, mask, seed=0)
-    assert small[0].shape == (24, 32, 3)
-    assert np.array_equal(10 * small[1][..., None].repeat(3, axis=2), small[0])  # whole blocks of whole pixels
-    native = build_evaluation_transform(None)(image, mask, seed=0)
-    assert native[0] is image
-    assert native[1] is mask
 
 
 def test_shrinking_averages_and_growing_interpolates():
