@@ -266,7 +266,9 @@ def _raw_id_table(report: DoctorReport) -> Table:
 
 def _problem_table(title: str, problems: Sequence[Problem]) -> Table:
     left = len(problems) - _MAX_ROWS
-    table = Table("where", "problem", "remedy", title=title, caption=f"and {left} more" if left > 0 else None)
+    table = Table(title=title, caption=f"and {left} more" if left > 0 else None)
+    for column in ("where", "problem", "remedy"):
+        table.add_column(column, overflow="fold")  # a path that is cut off names nothing
     for row in problems[:_MAX_ROWS]:
         # Brackets in file names are no markup.
         table.add_row(escape(row.where or ""), escape(row.problem), escape(row.remedy or ""))

@@ -64,7 +64,7 @@ def parse_config(text: str, kind: type[T], overrides: Sequence[str] = (), *, whe
     try:
         return TypeAdapter(kind).validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
-        raise ConfigurationError(_explain(error), where=where, remedy=_remedy(error)) from error
+        raise ConfigurationError(explain(error), where=where, remedy=_remedy(error)) from error
     except TypeError as error:  # json.dumps met a date or a set
         raise ConfigurationError(f"holds a value that is no plain scalar: {error}", where=where) from error
 
@@ -167,7 +167,8 @@ def _variable(match: re.Match[str], where: str) -> str:
     return value
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """What pydantic found, one clause a key, in words for people."""
     lines = []
     for item in error.errors():
         path = ".".join(str(part) for part in item["loc"]) or "(top)"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus import cli
+from isthmus import __version__, cli
 from isthmus.errors import ConfigurationError
 
 HEAVY = (
@@ -140,3 +140,24 @@ def test_fakes_are_written_and_examined(tmp_path: Path) -> None:
     cli.run(["data", "doctor", "--dataset", "synthia", "--root", str(tmp_path / "fake")])
     with pytest.raises(ConfigurationError, match="at least one frame"):
         cli.run(["data", "fake", "--dataset", "synthia", "--root", str(tmp_path / "none"), "--num-frames", "0"])
+    with pytest.raises(ConfigurationError, match="the folder is not empty"):
+        cli.run(["data", "fake", "--dataset", "synthia", "--root", str(tmp_path / "fake")])
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run(["--version"])
+    assert capsys.readouterr().out == f"isthmus {__version__}\n"
+
+
+def test_an_option_out_of_range_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["serve", "--model", "m", "--port", "99999"])
+    assert caught.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: port: ")
+    assert "Traceback" not in error
+
+
+def test_pictures_must_be_named() -> None:
+    with pytest.raises(ConfigurationError, match="no pictures named"):
+        cli.run(["segment", "--server", "127.0.0.1:1", "--out", "x"])

@@ -1,5 +1,6 @@
 """The demo's journal: what is skipped, what is done again, and what is removed."""
 
+import fcntl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -106,3 +107,13 @@ def test_outside_a_clone_there_is_one_clear_error(tmp_path: Path, monkeypatch: p
     with pytest.raises(ConfigurationError, match=r"demo\.yaml.*Run in a clone"):
         cli.run(["demo"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_demos_do_not_share_a_folder(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("DEMO", "")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigurationError, match="another demo is at work"):
+            cli.run(["demo", "--output", str(tmp_path)])

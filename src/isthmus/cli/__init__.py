@@ -9,14 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import tyro
+from pydantic import ValidationError
 
+from isthmus import __version__
 from isthmus.cli.data import doctor, fake, list_datasets
 from isthmus.cli.demonstration import demo
 from isthmus.cli.models import export, list_versions, promote, register, rollback
 from isthmus.cli.runs import evaluate, train
 from isthmus.cli.serving import segment, serve
 from isthmus.cli.worlds import gallery, render
-from isthmus.errors import EnvironmentMissingError, IsthmusError
+from isthmus.configuration import explain
+from isthmus.errors import ConfigurationError, EnvironmentMissingError, IsthmusError
 
 GROUPS: Final[Mapping[str, str]] = {
     "data": "Look at data sets: what can be read, and whether a copy on disk is whole.",
@@ -81,11 +84,16 @@ def run(arguments: Sequence[str]) -> None:
         IsthmusError: Whatever the verb found wrong; a missing package is an `EnvironmentMissingError`.
         SystemExit: After `--help`, or for options that do not parse.
     """
+    if list(arguments) == ["--version"]:
+        print(f"isthmus {__version__}")
+        return
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     app = _build(brief=not _names_a_verb(arguments))
     try:
         app.cli(prog="isthmus", description=_DESCRIPTION, args=list(arguments))
+    except ValidationError as error:  # a number out of range, given as an option
+        raise ConfigurationError(explain(error), remedy="`--help` tells what each option takes.") from error
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package == "isthmus":

@@ -68,6 +68,8 @@ def fake(
 
     if num_frames < 1 or min(size_hw) < 8 or seed < 0:
         raise ConfigurationError("at least one frame of 8x8 pixels, and a seed of 0 or more, can be written")
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise ConfigurationError("the folder is not empty", where=root, remedy="Random frames go into a new folder.")
     wanted = split or layout_writer(dataset).splits[0]
     names = write_fakes(dataset, root, wanted, num_frames=num_frames, size_hw=size_hw, seed=seed)
     Console().print(f"{len(names)} frames of random pixels in {root} ({dataset} {wanted})")

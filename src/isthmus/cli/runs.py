@@ -1,6 +1,7 @@
 """Verbs that train and judge."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -46,7 +47,10 @@ def train(
     from isthmus.training.config import TrainingConfig
     from isthmus.training.run import train as train_run
 
-    train_run(load_config(config, TrainingConfig, set_), output, resume=resume, tracking=tracking, device=device)
+    made = train_run(load_config(config, TrainingConfig, set_), output, resume=resume, tracking=tracking, device=device)
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(f"{made.steps} steps done; chosen checkpoint {made.best_checkpoint}")
+        print(f"Next: isthmus evaluate {output}, isthmus export {output} --out …")
 
 
 def evaluate(

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import tyro
 
+from isthmus.errors import ConfigurationError
+
 _DEFAULT_STORE = "sqlite:///mlruns/mlflow.db"
 """Where `register` and `promote` keep models unless MLFLOW_TRACKING_URI says otherwise."""
 
@@ -104,6 +106,8 @@ def segment(
     """
     from rich.console import Console
 
+    if not images:
+        raise ConfigurationError("no pictures named", remedy="Name JPEG or PNG files, or folders of them.")
     from isthmus.serving.client import DEFAULT_TIMEOUT_S
     from isthmus.serving.segment_files import segment_paths
 

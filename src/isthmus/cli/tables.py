@@ -43,17 +43,17 @@ def version_table(versions: Iterable["RegisteredVersion"]) -> Table:
     """One line a version of a registered model, with each data set's mIoU in percent."""
     rows = list(versions)
     scores = sorted({key for row in rows for key in row.facts if key.startswith("miou.")})
-    table = Table("version", "aliases", "method", "network", "step", *(f"{key} %" for key in scores), "made", "sha256")
+    table = Table("version", "aliases", "method", "step", "made")
+    for score in scores:
+        table.add_column(f"{score.removeprefix('miou.')} mIoU %", justify="right", overflow="fold")
     for row in rows:
         facts = row.facts
         table.add_row(
             str(row.version),
             ", ".join(row.aliases),
             facts.get("method", ""),
-            f"{facts.get('decoder', '')} {facts.get('encoder', '')}",
             facts.get("step", ""),
-            *(f"{100 * float(facts[key]):.1f}" if key in facts else "" for key in scores),
             f"{row.created_at:%Y-%m-%d %H:%M}",
-            row.sha256[:12],
+            *(f"{100 * float(facts[key]):.1f}" if key in facts else "" for key in scores),
         )
     return table

@@ -1,5 +1,6 @@
 """The demo: the whole way from rendered streets to a served mask, as the commands a person would type."""
 
+import fcntl
 import os
 import shlex
 import time
@@ -41,6 +42,11 @@ def demo(*, output: Path = Path("demo")) -> None:
 
     places = Places(output)
     places.mlflow.mkdir(parents=True, exist_ok=True)
+    lock = (output / ".lock").open("w")  # held until this process ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ConfigurationError("another demo is at work in this folder", where=output) from error
     os.environ["DEMO"] = str(output)  # where the demo's configurations look for their data
     os.environ["MLFLOW_TRACKING_URI"] = places.store
     console = Console()
