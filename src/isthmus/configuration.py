@@ -6,7 +6,6 @@ applies `key.sub=value` overrides and validates as strict JSON: unknown keys, mi
 are one `ConfigurationError` that names the path in the file and the remedy.
 """
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -102,11 +101,6 @@ def flatten(value: Any) -> dict[str, str | int | float | bool | None]:
 
     walk("", to_tree(value))
     return flat
-
-
-def field_names(kind: type[Any]) -> tuple[str, ...]:
-    """Names of a configuration class's fields, in order."""
-    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _parse_yaml(text: str, where: str) -> Any:
