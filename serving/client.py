@@ -208,12 +208,16 @@ class SegmentationClient:
         return _segmentation(result, mask_format)
 
 
-def _frame(image: NDArray[np.uint8] | bytes) -> pb.Frame:
+def _frame(image: object) -> pb.Frame:
     if isinstance(image, bytes):
         kind = codec.image_format_of(image)
         if kind is None:
             raise InvalidFrameError("the bytes are neither a JPEG nor a PNG file", where="image")
         return pb.Frame(encoding=_FRAME_ENCODINGS[kind], data=image)
+    if not isinstance(image, np.ndarray):
+        raise InvalidFrameError(
+            f"{type(image).__name__} is no picture", where="image", remedy="Give RGB pixels, or a file's bytes."
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise InvalidFrameError(f"{image.dtype} {list(image.shape)} is not uint8 [H, W, 3]", where="image")
     height, width, _ = image.shape

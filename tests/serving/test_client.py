@@ -137,3 +137,12 @@ def test_find_images_refuses(tmp_path):
     (tmp_path / "a.jpg").touch()
     with pytest.raises(InvalidFrameError, match="same mask"):
         find_images([tmp_path])
+
+
+@pytest.mark.parametrize("image", ["frame.jpg", None])
+def test_a_path_or_nothing_is_no_picture(image):
+    with (
+        SegmentationClient("127.0.0.1:1") as client,
+        pytest.raises(InvalidFrameError, match=r"is no picture.*a file's bytes"),
+    ):
+        client.segment(image)
