@@ -14,6 +14,8 @@ _ATTRIBUTES: Final = ("in_position", "in_normal", "in_uv", "in_params", "in_colo
 _FORMATS: Final = ("3f", "3f", "2f", "4f", "4f1", "2u1", "1u2")
 _DEFINED: Final = {"label": "LABELS", "shadow": "SHADOW"}
 """What the shared sources can ask about the pass."""
+_PAINTING: Final = ("noise", "sky", "materials", "ground", "facade", "signs", "surface")
+"""Sources of the image pass, in order."""
 _PADDING: Final = tuple(f"{VERTEX[name].itemsize}x" for name in VERTEX.names or ())
 
 
@@ -42,7 +44,7 @@ class Programs:
         if key not in self._programs:
             head = f"{_VERSION}#define MATERIAL {int(material)}u\n"
             head += ("#define HOLES\n" if holes else "") + (f"#define {_DEFINED[name]}\n" if name in _DEFINED else "")
-            parts = ["noise", "sky", "surface"] if name == "image" else ["noise", "holes"] if holes else []
+            parts = [*_PAINTING] if name == "image" else ["noise", "holes"] if holes else []
             self._programs[key] = self._context.program(
                 vertex_shader=head + _source("vertex"), fragment_shader=head + _source(*parts, f"{name}_fragment")
             )
