@@ -28,6 +28,7 @@ class Material(IntEnum):
     BARK = 15
     MASONRY = 16
     PLANKS = 17
+    LAMP = 18
 
 
 SEE_THROUGH = frozenset({Material.FOLIAGE, Material.TWIGS, Material.RAILING})

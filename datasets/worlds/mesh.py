@@ -66,6 +66,17 @@ class Thing(NamedTuple):
     """0 for stuff that is not counted."""
 
 
+class PointLight(NamedTuple):
+    """A lamp that shines on its surroundings after dark."""
+
+    position: Point
+    """Metres."""
+    color: tuple[float, float, float]
+    """Linear light."""
+    direction: Point
+    """Where its cone points, unit length; (0, 0, 0) shines every way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mesh:
     """A scene's triangles, ready for the renderer."""
@@ -74,6 +85,8 @@ class Mesh:
     """[N] of `VERTEX`."""
     faces: NDArray[np.uint32]
     """[M, 3] vertex numbers."""
+    lights: tuple[PointLight, ...]
+    """The lamps in it."""
 
 
 class MeshBuilder:
@@ -82,7 +95,18 @@ class MeshBuilder:
     def __init__(self) -> None:
         self._vertices: list[NDArray[np.void]] = []
         self._faces: list[NDArray[np.uint32]] = []
+        self._lights: list[PointLight] = []
         self._count = 0
+
+    def add_light(self, position: Point, color: tuple[float, float, float], direction: Point = (0.0, 0.0, 0.0)) -> None:
+        """Let a lamp shine from here after dark; the lamp's own body is a shape of `Material.LAMP`.
+
+        Args:
+            position: Metres.
+            color: Linear light; about 1 lights a street as a lamp does.
+            direction: Where its cone points, unit length; (0, 0, 0) shines every way.
+        """
+        self._lights.append(PointLight(position, color, direction))
 
     def add(self, shape: Geometry, paint: Paint, thing: Thing, place: Placement | None = None) -> None:
         """Add one shape."""
@@ -106,7 +130,7 @@ class MeshBuilder:
 
     def build(self) -> Mesh:
         """Everything added so far as one mesh."""
-        return Mesh(np.concatenate(self._vertices), np.concatenate(self._faces))
+        return Mesh(np.concatenate(self._vertices), np.concatenate(self._faces), tuple(self._lights))
 
 
 def merged(*shapes: Geometry) -> Geometry:

@@ -270,4 +270,6 @@ def _light_uniforms(light: Light) -> dict[str, Any]:
         "u_fog_color": light.fog_color,
         "u_fog_density": light.fog_density,
         "u_haze": light.haze,
+        "u_night": light.night,
+        "u_wetness": light.wetness,
     }

@@ -33,6 +33,10 @@ class Light:
     fog_color: Rgb
     fog_density: float
     haze: float
+    night: float = 0.0
+    """0 day to 1 night: how far lamps and windows are lit."""
+    wetness: float = 0.0
+    """0 dry to 1 pouring."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,10 @@
 #define BARK 15u
 #define MASONRY 16u
 #define PLANKS 17u
+#define LAMP 18u
+
+uniform float u_night;   // 0 day .. 1 night: lamps and windows are lit
+uniform float u_wetness; // 0 dry .. 1 pouring
 
 struct Surface {
     vec3 albedo;

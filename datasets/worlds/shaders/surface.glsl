@@ -39,7 +39,9 @@ Surface surface(uint material, vec3 base, float gloss, vec3 position, vec3 norma
         float worn = smoothstep(params.y - 0.2, params.y + 0.25, 0.55 * noise(uv * 0.23 + params.x).r + 0.45 * noise(uv * 0.9).g);
         s.albedo = mix(asphalt(vec3(0.30), uv, 0.3), base * (0.8 + 0.25 * noise(uv * 0.1).r), worn);
     } else if (material == GLOWING) { s.glow = base * params.x; s.albedo = base * 0.6; s.mirror = 0.05; }
-    else if (material == CLOTH) {
+    else if (material == LAMP) { // params: x power by day, y power by night
+        s.glow = base * mix(params.x, params.y, u_night); s.albedo = base * 0.6; s.mirror = 0.08;
+    } else if (material == CLOTH) {
         s.albedo = base * (0.75 + 0.5 * noise(plane * 0.9 + params.x).r);
         if (params.y > 0.5) s.albedo = mix(s.albedo, vec3(0.75), step(0.5, fract(position.y * 9.0)) * 0.6);
     } else if (material == SIGN) s.albedo = sign_face(base, uv, params);
