@@ -17,13 +17,15 @@ from isthmus.cli.demonstration import demo
 from isthmus.cli.models import export, list_versions, promote, register, rollback
 from isthmus.cli.runs import evaluate, train
 from isthmus.cli.serving import segment, serve
-from isthmus.cli.worlds import gallery, render
+from isthmus.cli.worlds import bench as bench_worlds
+from isthmus.cli.worlds import gallery, render, styles
 from isthmus.configuration import explain
 from isthmus.errors import ConfigurationError, EnvironmentMissingError, IsthmusError
 
 GROUPS: Final[Mapping[str, str]] = {
     "data": "Look at data sets: what can be read, and whether a copy on disk is whole.",
     "worlds": "Render labelled frames of the built-in street simulators.",
+    "bench": "Measure speed on this machine.",
     "registry": "Look into the model registry.",
 }
 
@@ -31,6 +33,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "demo": demo,
     "worlds render": render,
     "worlds gallery": gallery,
+    "worlds styles": styles,
     "data list": list_datasets,
     "data doctor": doctor,
     "data fake": fake,
@@ -41,6 +44,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "promote": promote,
     "rollback": rollback,
     "registry list": list_versions,
+    "bench worlds": bench_worlds,
     "serve": serve,
     "segment": segment,
 }

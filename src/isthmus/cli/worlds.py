@@ -1,4 +1,4 @@
-"""Verbs that render the built-in worlds."""
+"""Verbs that render the built-in worlds, and what goes with them."""
 
 from pathlib import Path
 from typing import Literal
@@ -84,3 +84,83 @@ def gallery(
 
     render_gallery(out, worlds=worlds, frames_per_world=frames, size_hw=size_hw, seed=seed)
     Console().print(f"{out}")
+
+
+def styles(*, out: Path, num_images: int = 160, size_hw: tuple[int, int] = (256, 512), seed: int = 0) -> None:
+    """Draw style images for randomization: procedural textures and light moods, for those without photographs.
+
+    $ isthmus worlds styles --out data/styles
+
+    The same seed gives the same images; sixteen recipes take turns, so the first images of a set are a mixture too.
+
+    Args:
+        out: Folder of the images; `styles.json` in it tells how they were made.
+        num_images: How many.
+        size_hw: Height and width in pixels.
+        seed: Decides palettes, textures and light.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from isthmus.datasets.worlds.styles import render_styles
+
+    with Progress() as bar:
+        task = bar.add_task("drawing styles", total=num_images)
+        digest = render_styles(
+            out=out, num_images=num_images, size_hw=size_hw, seed=seed, on_image=lambda _: bar.advance(task)
+        )
+    Console().print(f"{num_images} style images in {out}, digest {digest[:12]}")
+
+
+def bench(
+    *,
+    worlds: tuple[World, ...] = ("arcade", "studio", "street"),
+    num_frames: int = 40,
+    size_hw: tuple[int, int] = (256, 512),
+    workers: int | None = None,
+    seed: int = 0,
+    json: bool = False,
+) -> None:
+    """Measure how many frames a second each world renders, from scene building to the written file.
+
+    $ isthmus bench worlds
+
+    Run it on an idle machine. Seconds to the first frames (processes, OpenGL, shaders) are shown apart.
+
+    Args:
+        worlds: Which worlds.
+        num_frames: Frames of each that are timed.
+        size_hw: Height and width in pixels.
+        workers: Processes; by default as many as there are cores.
+        seed: Decides which streets are rendered.
+        json: Print JSON instead of a table.
+    """
+    import os
+    from dataclasses import asdict
+    from json import dumps
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from isthmus.datasets.worlds.benchmark import measure_worlds
+
+    count = len(os.sched_getaffinity(0)) if workers is None else workers
+    results = []
+    with Console(stderr=True).status("rendering") as status:
+        for result in measure_worlds(worlds, num_frames=num_frames, size_hw=size_hw, workers=count, seed=seed):
+            results.append(result)
+            status.update(f"rendered {result.world}")
+    if json:
+        rows = [{**asdict(result), "frames_per_s": result.frames_per_s} for result in results]
+        print(dumps({"size_hw": size_hw, "workers": count, "seed": seed, "worlds": rows}, indent=2))
+        return
+    table = Table(
+        "world",
+        *("frames/s", "CPU s/frame", "start s"),
+        title=f"{size_hw[1]}x{size_hw[0]}, {count} workers, {num_frames} frames each",
+        caption=results[0].driver,
+    )
+    for result in results:
+        speed, cpu, start = result.frames_per_s, result.cpu_s_per_frame, result.start_s
+        table.add_row(result.world, f"{speed:.2f}", f"{cpu:.2f}", f"{start:.1f}")
+    Console().print(table)
