@@ -1,9 +1,6 @@
 // Light on a surface: sun with shadow, sky with openness, a mirror image of the sky, and air in between.
-uniform vec3 u_eye;
 uniform vec3 u_ambient_sky;
 uniform vec3 u_ambient_ground;
-uniform vec3 u_fog_color;
-uniform float u_fog_density;
 uniform float u_flatness;       // 0 textured .. 1 plastic: how much of the procedural detail is taken away
 uniform mat4 u_sun_from_world;
 uniform mat4 u_top_from_world;
@@ -18,15 +15,15 @@ flat in vec4 v_params;
 flat in vec4 v_color;
 out vec4 f_color;
 
+// Share of a light that reaches a point past what its depth map holds.
 float open_to(sampler2DShadow map, mat4 from_world, vec3 at, float radius, float bias) {
     vec3 p = (from_world * vec4(at, 1.0)).xyz * 0.5 + 0.5;
     if (any(greaterThan(abs(p.xy - 0.5), vec2(0.495)))) return 1.0;
-    float sum = texture(map, vec3(p.xy, p.z - bias));
     float turn = 6.283 * hash(floor(gl_FragCoord.xy));
-    vec2 a = vec2(cos(turn), sin(turn)) * radius, b = vec2(-a.y, a.x);
-    sum += texture(map, vec3(p.xy + a, p.z - bias)) + texture(map, vec3(p.xy - a, p.z - bias));
-    sum += texture(map, vec3(p.xy + b * 0.6, p.z - bias)) + texture(map, vec3(p.xy - b * 0.6, p.z - bias));
-    return sum * 0.2;
+    vec2 a = vec2(cos(turn), sin(turn)) * radius, b = vec2(-a.y, a.x) * 0.6;
+    p.z -= bias;
+    return 0.25 * (texture(map, vec3(p.xy + a, p.z)) + texture(map, vec3(p.xy - a, p.z))
+                   + texture(map, vec3(p.xy + b, p.z)) + texture(map, vec3(p.xy - b, p.z)));
 }
 
 void main() {
@@ -39,16 +36,24 @@ void main() {
     vec3 base = pow(v_color.rgb, vec3(2.2));
     Surface s = surface(MATERIAL, base, v_color.a, v_position, normal, v_uv, v_params);
     s.albedo = mix(max(s.albedo, 0.0), base, u_flatness * (MATERIAL == FACADE || MATERIAL == SIGN ? 0.1 : 0.7));
+    vec3 smooth_normal = normal;
     normal = normalize(normal + s.bend);
+#ifdef WET
+    soak(s, smooth_normal);
+#endif
     bool leafy = MATERIAL == FOLIAGE || MATERIAL == TWIGS;
-
-    float lambert = leafy ? 0.35 + 0.65 * max(dot(normal, u_sun_direction), 0.0) : max(dot(normal, u_sun_direction), 0.0);
     vec3 lifted = v_position + normal * 0.06;
-    float sun = lambert > 0.0 ? lambert * open_to(u_sun_map, u_sun_from_world, lifted, u_sun_softness, 0.0015) : 0.0;
     float roof = open_to(u_top_map, u_top_from_world, lifted + vec3(0.0, 0.05, 0.0), 0.0055, 0.001);
     float openness = mix(0.34, 1.0, roof) * mix(0.72, 1.0, smoothstep(-0.05, 0.9, v_position.y + 0.5 * max(normal.y, 0.0)));
     vec3 ambient = mix(u_ambient_ground, u_ambient_sky, normal.y * 0.5 + 0.5) * openness;
-    vec3 light = s.albedo * (u_sun_color * sun + ambient);
+#ifdef NIGHT
+    vec3 direct = lamplight(v_position, leafy ? normalize(normal + to_eye) : normal) + headlight(v_position, normal, to_eye, far);
+#else
+    float lambert = leafy ? 0.35 + 0.65 * max(dot(normal, u_sun_direction), 0.0) : max(dot(normal, u_sun_direction), 0.0);
+    float sun = lambert > 0.0 ? lambert * open_to(u_sun_map, u_sun_from_world, lifted, u_sun_softness, 0.0015) : 0.0;
+    vec3 direct = u_sun_color * sun;
+#endif
+    vec3 light = s.albedo * (direct + ambient);
 
     vec3 ray = reflect(-to_eye, normal);
     float fresnel = pow(1.0 - facing, 5.0);
@@ -56,10 +61,13 @@ void main() {
     float above = smoothstep(-0.15, 0.25, ray.y + (noise(v_position.xz * 0.05).r - 0.5) * 0.3);
     vec3 seen = mix(u_ambient_ground * 0.35, clear_sky(vec3(ray.x, abs(ray.y), ray.z)), above);
     light = mix(light, seen * mix(0.5, 1.0, openness), clamp(mirror, 0.0, 0.85));
+#ifndef NIGHT
     float glint = pow(max(dot(ray, u_sun_direction), 0.0), mix(12.0, 220.0, s.gloss)) * sun;
     light += u_sun_color * glint * s.gloss * (s.mirror > 0.0 ? 0.9 : 0.25);
+#endif
+#ifdef WET
+    light = mirrored(light, v_position, smooth_normal, facing);
+#endif
     light += s.glow;
-
-    float air = 1.0 - exp(-far * u_fog_density);
-    f_color = vec4(mix(light, u_fog_color, air), 1.0);
+    f_color = vec4(mix(light, u_fog_color, in_air(u_eye.y, -to_eye.y, far)), 1.0);
 }

@@ -18,8 +18,7 @@
 #define PLANKS 17u
 #define LAMP 18u
 
-uniform float u_night;   // 0 day .. 1 night: lamps and windows are lit
-uniform float u_wetness; // 0 dry .. 1 pouring
+uniform vec3 u_eye; // the camera, in metres
 
 struct Surface {
     vec3 albedo;

@@ -13,7 +13,7 @@ Surface surface(uint material, vec3 base, float gloss, vec3 position, vec3 norma
         s.albedo = mix(s.albedo, vec3(0.10) + 0.05 * step(0.5, fract(length(cover) * 14.0)), lid);
         s.gloss = params.z * smoothstep(0.35, 0.75, noise(uv * 0.045 + 0.37).r);        // damp
     } else if (material == PAVING) s.albedo = paving(base, uv, params, pixel);
-    else if (material == FACADE) return facade(base, uv, params, pixel);
+    else if (material == FACADE) return facade(base, gloss, position, normal, uv, params, pixel);
     else if (material == ROOF) {
         vec2 tile = abs(fract(uv / vec2(0.32, 0.28)) - 0.5);
         float fade = clamp(1.0 - max(pixel.x, pixel.y) * 2.2, 0.0, 1.0);

@@ -1,0 +1,216 @@
+"""Roofs: gable, hip, mansard and flat ones, with chimneys, dormers, parapets, aerials, dishes and plant."""
+
+from typing import Final
+
+import numpy as np
+
+from isthmus.datasets.label_space import TRAIN_ID
+from isthmus.datasets.worlds.materials import Material, Paint, Rgb
+from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder, Placement, Thing, merged
+from isthmus.datasets.worlds.shapes import box, disc, polygon, tube, tubes
+
+_BUILDING: Final = Thing(TRAIN_ID["building"])
+_METAL: Final = Paint(Material.PLAIN, (0.25, 0.24, 0.24), 0.2)
+_EAVES_M: Final = 0.35
+_HIGHEST_M: Final = 5.5
+
+
+class RoofBuilder:
+    """Puts a roof onto a house of width `w`, depth `d` and wall height `h` (front along x at z = 0).
+
+    Args:
+        mesh: Receives the triangles.
+        place: The house's placement.
+        size: Width, depth, height of the walls in metres.
+        tiles: Surface of the roof.
+        masonry: Surface of gables and chimneys.
+        rng: The frame's random numbers.
+        near: Whether small things are worth their triangles.
+    """
+
+    def __init__(
+        self,
+        mesh: MeshBuilder,
+        place: Placement,
+        size: tuple[float, float, float],
+        *,
+        tiles: Paint,
+        masonry: Paint,
+        rng: np.random.Generator,
+        near: bool,
+    ) -> None:
+        self._mesh, self._place = mesh, place
+        self._w, self._d, self._h = size
+        self._tiles, self._masonry, self._rng, self._near = tiles, masonry, rng, near
+
+    def add_gable(self, *, along_front: bool) -> None:
+        """Two slopes; the ridge runs along the front, or the gable looks at the street."""
+        w, d, h, over = self._w, self._d, self._h, _EAVES_M
+        rise = self._rise(d if along_front else w)
+        if along_front:
+            ridge = [(-0.1, h + rise, d / 2), (w + 0.1, h + rise, d / 2)]
+            drop = rise * over / (d / 2)
+            slopes = [[(-0.1, h - drop, z), (w + 0.1, h - drop, z), ridge[1], ridge[0]] for z in (-over, d + over)]
+            gables = [[(x, h, 0.0), (x, h, d), (x, h + rise, d / 2)] for x in (0.0, w)]
+            self._add_gutter(h - drop)
+            self._add_dormers(rise)
+        else:
+            ridge = [(w / 2, h + rise, -over), (w / 2, h + rise, d)]
+            drop = rise * 0.2 / (w / 2)
+            slopes = [[(x, h - drop, -over), (x, h - drop, d), ridge[1], ridge[0]] for x in (-0.2, w + 0.2)]
+            gables = [[(0.0, h, z), (w, h, z), (w / 2, h + rise, z)] for z in (0.0, d)]
+            self._add_barge_boards(w, h - drop, rise + drop)
+        self._add(self._tiles, *(polygon(np.array(slope)) for slope in slopes))
+        self._add(self._masonry, *(polygon(np.array(gable)) for gable in gables))
+        self._add_chimneys(h + rise, rise)
+
+    def add_hip(self) -> None:
+        """Four slopes towards a short ridge."""
+        w, d, h, over = self._w, self._d, self._h, _EAVES_M
+        rise = min(self._rise(min(w, d)), 4.5)
+        inset = min(w, d) / 2
+        y = h - rise * over / inset
+        corners = [(-over, y, -over), (w + over, y, -over), (w + over, y, d + over), (-over, y, d + over)]
+        if w >= d:
+            a, b = (inset, h + rise, d / 2), (w - inset, h + rise, d / 2)
+            slopes = [[corners[0], corners[1], b, a], [corners[1], corners[2], b],
+                      [corners[2], corners[3], a, b], [corners[3], corners[0], a]]  # fmt: skip
+        else:
+            a, b = (w / 2, h + rise, inset), (w / 2, h + rise, d - inset)
+            slopes = [[corners[0], corners[1], a], [corners[1], corners[2], b, a],
+                      [corners[2], corners[3], b], [corners[3], corners[0], a, b]]  # fmt: skip
+        self._add(self._tiles, *(polygon(np.array(slope)) for slope in slopes))
+        self._add_gutter(y)
+        self._add_chimneys(h + rise, rise)
+
+    def add_mansard(self, front: Paint, floor_height: float) -> None:
+        """A steep slope with a row of dormers, flat above."""
+        w, d, h = self._w, self._d, self._h
+        top, back = h + 2.5, 0.9
+        steep = [(0.0, h, -0.1), (w, h, -0.1), (w, top, back), (0.0, top, back)]
+        lid = [(0.0, top, back), (w, top, back), (w, top, d), (0.0, top, d)]
+        sides = [[(x, h, -0.1), (x, h, d), (x, top, d), (x, top, back)] for x in (0.0, w)]
+        self._add(self._tiles, polygon(np.array(steep)), polygon(np.array(lid)))
+        self._add(self._masonry, *(polygon(np.array(side)) for side in sides))
+        bay = front.params[0] if front.params[0] > 1.5 else front.params[0] * 2
+        middles = np.arange(bay / 2, w - 0.5, bay)
+        self._add_windows(middles, h + 0.35, 1.55, -0.12, 1.1, front, floor_height)
+        self._add_gutter(h)
+        self._add_chimneys(top, 1.0)
+
+    def add_flat(self, trim: Paint) -> None:
+        """A flat roof with a parapet, a stair head and plant."""
+        w, d, h, rng = self._w, self._d, self._h, self._rng
+        rail = float(rng.uniform(0.2, 0.9))
+        self._add(self._tiles, polygon(np.array([[0, h, 0], [w, h, 0], [w, h, d], [0, h, d]])))
+        out = float(rng.uniform(0.02, 0.25))
+        self._add(trim, box((w + 2 * out, rail, 0.3), (w / 2, h + rail / 2 - 0.15, 0.13 - out)))
+        self._add(trim, *(box((0.3, rail, d), (x, h + rail / 2 - 0.15, d / 2)) for x in (0.1, w - 0.1)))
+        if rng.random() < 0.6 and w > 6:
+            size = (w * float(rng.uniform(0.15, 0.4)), float(rng.uniform(1.2, 2.8)), 3.0)
+            self._add(trim, box(size, (w * float(rng.uniform(0.3, 0.7)), h + size[1] / 2, d / 2)))
+        boxes = [
+            box((float(rng.uniform(0.6, 2.0)), 1.0, 1.2), (float(rng.uniform(1, w - 1)), h + 0.5, float(z)))
+            for z in rng.uniform(1.5, d - 1.0, int(rng.integers(0, 4)))
+        ]
+        if boxes:
+            self._add(Paint(Material.PLAIN, (0.55, 0.56, 0.57), 0.25), *boxes)
+        if rng.random() < 0.4:
+            self._add_mast(float(rng.uniform(1, w - 1)), h, float(rng.uniform(2.5, 5.5)))
+
+    def _add(self, paint: Paint, *shapes: Geometry) -> None:
+        self._mesh.add(merged(*shapes), paint, _BUILDING, self._place)
+
+    def _rise(self, span: float) -> float:
+        return float(min(span * self._rng.uniform(0.28, 0.50), _HIGHEST_M))
+
+    def _add_gutter(self, y: float) -> None:
+        self._add(_METAL, box((self._w, 0.14, 0.14), (self._w / 2, y + 0.02, -_EAVES_M + 0.02)))
+
+    def _add_barge_boards(self, w: float, y: float, rise: float) -> None:
+        board = Paint(Material.PLAIN, (0.75, 0.74, 0.70) if self._rng.random() < 0.5 else (0.14, 0.11, 0.09), 0.1)
+        z = -_EAVES_M - 0.01
+        self._add(
+            board,
+            *(
+                polygon(np.array([[x, y, z], [w / 2, y + rise, z], [w / 2, y + rise - 0.28, z], [x, y - 0.22, z]]))
+                for x in (-0.2, w + 0.2)
+            ),
+        )
+
+    def _add_dormers(self, rise: float) -> None:
+        if rise < 2.4 or self._rng.random() < 0.55:
+            return
+        gap = float(self._rng.uniform(2.4, 4.0))
+        middles = np.arange(gap / 2 + 0.3, self._w - 1.0, gap)
+        z = self._d / 2 * 0.28
+        self._add_windows(middles, self._h + rise * 0.28, 1.45, z, 1.2, None, 0.0)
+
+    def _add_windows(
+        self, x: np.ndarray, y: float, height: float, z: float, width: float, front: Paint | None, floor_height: float
+    ) -> None:
+        """Dormers with a pane and a small roof of their own."""
+        if not len(x):
+            return
+        del floor_height
+        frame = Paint(Material.PLAIN, (0.72, 0.71, 0.67), 0.1) if front is None else self._masonry
+        pane = Paint(Material.GLASS, (0.10, 0.11, 0.13), 0.8)
+        pitched = self._rng.random() < 0.5
+        bodies, panes, roofs = [], [], []
+        for middle in x.tolist():
+            bodies.append(box((width, height, 2.2), (middle, y + height / 2, z + 1.1)))
+            for side in (-0.25, 0.25):
+                panes.append(box((width * 0.36, height * 0.72, 0.04), (middle + side * width * 0.85, y + height / 2, z)))
+            top = y + height
+            if pitched:
+                peak = top + width * 0.4
+                low, half = top - 0.08, width / 2 + 0.15
+                for edge in (-half, half):
+                    corners = [(middle + edge, low, z - 0.12), (middle + edge, low, z + 2.4)]
+                    corners += [(middle, peak, z + 2.4), (middle, peak, z - 0.12)]
+                    roofs.append(polygon(np.array(corners)))
+                bodies.append(polygon(np.array([[middle - half, low, z], [middle + half, low, z], [middle, peak, z]])))
+            else:
+                roofs.append(box((width + 0.3, 0.12, 2.5), (middle, top + 0.05, z + 1.05)))
+        self._add(frame, *bodies)
+        self._add(pane, *panes)
+        self._add(self._tiles, *roofs)
+
+    def _add_chimneys(self, top: float, rise: float) -> None:
+        rng, w = self._rng, self._w
+        for x in (0.4, w - 0.4):
+            if rng.random() > 0.5:
+                continue
+            deep = float(rng.uniform(0.7, 1.6))
+            size = (0.6, min(rise, 2.0) * 0.5 + float(rng.uniform(0.9, 1.6)), deep)
+            y, z = top - 0.2, self._d / 2
+            self._add(self._masonry, box(size, (x, y, z)))
+            pots = np.array([[x, y + size[1] / 2, z + s * deep] for s in (-0.3, 0.0, 0.3)])
+            count = len(pots)
+            shape = tubes(pots, pots + [0, 0.4, 0], np.full(count, 0.11), np.full(count, 0.09), sides=5)
+            self._add(Paint(Material.PLAIN, (0.50, 0.28, 0.18), 0.05), shape)
+            if self._near and rng.random() < 0.5:
+                self._add_mast(x, y + size[1] / 2, 1.6)
+        if self._near and rng.random() < 0.3:
+            self._add_dish(float(rng.uniform(0.5, w - 0.5)), self._h - 0.6)
+
+    def _add_mast(self, x: float, y: float, height: float) -> None:
+        """An aerial: a rod with a comb of short ones."""
+        z = self._d / 2
+        comb = np.arange(5) * 0.22
+        starts = np.array([[x, y, z], [x - 0.5, y + height, z], *([x - 0.45 + c, y + height, z - 0.3] for c in comb)])
+        ends = np.array([[x, y + height, z], [x + 0.5, y + height, z], *([x - 0.45 + c, y + height, z + 0.3] for c in comb)])
+        radii = np.full(len(starts), 0.025)
+        self._add(_METAL, tubes(starts, ends, radii, radii, sides=3))
+
+    def _add_dish(self, x: float, y: float) -> None:
+        plate = disc((x, y, -0.35), 0.36, axis="z", sides=10)
+        arm = tube((x, y, 0.0), (x, y, -0.35), 0.03, sides=4)
+        self._add(Paint(Material.PLAIN, (0.62, 0.62, 0.62), 0.2), plate, arm)
+
+
+def varied(color: Rgb, rng: np.random.Generator) -> Rgb:
+    """A colour near another one."""
+    tone = rng.uniform(0.75, 1.12)
+    r, g, b = (float(np.clip(c * tone + rng.uniform(-0.03, 0.03), 0.03, 0.95)) for c in color)
+    return (r, g, b)
