@@ -14,7 +14,7 @@ _ATTRIBUTES: Final = ("in_position", "in_normal", "in_uv", "in_params", "in_colo
 _FORMATS: Final = ("3f", "3f", "2f", "4f", "4f1", "2u1", "1u2")
 _DEFINED: Final = {"label": "LABELS", "shadow": "SHADOW"}
 """What the shared sources can ask about the pass."""
-_PAINTING: Final = ("noise", "sky", "materials", "ground", "facade", "signs", "surface")
+_PAINTING: Final = ("noise", "sky", "materials", "ground", "facade", "signs", "surface", "lamps", "wet")
 """Sources of the image pass, in order."""
 _PADDING: Final = tuple(f"{VERTEX[name].itemsize}x" for name in VERTEX.names or ())
 
@@ -28,23 +28,29 @@ class Programs:
 
     def __init__(self, context: Any) -> None:
         self._context = context
-        self._programs: dict[tuple[str, Material | None], Any] = {}
+        self._programs: dict[tuple[str, Material | None, frozenset[str]], Any] = {}
         self.sky = context.program(
             vertex_shader=_VERSION + _source("sky_vertex"),
             fragment_shader=_VERSION + _source("noise", "sky", "sky_fragment"),
         )
 
-    def get(self, name: str, material: Material) -> Any:
+    def get(self, name: str, material: Material, weather: frozenset[str] = frozenset()) -> Any:
         """The program of a pass for a material.
 
-        The image pass has no holes to cut: the depth pass before it has already done so.
+        Args:
+            name: The pass. The image pass has no holes to cut: the depth pass before it has already done so.
+            material: What is drawn.
+            weather: `NIGHT` and `WET` where the image pass needs them; plain days do not pay for them.
         """
-        holes = material in SEE_THROUGH and name != "image"
-        key = (name, material if holes or name == "image" else None)
+        image = name == "image"
+        holes = material in SEE_THROUGH and not image
+        key = (name, material if holes or image else None, weather if image else frozenset[str]())
         if key not in self._programs:
-            head = f"{_VERSION}#define MATERIAL {int(material)}u\n"
-            head += ("#define HOLES\n" if holes else "") + (f"#define {_DEFINED[name]}\n" if name in _DEFINED else "")
-            parts = [*_PAINTING] if name == "image" else ["noise", "holes"] if holes else []
+            defined = [f"MATERIAL {int(material)}u", *sorted(key[2])]
+            defined += ["HOLES"] if holes else []
+            defined += [_DEFINED[name]] if name in _DEFINED else []
+            head = _VERSION + "".join(f"#define {define}\n" for define in defined)
+            parts = [*_PAINTING] if image else ["noise", "holes"] if holes else []
             self._programs[key] = self._context.program(
                 vertex_shader=head + _source("vertex"), fragment_shader=head + _source(*parts, f"{name}_fragment")
             )
@@ -55,8 +61,8 @@ def set_uniforms(program: Any, uniforms: Mapping[str, Any]) -> None:
     """Set the uniforms that the program has; the compiler drops unused ones."""
     for name, value in uniforms.items():
         if name in program:
-            if isinstance(value, np.ndarray):  # a matrix: OpenGL stores columns first
-                program[name].write(np.ascontiguousarray(value.T, "f4").tobytes())
+            if isinstance(value, np.ndarray):  # a matrix (OpenGL stores columns first) or an array of vectors
+                program[name].write(np.ascontiguousarray(value.T if value.shape == (4, 4) else value, "f4").tobytes())
             else:
                 program[name].value = value
 

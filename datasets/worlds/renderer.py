@@ -5,7 +5,6 @@ the surfaces with holes share one test, so image and labels agree to the pixel (
 solid in the labels on purpose, the way people annotate them).
 """
 
-import importlib.util
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -13,18 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.label_space import TRAIN_ID
+from isthmus.datasets.worlds.afterdark import is_dark, lamp_uniforms
 from isthmus.datasets.worlds.camera import orthographic
+from isthmus.datasets.worlds.light import Light
 from isthmus.datasets.worlds.materials import Material
 from isthmus.datasets.worlds.mesh import Floats, Mesh
 from isthmus.datasets.worlds.noise import noise_texture
+from isthmus.datasets.worlds.opengl import context_for
 from isthmus.datasets.worlds.programs import Programs, set_uniforms, vertex_content
-from isthmus.datasets.worlds.scene import Light, Scene
-from isthmus.errors import ConfigurationError, EnvironmentMissingError
+from isthmus.datasets.worlds.scene import Scene
 
 _SHADOW_SIZE: Final = 1024
 _SHADOW_RADIUS_M: Final = 62.0
 _SHADOW_AHEAD_M: Final = 42.0
-_NOISE_UNIT, _SUN_UNIT, _TOP_UNIT = 0, 1, 2
+_NOISE_UNIT, _SUN_UNIT, _TOP_UNIT, _MIRROR_UNIT = 0, 1, 2, 3
+_MIRROR_SHARE: Final = 2
+"""The picture's sides are so many times those of its mirror image in wet ground."""
+_LEVEL: Final = frozenset({Material.ASPHALT, Material.PAVING, Material.MARKING, Material.GRASS})
+"""Ground: what mirrors, and so is left out of the mirror image."""
 
 Batches = dict[Material, tuple[Any, Any]]
 """Vertex and index buffer of each material's triangles."""
@@ -54,7 +59,7 @@ class Renderer:
     """
 
     def __init__(self, size_hw: tuple[int, int], *, samples: int = 4) -> None:
-        self._context = context = _context_for(size_hw)
+        self._context = context = context_for(size_hw)
         self._height, self._width = size_hw
         size = (self._width, self._height)
         self._programs = Programs(context)
@@ -66,6 +71,10 @@ class Renderer:
             context.depth_renderbuffer(size, samples=samples),
         )
         self._resolved = context.framebuffer([context.texture(size, 4, dtype="f2")])
+        small = (max(size[0] // _MIRROR_SHARE, 1), max(size[1] // _MIRROR_SHARE, 1))
+        self._mirror_map = context.texture(small, 4, dtype="f2")
+        self._mirror_map.repeat_x = self._mirror_map.repeat_y = False
+        self._mirror = context.framebuffer([self._mirror_map], context.depth_renderbuffer(small))
         self._labels = context.framebuffer(
             [context.texture(size, 1, dtype="u1"), context.texture(size, 1, dtype="u2")],
             context.depth_renderbuffer(size),
@@ -100,16 +109,17 @@ class Renderer:
 
     def _render(self, scene: Scene) -> Frame:
         uniforms = self._uniforms(scene)
+        dark, wet = is_dark(scene), scene.light.wetness > 0
+        if dark:
+            uniforms.update(lamp_uniforms(scene))
+        weather = frozenset({"NIGHT"} if dark else ())
         casters, batches = self._upload(scene, uniforms)
         self._noise.use(_NOISE_UNIT)
         self._context.enable(self._context.DEPTH_TEST)
-        for texture in self._shadow_maps:
-            texture.use(_SUN_UNIT)  # anything but the map that is being drawn to
-        for view, target in zip(("u_sun_from_world", "u_top_from_world"), self._shadows, strict=True):
-            target.use()
-            target.clear(depth=1.0)
-            self._draw(casters, "shadow", {**uniforms, "u_clip_from_world": uniforms[view]})
-        self._draw_image(batches, uniforms)
+        self._draw_shadows(casters, uniforms, sun=not dark)
+        if wet:
+            self._draw_mirror(batches, uniforms, weather)
+        self._draw_image(batches, uniforms, weather | ({"WET"} if wet else frozenset()))
         self._draw_labels(batches, uniforms)
         for vertices, indices in (*casters.values(), *batches.values()):
             indices.release()
@@ -119,21 +129,23 @@ class Renderer:
     def _upload(self, scene: Scene, uniforms: dict[str, Any]) -> tuple[Batches, Batches]:
         """The triangles that light's views and that the camera can see, the camera's near ones first."""
         mesh = scene.mesh
-        positions = mesh.vertices["position"]
-        distance = ((positions[mesh.faces[:, 0]] - np.asarray(scene.camera.eye, np.float32)) ** 2).sum(1)
-        faces = mesh.faces[np.argsort(distance, kind="stable")]
+        positions = np.ascontiguousarray(mesh.vertices["position"])
         vertices = self._context.buffer(mesh.vertices.tobytes())
-        lit = _seen(positions, faces, uniforms["u_sun_from_world"]) | _seen(
-            positions, faces, uniforms["u_top_from_world"]
+        sun, top, camera = (
+            _seen(positions, mesh.faces, uniforms[view])
+            for view in ("u_sun_from_world", "u_top_from_world", "u_clip_from_world")
         )
-        seen = _seen(positions, faces, uniforms["u_clip_from_world"])
-        return self._batches(mesh, vertices, faces[lit]), self._batches(mesh, vertices, faces[seen])
+        seen = mesh.faces[camera]
+        distance = ((positions[seen[:, 0]] - np.asarray(scene.camera.eye, np.float32)) ** 2).sum(1)
+        seen = seen[np.argsort(distance, kind="stable")]
+        kinds = np.ascontiguousarray(mesh.vertices["kind"][:, 0])
+        return self._batches(kinds, vertices, mesh.faces[sun | top]), self._batches(kinds, vertices, seen)
 
-    def _batches(self, mesh: Mesh, vertices: Any, faces: NDArray[np.uint32]) -> Batches:
-        kinds = mesh.vertices["kind"][faces[:, 0], 0]
+    def _batches(self, kinds: NDArray[np.uint8], vertices: Any, faces: NDArray[np.uint32]) -> Batches:
+        of_faces = kinds[faces[:, 0]]
         return {
-            Material(kind): (vertices, self._context.buffer(faces[kinds == kind].tobytes()))
-            for kind in np.unique(kinds).tolist()
+            Material(kind): (vertices, self._context.buffer(faces[of_faces == kind].tobytes()))
+            for kind in np.flatnonzero(np.bincount(of_faces)).tolist()
         }
 
     def _uniforms(self, scene: Scene) -> dict[str, Any]:
@@ -154,33 +166,65 @@ class Renderer:
             "u_noise": _NOISE_UNIT,
             "u_sun_map": _SUN_UNIT,
             "u_top_map": _TOP_UNIT,
+            "u_mirror": _MIRROR_UNIT,
+            "u_size": (float(self._width), float(self._height)),
         }
 
-    def _draw(self, batches: Batches, name: str, uniforms: dict[str, Any]) -> None:
+    def _draw(
+        self, batches: Batches, name: str, uniforms: dict[str, Any], weather: frozenset[str] = frozenset()
+    ) -> None:
         """Draw all triangles with the programs of one pass."""
         for material, (vertices, indices) in batches.items():
-            program = self._programs.get(name, material)
+            program = self._programs.get(name, material, weather)
             set_uniforms(program, uniforms)
             content = [vertex_content(program, vertices)]
             array = self._context.vertex_array(program, content, index_buffer=indices, index_element_size=4)
             array.render()
             array.release()
 
-    def _draw_image(self, batches: Batches, uniforms: dict[str, Any]) -> None:
+    def _draw_shadows(self, casters: Batches, uniforms: dict[str, Any], *, sun: bool) -> None:
+        """What lies open to the sun and to the sky above."""
+        for texture in self._shadow_maps:
+            texture.use(_SUN_UNIT)  # anything but the map that is being drawn to
+        for view, target in zip(("u_sun_from_world", "u_top_from_world"), self._shadows, strict=True):
+            if view == "u_sun_from_world" and not sun:
+                continue
+            target.use()
+            target.clear(depth=1.0)
+            self._draw(casters, "shadow", {**uniforms, "u_clip_from_world": uniforms[view]})
         for unit, texture in zip((_SUN_UNIT, _TOP_UNIT), self._shadow_maps, strict=True):
             texture.use(unit)
-        self._image.use()
-        self._image.clear(depth=1.0)
+
+    def _draw_mirror(self, batches: Batches, uniforms: dict[str, Any], weather: frozenset[str]) -> None:
+        """The street as wet ground mirrors it: seen by the same camera, with heights turned over."""
+        clip_from_world = uniforms["u_clip_from_world"] @ np.diag([1.0, -1.0, 1.0, 1.0])
+        x, y, z = uniforms["u_eye"]
+        turned = {
+            **uniforms,
+            "u_clip_from_world": clip_from_world,
+            "u_world_from_clip": np.linalg.inv(clip_from_world),
+            "u_eye": (x, -y, z),
+        }
+        standing = {material: batch for material, batch in batches.items() if material not in _LEVEL}
+        self._paint(self._mirror, standing, turned, weather)
+        self._mirror_map.use(_MIRROR_UNIT)
+
+    def _draw_image(self, batches: Batches, uniforms: dict[str, Any], weather: frozenset[str]) -> None:
+        self._paint(self._image, batches, uniforms, weather)
+        self._context.copy_framebuffer(self._resolved, self._image)
+
+    def _paint(self, target: Any, batches: Batches, uniforms: dict[str, Any], weather: frozenset[str]) -> None:
+        target.use()
+        target.clear(depth=1.0)
         # Depth alone first: the dear shaders then run only where something is seen.
         self._draw(batches, "depth", uniforms)
-        self._image.depth_mask = False
+        target.depth_mask = False
         self._context.depth_func = "=="  # what lies in front of a hole's background was cut, not hidden
-        self._draw(batches, "image", uniforms)
+        self._draw(batches, "image", uniforms, weather)
         self._context.depth_func = "<"
         set_uniforms(self._programs.sky, uniforms)
         self._sky.render()
-        self._image.depth_mask = True
-        self._context.copy_framebuffer(self._resolved, self._image)
+        target.depth_mask = True
 
     def _draw_labels(self, batches: Batches, uniforms: dict[str, Any]) -> None:
         classes, instances = self._labels.color_attachments
@@ -203,58 +247,15 @@ class Renderer:
         )
 
 
-def create_context() -> Any:
-    """A windowless OpenGL context.
-
-    Raises:
-        EnvironmentMissingError: moderngl or an EGL driver is missing.
-    """
-    try:
-        import moderngl
-    except ImportError as error:
-        raise EnvironmentMissingError(
-            "the package moderngl is missing, so no world can be rendered", remedy='Run `pip install "isthmus[train]"`.'
-        ) from error
-    _load_triton_first()
-    try:
-        return moderngl.create_context(standalone=True, backend="egl", require=330)  # type: ignore[arg-type]  # as its manual says
-    except Exception as error:  # the binding raises bare Exceptions of several kinds
-        raise EnvironmentMissingError(
-            f"no OpenGL context through EGL ({error})",
-            remedy="Run `sudo apt-get install -y libegl1 libgl1-mesa-dri` (a GPU's own EGL driver serves too).",
-        ) from error
-
-
-def _context_for(size_hw: tuple[int, int]) -> Any:
-    """A context that can draw frames of this size."""
-    context = create_context()
-    largest = min(context.info["GL_MAX_RENDERBUFFER_SIZE"], *context.info["GL_MAX_VIEWPORT_DIMS"])
-    if max(size_hw) > largest:
-        context.release()
-        raise ConfigurationError(
-            f"size {size_hw[0]}x{size_hw[1]} is more than this OpenGL driver can draw",
-            remedy=f"Use sides of at most {largest}.",
-        )
-    return context
-
-
-def _load_triton_first() -> None:
-    """Let torch's compiler into the process before Mesa.
-
-    Both bring an LLVM of their own. Loaded after Mesa's software rasteriser, triton's crashes the process (seen with
-    Mesa 22.3 and triton 3.9), and torch loads it at times that nobody expects; in this order both work.
-    """
-    if importlib.util.find_spec("triton") is not None:
-        importlib.import_module("triton._C.libtriton")
-
-
 def _seen(positions: Floats, faces: NDArray[np.uint32], clip_from_world: NDArray[np.float64]) -> NDArray[np.bool_]:
     """[M] False for triangles that lie wholly beyond one side of a view."""
     matrix = clip_from_world.astype(np.float32)
-    clip = positions @ matrix[:, :3].T + matrix[:, 3]
-    w = clip[:, 3:]
-    beyond = np.concatenate([clip[:, :2] > w, clip[:, :2] < -w, clip[:, 2:3] < -w], axis=1)
-    return np.asarray(~np.any(beyond[faces[:, 0]] & beyond[faces[:, 1]] & beyond[faces[:, 2]], axis=1))
+    x, y, z, w = matrix[:, :3] @ positions.T + matrix[:, 3:]
+    beyond = np.zeros(len(positions), np.uint8)  # one bit a side
+    for bit, outside in enumerate((x > w, x < -w, y > w, y < -w, z < -w)):
+        beyond |= outside.view(np.uint8) << np.uint8(bit)
+    a, b, c = faces.T
+    return np.asarray((beyond[a] & beyond[b] & beyond[c]) == 0)
 
 
 def _light_uniforms(light: Light) -> dict[str, Any]:
@@ -265,10 +266,12 @@ def _light_uniforms(light: Light) -> dict[str, Any]:
         "u_zenith": light.zenith,
         "u_horizon": light.horizon,
         "u_clouds": light.clouds,
+        "u_cloud_color": light.cloud_color,
         "u_ambient_sky": light.ambient_sky,
         "u_ambient_ground": light.ambient_ground,
         "u_fog_color": light.fog_color,
         "u_fog_density": light.fog_density,
+        "u_fog_falloff": light.fog_falloff,
         "u_haze": light.haze,
         "u_night": light.night,
         "u_wetness": light.wetness,

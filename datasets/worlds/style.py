@@ -13,7 +13,8 @@ Range = tuple[float, float]
 class LightStyle:
     """Sun, sky and air."""
 
-    overcast_probability: float
+    moods: Mapping[str, float]
+    """Weight of each time of day and weather; see `weather.MOODS`."""
     sun_height_deg: Range
     sun_strength: Range
     sky_strength: Range
@@ -24,6 +25,13 @@ class LightStyle:
     """Per metre."""
     shadow_softness: Range
     """Blur of the sun's shadows, in shares of the shadow map."""
+    back_light_probability: float = 0.15
+    """How often a sunny street is seen against the sun."""
+    golden_probability: float = 0.15
+    """How often the sun is low and yellow."""
+    white_sky_probability: float = 0.2
+    """How often an overcast sky burns out."""
+    wet_night_probability: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,9 @@ class SensorStyle:
 class StreetStyle:
     """Statistics of streets, buildings and of what stands and moves in them."""
 
+    street_kinds: Mapping[str, float]
+    """How often the main street is of each kind that `streets` draws: street, tee, crossroads, boulevard, residential,
+    highway, tunnel, bridge, square."""
     lane_width_m: Range
     lanes: tuple[int, ...]
     """Lanes a direction, drawn uniformly."""
@@ -76,6 +87,10 @@ class StreetStyle:
     tram_probability: float
     left_hand_probability: float
     asphalt_sidewalk_probability: float
+    cobbles_probability: float
+    """Of a road of stones instead of asphalt."""
+    concrete_probability: float
+    """Of a road of concrete slabs."""
     asphalt: tuple[Rgb, ...]
     paving: tuple[Rgb, ...]
     markings: tuple[Rgb, ...]
