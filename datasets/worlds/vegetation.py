@@ -1,130 +1,259 @@
-"""Trees in leaf and bare, hedges and bushes."""
+"""Trees in leaf and bare, conifers, palms, hedges, bushes, grasses and climbers."""
 
 from typing import Final
 
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
+from isthmus.datasets.worlds.branches import grow_branches
+from isthmus.datasets.worlds.crowns import cards, leaves_on, lobes_in
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing, merged
-from isthmus.datasets.worlds.shapes import ellipsoid, grid, tubes
+from isthmus.datasets.worlds.shapes import ellipsoid, grid, tube, tubes
+from isthmus.datasets.worlds.species import PALM, Species, draw_species
 
-_BLOBS: Final = ("low", "low", "medium")
-_CORES: Final = ("low", "medium", "high")
 VEGETATION: Final = Thing(TRAIN_ID["vegetation"])
 _NEAR_M: Final = 22.0
 _MIDDLE_M: Final = 55.0
+_CORES: Final = ("low", "low", "medium")
+_CARDS: Final = (46, 100, 190)
+"""Cards of a crown, far to near."""
+_CARD: Final = 1.0
+"""Value of params.z that marks cards for the shaders; 0 are closed surfaces."""
 _BARK: Final[tuple[Rgb, ...]] = ((0.24, 0.19, 0.15), (0.32, 0.28, 0.23), (0.18, 0.15, 0.13), (0.42, 0.39, 0.34))
+_IVY: Final[Rgb] = (0.13, 0.22, 0.08)
 
 
 def add_tree(
-    mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, bare: bool, height: float
+    mesh: MeshBuilder,
+    place: Placement,
+    rng: np.random.Generator,
+    leaf: Rgb,
+    *,
+    bare: bool,
+    height: float,
+    species: Species | None = None,
 ) -> None:
-    """A tree: trunk, branches, and a crown of clumps of leaves, or of twigs that only the labels close."""
+    """A tree: trunk, branches, and a crown of leaves, or of twigs that only the labels close.
+
+    Args:
+        mesh: Receives the triangles.
+        place: The trunk's foot.
+        rng: Random numbers.
+        leaf: Colour of the leaves.
+        bare: A tree in winter.
+        height: Metres; small kinds stay smaller.
+        species: The kind; drawn when None.
+    """
+    kind = draw_species(rng, leaf) if species is None else species
+    if bare:
+        _add_bare_tree(mesh, place, rng, height)
+    elif kind is PALM:
+        _add_palm(mesh, place, rng, leaf, height)
+    else:
+        _add_leafy_tree(mesh, place, rng, leaf, min(height, kind.tallest * float(rng.uniform(0.8, 1.0))), kind)
+
+
+def _add_leafy_tree(
+    mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, height: float, kind: Species
+) -> None:
+    near = _detail(place)
+    trunk = height * float(rng.uniform(*kind.trunk))
+    crown = height - trunk
+    bark = Paint(Material.BARK, _toned(kind.bark, rng.uniform(0.75, 1.2)), 0.02)
+    radius = 0.015 * height * float(rng.uniform(0.8, 1.3))
+    skeleton, _ = grow_branches(rng, trunk, height * 0.92, radius, generations=(1, 1, 2)[near])
+    mesh.add(skeleton, bark, VEGETATION, place)
+    spread = height * float(rng.uniform(*kind.spread))
+    center = np.array([*rng.normal(0, 0.04 * spread, 2), 0.0])[[0, 2, 1]] + [0.0, trunk + crown * 0.48, 0.0]
+    radii = np.array([spread * float(rng.uniform(0.85, 1.15)), crown * 0.56, spread * float(rng.uniform(0.85, 1.15))])
+    lobes = lobes_in(center, radii, int(rng.integers(kind.lobes[0], kind.lobes[1] + 1)), rng)
+    count = int(_CARDS[near] * kind.density)
+    half = float(0.9 * np.sqrt(2.6 * spread * (crown * 0.5) * 4.0 / count / kind.hanging))
+    color = _leafy(leaf, rng)
+    thin = float(rng.uniform(*kind.thinness))
+    blossoms = kind.blossoms * float(rng.random() < 0.5)
+    params = (float(rng.random()), thin, _CARD, blossoms)
+    if kind.core:
+        core = [ellipsoid(_point(lobe[:3]), _point(lobe[3:] * 0.72), detail=_CORES[near]) for lobe in lobes[: 3 + near]]
+        dark = Paint(Material.FOLIAGE, _toned(color, 0.5), 0.0, (params[0], 0.9, 0.0, 0.0))
+        mesh.add(merged(*core), dark, VEGETATION, place)
+    shade = Paint(Material.FOLIAGE, _toned(color, 0.62), 0.0, params)
+    mesh.add(leaves_on(lobes, count // 3, half, rng, shell=0.75, tall=kind.hanging), shade, VEGETATION, place)
+    mesh.add(
+        leaves_on(lobes, count, half * 0.85, rng, tall=kind.hanging),
+        Paint(Material.FOLIAGE, color, 0.0, params),
+        VEGETATION,
+        place,
+    )
+    if kind.name == "young":
+        _add_stakes(mesh, place)
+
+
+def _add_stakes(mesh: MeshBuilder, place: Placement) -> None:
+    foot = np.array([[-0.35, 0.0, 0.0], [0.35, 0.0, 0.0], [-0.35, 1.4, 0.0]])
+    head = np.array([[-0.35, 1.6, 0.0], [0.35, 1.6, 0.0], [0.35, 1.4, 0.0]])
+    radii = np.full(3, 0.035)
+    mesh.add(tubes(foot, head, radii, radii, sides=4), Paint(Material.BARK, (0.45, 0.36, 0.25), 0.02), VEGETATION, place)
+
+
+def _add_bare_tree(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, height: float) -> None:
+    """Branches, clumps of twigs about their tips, and one clump about all of them."""
+    near = _detail(place)
     bark = Paint(Material.BARK, _BARK[int(rng.integers(len(_BARK)))], 0.02)
     trunk = height * float(rng.uniform(0.22, 0.38))
     radius = 0.016 * height * float(rng.uniform(0.8, 1.3))
-    near = _detail(place)
-    generations = (2, 3, 4)[near] if bare else (1, 1, 2)[near]
-    skeleton, tips = _branches(rng, trunk, height, radius, generations=generations)
+    skeleton, tips = grow_branches(rng, trunk, height, radius, generations=(2, 3, 4)[near])
     mesh.add(skeleton, bark, VEGETATION, place)
-    shape = float(rng.uniform(0.7, 1.3))  # slim to wide
-    seed = float(rng.random())
-    if bare:
-        color = _mixed(bark.color, (0.36, 0.30, 0.24), 0.5)
-        paint = Paint(Material.TWIGS, color, 0.0, (seed, float(rng.uniform(0, 1)), 0.0, 0.0))
-        mesh.add(_twigs(rng, trunk, height, shape, tips=tips, near=near), paint, VEGETATION, place)
-    else:
-        tone = float(rng.uniform(0.75, 1.2))
-        color = (leaf[0] * tone * float(rng.uniform(0.9, 1.15)), leaf[1] * tone, leaf[2] * tone)
-        paint = Paint(Material.FOLIAGE, color, 0.0, (seed, float(rng.uniform(0.55, 0.85)), 0.0, 0.0))
-        mesh.add(_leaves(rng, trunk, height, shape, near=near), paint, VEGETATION, place)
-
-
-def _twigs(rng: np.random.Generator, trunk: float, height: float, shape: float, *, tips: Floats, near: int) -> Geometry:
-    """Clumps about the branches' tips, and one about all of them."""
-    crown = height - trunk
+    crown, shape = height - trunk, float(rng.uniform(0.7, 1.3))
     size = crown * 0.26
     blobs = [
-        ellipsoid(_point(tip), _radii(size * float(rng.uniform(0.8, 1.25)), rng), detail=_BLOBS[near])
-        for tip in tips[:9]
+        ellipsoid(_point(tip), _radii(size * float(rng.uniform(0.8, 1.25)), rng), detail="low") for tip in tips[:9]
     ]
     middle = (0.0, trunk + crown * 0.52, 0.0)
     blobs.append(ellipsoid(middle, (crown * 0.40 * shape, crown * 0.44, crown * 0.40 * shape), detail=_CORES[near]))
-    return _crown(blobs, middle)
+    color = _mixed(bark.color, (0.36, 0.30, 0.24), 0.5)
+    paint = Paint(Material.TWIGS, color, 0.0, (float(rng.random()), float(rng.uniform(0, 1)), 0.0, 0.0))
+    mesh.add(_wrapped(merged(*blobs), middle), paint, VEGETATION, place)
 
 
-def _leaves(rng: np.random.Generator, trunk: float, height: float, shape: float, *, near: int) -> Geometry:
-    """A core and clumps around it."""
-    crown = height - trunk
-    spread, middle = crown * 0.30 * shape, trunk + crown * 0.5
-    blobs = [ellipsoid((0.0, middle, 0.0), (spread * 0.85, crown * 0.36, spread * 0.85), detail=_CORES[near])]
-    for _ in range((5, 8, 13)[near] + int(rng.integers(3))):
-        direction = rng.standard_normal(3)
-        x, y, z = direction / np.linalg.norm(direction) * float(rng.uniform(0.55, 1.0))
-        center = (float(x) * spread, middle + float(y) * crown * 0.30, float(z) * spread)
-        blobs.append(ellipsoid(center, _radii(crown * float(rng.uniform(0.16, 0.27)), rng), detail=_BLOBS[near]))
-    return _crown(blobs, (0.0, trunk + crown * 0.35, 0.0))
+def _add_palm(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, height: float) -> None:
+    """A leaning trunk and a crown of arching fronds."""
+    lean = rng.normal(0, 0.05, 2) * height
+    bends = np.linspace(0, 1, 5)
+    path = np.stack([lean[0] * bends**2, height * 0.9 * bends, lean[1] * bends**2], 1)
+    thick = np.linspace(0.22, 0.14, 5)
+    trunk = tubes(path[:-1], path[1:], thick[:-1], thick[1:], sides=6)
+    mesh.add(trunk, Paint(Material.BARK, _toned(PALM.bark, rng.uniform(0.8, 1.2)), 0.02), VEGETATION, place)
+    count = (9, 14, 20)[_detail(place)]
+    turn = np.arange(count) * 2.399 + rng.uniform(0, 6)
+    length = height * rng.uniform(0.22, 0.32, (count, 1))
+    rise = rng.uniform(-0.3, 0.9, (count, 1))
+    steps = np.array([0.0, 0.35, 0.7, 1.0])
+    out = np.stack([np.cos(turn), np.zeros(count), np.sin(turn)], 1)
+    side = np.stack([-np.sin(turn), np.zeros(count), np.cos(turn)], 1)[:, None] * np.array([0.05, 0.32, 0.28, 0.05])[:, None]
+    spine = path[-1] + out[:, None] * (length * steps)[..., None]
+    spine[..., 1] += length * (rise * steps - 0.95 * steps**2)
+    strips = []
+    for frond, wing in zip(spine, side, strict=True):
+        rows = np.stack([frond - wing - [0, 0.12, 0], frond, frond + wing - [0, 0.12, 0]])
+        strips.append(grid(rows.astype(np.float32)))
+    paint = Paint(Material.FOLIAGE, _leafy(leaf, rng), 0.0, (float(rng.random()), 0.55, 0.0, 0.0))
+    mesh.add(_wrapped(merged(*strips), (0.0, height * 0.7, 0.0)), paint, VEGETATION, place)
 
 
 def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, height: float) -> None:
-    """A fir or a cypress: a ragged cone of many flat tiers."""
-    trunk = tubes(np.zeros((1, 3)), np.array([[0, height * 0.9, 0]]), np.array([0.18]), np.array([0.04]))
-    mesh.add(trunk, Paint(Material.BARK, _BARK[0], 0.02), VEGETATION, place)
-    needles = (leaf[0] * 0.6, leaf[1] * 0.7, leaf[2] * 0.8)
-    paint = Paint(Material.FOLIAGE, needles, 0.0, (float(rng.random()), 0.85, 0.0, 0.0))
-    width = height * float(rng.uniform(0.14, 0.26))
-    tiers = (7, 9, 13)[_detail(place)]
-    blobs = []
-    for tier in range(tiers):
-        share = tier / tiers
-        size = (width * (1.0 - share) ** 0.8 + 0.25) * float(rng.uniform(0.85, 1.1))
-        x, z = (float(v) for v in rng.normal(0, 0.06 * width, 2))
-        center, radii = (x, height * (0.14 + 0.82 * share), z), (size, height * 0.9 / tiers, size)
-        blobs.append(ellipsoid(center, radii, detail=_BLOBS[_detail(place)]))
-    mesh.add(_crown(blobs, (0.0, height * 0.3, 0.0)), paint, VEGETATION, place)
+    """A spruce, a cypress or a pine."""
+    near, luck = _detail(place), rng.random()
+    trunk = tubes(np.zeros((1, 3)), np.array([[0, height * 0.93, 0]]), np.array([0.02 * height]), np.array([0.03]), sides=5)
+    red = (0.38, 0.24, 0.17) if luck > 0.8 else _BARK[0]
+    mesh.add(trunk, Paint(Material.BARK, red, 0.02), VEGETATION, place)
+    needles = _toned((leaf[0] * 0.6, leaf[1] * 0.7, leaf[2] * 0.8), rng.uniform(0.75, 1.15))
+    params = (float(rng.random()), float(rng.uniform(0.5, 0.75)), _CARD, 0.0)
+    paint = Paint(Material.FOLIAGE, needles, 0.0, params)
+    count = _CARDS[near]
+    if luck > 0.8:  # pine: flat clumps on the upper third
+        level = rng.uniform(0.58, 0.95, 6)
+        away = height * 0.18 * (1.1 - level)[:, None] * rng.standard_normal((6, 2)) * 2.0
+        size = height * rng.uniform(0.10, 0.17, 6)
+        lobes = np.stack([away[:, 0], level * height, away[:, 1], size, size * 0.45, size], 1)
+        mesh.add(leaves_on(lobes, count, height * 0.055, rng), paint, VEGETATION, place)
+        return
+    slim = luck < 0.3
+    width = height * float(rng.uniform(0.08, 0.12) if slim else rng.uniform(0.16, 0.26))
+    core = [
+        ellipsoid((0.0, height * (0.12 + 0.8 * s), 0.0), (width * (0.9 - 0.8 * s), height * 0.17, width * (0.9 - 0.8 * s)))
+        for s in (0.12, 0.38, 0.66)
+    ]
+    dark = Paint(Material.FOLIAGE, _toned(needles, 0.55), 0.0, (params[0], 0.8, 0.0, 0.0))
+    mesh.add(merged(*core), dark, VEGETATION, place)
+    share = 1.0 - np.sqrt(rng.random(count))
+    tier = share if slim else (np.floor(share * 11.0) + rng.uniform(0, 0.5, count)) / 11.0  # branches in tiers
+    turn = rng.uniform(0, 2 * np.pi, count)
+    radius = (width * ((1.0 - tier) ** 0.85) + 0.1) * rng.uniform(0.7, 1.0, count)
+    out = np.stack([np.cos(turn), np.zeros(count), np.sin(turn)], 1)
+    centers = out * radius[:, None]
+    centers[:, 1] = height * (0.08 + 0.88 * tier)
+    steep = np.array([0.0, 0.2 if slim else 0.9, 0.0])
+    facing = out * (1.0 if slim else 0.5) + steep + 0.35 * rng.standard_normal((count, 3))
+    half = np.maximum((1.0 - tier) * width * 0.55, width * 0.16) * rng.uniform(0.8, 1.2, count)
+    mesh.add(cards(centers, facing, out + [0, 0.35, 0], half, rng), paint, VEGETATION, place)
 
 
 def add_hedge(
     mesh: MeshBuilder, points: Floats, rng: np.random.Generator, leaf: Rgb, *, height: float, width: float
 ) -> None:
-    """A clipped hedge along a line of ground points [N, 3] (world coordinates)."""
+    """A hedge along a line of ground points [N, 3] (world coordinates): clipped, grown out, or in flower."""
     along = np.gradient(points, axis=0)
     across = np.stack([along[:, 2], np.zeros(len(along)), -along[:, 0]], 1)
     across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
+    wild = float(rng.uniform(0.0, 1.0)) ** 2
     profile = np.array([[-0.5, 0.0], [-0.52, 0.6], [-0.42, 0.93], [0.0, 1.02], [0.42, 0.93], [0.52, 0.6], [0.5, 0.0]])
-    bumps = 1.0 + rng.uniform(-0.12, 0.12, (len(points), len(profile)))
+    bumps = 1.0 + rng.uniform(-1, 1, (len(points), len(profile))) * (0.05 + 0.16 * wild)
     surface = points[:, None] + across[:, None] * (profile[None, :, :1] * width) * bumps[..., None]
     surface[..., 1] += profile[None, :, 1] * height * bumps
-    tone = rng.uniform(0.6, 1.05)
-    paint = Paint(
-        Material.FOLIAGE, (leaf[0] * tone, leaf[1] * tone, leaf[2] * tone), 0.0, (float(rng.random()), 0.3, 0.0, 0.0)
-    )
-    mesh.add(grid(surface.astype(np.float32)), paint, VEGETATION)
+    color = _toned(leaf, rng.uniform(0.6, 1.05))
+    blossoms = float(rng.uniform(0.2, 0.7)) if rng.random() < 0.2 else 0.0
+    seed = float(rng.random())
+    body = Paint(Material.FOLIAGE, _toned(color, 1.0 - 0.3 * wild), 0.0, (seed, 0.3, 0.0, blossoms))
+    mesh.add(grid(surface.astype(np.float32)), body, VEGETATION)
+    middle = points.mean(0)
+    if float(np.hypot(middle[0], middle[2])) > _MIDDLE_M:
+        return
+    count = int(len(points) * (4 + 10 * wild))
+    row = rng.integers(0, len(points), count)
+    column = rng.integers(1, len(profile) - 1, count)
+    centers = surface[row, column] + rng.normal(0, 0.12 + 0.1 * wild, (count, 3))
+    outward = across[row] * profile[column, :1] + np.array([0.0, 0.5, 0.0]) * profile[column, 1:]
+    half = rng.uniform(0.16, 0.28 + 0.2 * wild, count)
+    twigs = cards(centers, outward + 0.4 * rng.standard_normal((count, 3)), outward, half, rng)
+    mesh.add(twigs, Paint(Material.FOLIAGE, color, 0.0, (seed, 0.6, _CARD, blossoms)), VEGETATION)
 
 
 def add_bush(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, size: float) -> None:
-    """A round shrub of a few clumps."""
-    tone = rng.uniform(0.6, 1.1)
-    paint = Paint(
-        Material.FOLIAGE, (leaf[0] * tone, leaf[1] * tone, leaf[2] * tone), 0.0, (float(rng.random()), 0.6, 0.0, 0.0)
-    )
-    blobs = []
-    for _ in range(int(rng.integers(3, 6))):
-        x, z = rng.uniform(-0.5, 0.5, 2) * size
-        blobs.append(
-            ellipsoid(
-                (x, size * rng.uniform(0.25, 0.5), z),
-                _radii(size * rng.uniform(0.35, 0.6), rng),
-                detail=_BLOBS[_detail(place)],
-            )
-        )
-    mesh.add(merged(*blobs), paint, VEGETATION, place)
+    """A round shrub, one in flower, or a tuft of tall grass."""
+    near, luck = _detail(place), rng.random()
+    color = _toned(leaf, rng.uniform(0.6, 1.1))
+    seed = float(rng.random())
+    if luck < 0.15:
+        count = (8, 16, 26)[near]
+        centers = np.stack([rng.normal(0, 0.35 * size, count), np.full(count, 0.3), rng.normal(0, 0.35 * size, count)], 1)
+        facing = rng.standard_normal((count, 3)) * [1.0, 0.05, 1.0]
+        straw = _mixed(color, (0.55, 0.46, 0.26), float(rng.uniform(0.2, 0.9)))
+        half = rng.uniform(0.1, 0.2, count)
+        tuft = cards(centers, facing, facing + [0, 1.5, 0], half, rng, tall=2.6)
+        mesh.add(tuft, Paint(Material.FOLIAGE, straw, 0.0, (seed, 0.75, _CARD, 0.0)), VEGETATION, place)
+        return
+    count = int(rng.integers(2, 6))
+    middle = np.stack([rng.uniform(-0.4, 0.4, count), rng.uniform(0.25, 0.5, count), rng.uniform(-0.4, 0.4, count)], 1)
+    lobes = np.concatenate([middle, rng.uniform(0.32, 0.52, (count, 3))], 1) * size
+    core = merged(*(ellipsoid(_point(lobe[:3]), _point(lobe[3:] * 0.9)) for lobe in lobes))
+    blossoms = float(rng.uniform(0.3, 0.9)) if luck > 0.75 else 0.0
+    mesh.add(core, Paint(Material.FOLIAGE, _toned(color, 0.7), 0.0, (seed, 0.5, 0.0, blossoms)), VEGETATION, place)
+    if near:
+        sprigs = leaves_on(lobes, (0, 24, 50)[near], 0.2 * size, rng)
+        paint = Paint(Material.FOLIAGE, color, 0.0, (seed, 0.6, _CARD, blossoms))
+        mesh.add(sprigs, paint, VEGETATION, place)
 
 
-def _crown(blobs: list[Geometry], middle: tuple[float, float, float]) -> Geometry:
-    """Clumps whose normals lean away from the crown's middle, so that light wraps around the whole of it."""
-    shape = merged(*blobs)
+def add_climber(
+    mesh: MeshBuilder, place: Placement, rng: np.random.Generator, *, left: float, right: float, height: float
+) -> None:
+    """Ivy or a creeper on a wall at z = 0 between two points along x: dense at the foot, ragged above."""
+    count = int(30 * (right - left) * height / 4.0)
+    x = rng.uniform(left, right, count)
+    y = height * (1.0 - np.sqrt(rng.random(count))) + 0.2
+    centers = np.stack([x, y, rng.uniform(-0.22, -0.04, count)], 1)
+    facing = np.array([0.0, 0.15, -1.0]) + 0.3 * rng.standard_normal((count, 3))
+    color = _mixed(_IVY, (0.45, 0.12, 0.07), 0.8 if rng.random() < 0.25 else 0.0)
+    paint = Paint(Material.FOLIAGE, color, 0.0, (float(rng.random()), 0.5, _CARD, 0.0))
+    mesh.add(cards(centers, facing, facing, rng.uniform(0.2, 0.45, count), rng), paint, VEGETATION, place)
+    stem = tube(((left + right) / 2, 0.0, -0.04), ((left + right) / 2, height * 0.5, -0.04), 0.04, sides=4)
+    mesh.add(stem, Paint(Material.BARK, _BARK[0], 0.02), VEGETATION, place)
+
+
+def _wrapped(shape: Geometry, middle: tuple[float, float, float]) -> Geometry:
+    """Normals that lean away from the crown's middle, so that light wraps around the whole of it."""
     outward = shape.positions - np.asarray(middle, np.float32)
     outward /= np.linalg.norm(outward, axis=1, keepdims=True) + 1e-6
     normals = outward + 0.6 * shape.normals
@@ -133,41 +262,20 @@ def _crown(blobs: list[Geometry], middle: tuple[float, float, float]) -> Geometr
 
 
 def _detail(place: Placement) -> int:
-    """2 close to the origin, where the camera is, to 0 far away."""
+    """2 close to the origin, where the camera is, to 0 far away or behind."""
     distance = float(np.hypot(place.position[0], place.position[2]))
+    if place.position[2] < -8.0:
+        return 0
     return 2 if distance < _NEAR_M else 1 if distance < _MIDDLE_M else 0
 
 
-def _branches(
-    rng: np.random.Generator, trunk_height: float, height: float, radius: float, *, generations: int
-) -> tuple[Geometry, Floats]:
-    """Trunk and forking branches as one shape, and the tips of the last fork but one."""
-    starts, ends, first_radii, last_radii = [], [], [], []
-    lean = rng.normal(0, 0.04, 2)
-    top = np.array([lean[0] * trunk_height, trunk_height, lean[1] * trunk_height])
-    starts.append(np.zeros(3))
-    ends.append(top)
-    first_radii.append(radius * 1.25)
-    last_radii.append(radius * 0.85)
-    level = [(top, np.array([0.0, 1.0, 0.0]), (height - trunk_height) * 0.42, radius * 0.7)]
-    tips: list[Floats] = []
-    for generation in range(generations):
-        following = []
-        for origin, direction, length, thick in level:
-            for _ in range(int(rng.integers(3, 6)) if generation == 0 else 3):
-                turned = direction + rng.normal(0, 0.55, 3)
-                turned[1] = abs(turned[1]) * 0.9 + 0.15
-                turned /= np.linalg.norm(turned)
-                end = origin + turned * length * rng.uniform(0.75, 1.15)
-                starts.append(origin)
-                ends.append(end)
-                first_radii.append(thick)
-                last_radii.append(thick * 0.5)
-                following.append((end, turned, length * 0.66, thick * 0.5))
-        tips = [end for end, *_ in following] if generation == 1 or generations == 1 else tips
-        level = following
-    shape = tubes(np.array(starts), np.array(ends), np.array(first_radii), np.array(last_radii), sides=4)
-    return shape, np.array(tips)
+def _leafy(leaf: Rgb, rng: np.random.Generator) -> Rgb:
+    tone = float(rng.uniform(0.75, 1.2))
+    return (leaf[0] * tone * float(rng.uniform(0.9, 1.15)), leaf[1] * tone, leaf[2] * tone)
+
+
+def _toned(color: Rgb, factor: float) -> Rgb:
+    return (color[0] * factor, color[1] * factor, color[2] * factor)
 
 
 def _radii(size: float, rng: np.random.Generator) -> tuple[float, float, float]:

@@ -4,7 +4,8 @@
 #define TWIGS 6u
 #define RAILING 14u
 
-// FOLIAGE params: x seed, y hole threshold (0 dense .. 1 thin).  TWIGS: x seed, y thinness.
+// FOLIAGE params: x seed, y hole threshold (0 dense .. 1 thin), z 1 for a card of leaves (uv: number + place on it),
+// w blossoms.  TWIGS: x seed, y thinness.
 // RAILING params: x bar spacing (m), y bar width (m), z height (m), w 1 for horizontal wires.
 bool is_hole(uint material, vec3 position, vec3 normal, vec2 uv, vec4 params, float facing) {
     if (material == RAILING) {
@@ -16,6 +17,16 @@ bool is_hole(uint material, vec3 position, vec3 normal, vec2 uv, vec4 params, fl
         bool rail = uv.y > params.z - 0.07 || (uv.y > 0.10 && uv.y < 0.16);
         bool wires = params.w > 0.5 && abs(fract(uv.y / 0.25) - 0.5) * 0.25 < 0.02;
         return !(upright || rail || wires);
+#endif
+    }
+    if (material == FOLIAGE && params.z > 0.5) {
+        vec2 q = fract(uv) * 2.0 - 1.0;
+        float rim = dot(q, q);
+#ifdef LABELS
+        return rim > 0.80; // people draw around the crown, not around its leaves
+#else
+        vec4 leaf = noise(uv * 0.31 + params.x);
+        return 0.62 * leaf.a + 0.38 * leaf.g < 0.24 + 0.20 * params.y + 0.22 * rim * rim + 0.2 * step(1.0, rim);
 #endif
     }
     vec3 at = position + params.x * 17.0;

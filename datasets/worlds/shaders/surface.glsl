@@ -19,12 +19,18 @@ Surface surface(uint material, vec3 base, float gloss, vec3 position, vec3 norma
         float fade = clamp(1.0 - max(pixel.x, pixel.y) * 2.2, 0.0, 1.0);
         s.albedo = base * (0.75 + 0.4 * noise(uv * 0.06).r) * (1.0 - 0.3 * smoothstep(0.36, 0.5, max(tile.x, tile.y)) * fade);
     } else if (material == FOLIAGE) {
-        vec4 clump = noise(position.xz * 0.21 + params.x), leaf = solid_noise(position * 0.42 + params.x * 17.0, normal);
-        float sunlit = smoothstep(0.30, 0.75, leaf.a * 0.55 + leaf.g * 0.45);
-        s.albedo = base * (0.25 + 0.40 * clump.r + 1.0 * sunlit);
+        bool card = params.z > 0.5;
+        vec4 clump = noise(position.xz * 0.21 + params.x);
+        vec4 leaf = card ? noise(uv * 0.31 + params.x + 0.5) : solid_noise(position * 0.42 + params.x * 17.0, normal);
+        float sunlit = smoothstep(0.28, 0.75, leaf.a * 0.5 + leaf.g * 0.5);
+        s.albedo = base * (0.28 + 0.40 * clump.r + 0.95 * sunlit);
+        if (card) s.albedo *= 0.72 + 0.56 * hash(floor(uv) + params.x * 91.0);
         s.albedo = mix(s.albedo, s.albedo * vec3(1.30, 1.08, 0.65), clump.a * 0.6);
-        s.albedo *= mix(0.45, 1.15, smoothstep(-0.7, 0.8, normal.y + (leaf.r - 0.5) * 1.2));
-        s.bend = (leaf.rga - 0.5) * 2.2;
+        s.albedo *= mix(0.42, 1.15, smoothstep(-0.7, 0.8, normal.y + (leaf.r - 0.5) * 1.2));
+        vec3 petal = mix(vec3(0.80, 0.76, 0.72), vec3(0.72, 0.25, 0.40), step(0.35, fract(params.x * 7.0)));
+        petal = mix(petal, vec3(0.80, 0.62, 0.10), step(0.8, fract(params.x * 7.0)));
+        s.albedo = mix(s.albedo, petal, smoothstep(0.62, 0.70, leaf.g + 0.35 * params.w) * step(0.01, params.w) * 0.85);
+        s.bend = (leaf.rga - 0.5) * (card ? 1.3 : 2.2);
     } else if (material == TWIGS) s.albedo = base * (0.6 + 0.8 * noise(plane * 0.5).r);
     else if (material == GRASS) {
         vec4 tuft = noise(uv * 0.30), field = noise(uv * 0.017);
