@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.datasets.worlds.lens import Lens
+
 _NEAR_M = 0.3
 _FAR_M = 700.0
 _LIGHT_DEPTH_M = 150.0
@@ -20,6 +22,7 @@ class Camera:
         pitch: Radians upwards.
         roll: Radians clockwise.
         focal: Focal length in units of the geometric mean of the image's sides.
+        lens: What bends the picture afterwards; the projection is wider by its margin.
     """
 
     eye: tuple[float, float, float]
@@ -27,6 +30,7 @@ class Camera:
     pitch: float
     roll: float
     focal: float
+    lens: Lens = Lens()
 
     def clip_from_world(self, aspect: float) -> NDArray[np.float64]:
         """The projection [4, 4] for an image whose width is `aspect` times its height."""
@@ -34,8 +38,9 @@ class Camera:
             [np.sin(self.yaw) * np.cos(self.pitch), np.sin(self.pitch), np.cos(self.yaw) * np.cos(self.pitch)]
         )
         view = _view(np.asarray(self.eye), forward, self.roll)
-        fx = 2.0 * self.focal / np.sqrt(aspect)
-        fy = 2.0 * self.focal * np.sqrt(aspect)
+        focal = self.focal / self.lens.margin(self.focal, aspect)
+        fx = 2.0 * focal / np.sqrt(aspect)
+        fy = 2.0 * focal * np.sqrt(aspect)
         a = -(_FAR_M + _NEAR_M) / (_FAR_M - _NEAR_M)
         b = -2.0 * _FAR_M * _NEAR_M / (_FAR_M - _NEAR_M)
         projection = np.array([[fx, 0, 0, 0], [0, fy, 0, 0], [0, 0, a, b], [0, 0, -1, 0]])

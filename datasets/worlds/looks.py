@@ -1,6 +1,7 @@
-"""The three worlds: two simulators with a look of their own, and the stand-in for the real street."""
+"""The worlds: two simulators with a look of their own, and the stand-in for the real street, also by night and in rain."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from isthmus.datasets.label_space import SYNTHIA16
@@ -75,11 +76,12 @@ ARCADE: Final = WorldStyle(
     ),
     camera=CameraStyle(
         height_m=(1.15, 1.7), pitch_deg=(-2.5, 3.0), yaw_deg=(-6.0, 6.0), roll_deg=(-0.6, 0.6),
-        focal=(0.78, 1.1), lateral_m=(-0.6, 0.6), off_road_probability=0.06,
+        focal=(0.78, 1.1), lateral_m=(-0.6, 0.6), off_road_probability=0.06, bonnet_probability=0.12,
     ),
     sensor=SensorStyle(
         exposure=(0.6, 1.4), contrast=(0.92, 1.12), saturation=(1.0, 1.3), warmth=(-0.04, 0.10),
         noise=(0.0, 0.012), blur_px=(0.0, 0.35), vignette=(0.0, 0.15), bloom=(0.03, 0.10), jpeg_quality=None,
+        sharpening=(0.0, 0.5),
     ),
 )  # fmt: skip
 
@@ -200,20 +202,32 @@ STREET: Final = WorldStyle(
         zenith=((0.30, 0.42, 0.62), (0.50, 0.54, 0.60), (0.62, 0.64, 0.66), (0.36, 0.42, 0.52)),
         horizon=((0.80, 0.83, 0.86), (0.86, 0.84, 0.80), (0.92, 0.92, 0.92)),
         cloud_cover=(0.2, 1.0),
-        fog_density=(0.0004, 0.0040),
+        fog_density=(0.0003, 0.0026),
         shadow_softness=(0.0006, 0.0030),
     ),
     camera=CameraStyle(
         height_m=(1.15, 1.5), pitch_deg=(-1.5, 3.0), yaw_deg=(-4.0, 4.0), roll_deg=(-0.8, 0.8),
         focal=(0.85, 1.2), lateral_m=(-0.4, 0.4), off_road_probability=0.03,
+        radial=(-0.02, 0.10), tangential=0.004, bonnet_probability=0.35,
     ),
     sensor=SensorStyle(
         exposure=(0.45, 1.35), contrast=(0.9, 1.15), saturation=(0.6, 0.95), warmth=(-0.08, 0.10),
-        noise=(0.006, 0.03), blur_px=(0.2, 0.9), vignette=(0.05, 0.35), bloom=(0.05, 0.25), jpeg_quality=(55, 92),
+        noise=(0.006, 0.03), blur_px=(0.1, 0.9), vignette=(0.05, 0.35), bloom=(0.04, 0.20), jpeg_quality=(55, 92),
+        motion=(0.0, 0.03), dirt=(-0.25, 0.22), fringe=(0.0, 0.0025), sharpening=(0.0, 1.2),
     ),
 )  # fmt: skip
 
-WORLDS: Final[Mapping[str, WorldStyle]] = {world.name: world for world in (ARCADE, STUDIO, STREET)}
+STREET_NIGHT: Final = replace(
+    STREET, name="street-night", key=404, light=replace(STREET.light, moods={"night": 1.0}, wet_night_probability=0.35)
+)
+"""The real street's stand-in after dark: no method sees it before it is tested on it."""
+
+STREET_RAIN: Final = replace(STREET, name="street-rain", key=505, light=replace(STREET.light, moods={"rain": 1.0}))
+"""The real street's stand-in in the rain: no method sees it before it is tested on it."""
+
+WORLDS: Final[Mapping[str, WorldStyle]] = {
+    world.name: world for world in (ARCADE, STUDIO, STREET, STREET_NIGHT, STREET_RAIN)
+}
 """The built-in simulators by name."""
 
 

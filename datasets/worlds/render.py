@@ -1,6 +1,7 @@
 """Rendering a whole set: frames in parallel processes, into a data set's layout, resumable."""
 
 import hashlib
+import math
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from isthmus.datasets.catalogue import layout_writer
 from isthmus.datasets.label_space import IGNORE_INDEX
 from isthmus.datasets.layout import LayoutWriter
+from isthmus.datasets.worlds.camera import Camera
+from isthmus.datasets.worlds.lens import Bend
 from isthmus.datasets.worlds.looks import world_style
 from isthmus.datasets.worlds.manifest import (
     RENDERER_VERSION,
@@ -26,9 +29,9 @@ from isthmus.datasets.worlds.manifest import (
     read_manifest,
     write_manifest,
 )
-from isthmus.datasets.worlds.renderer import Renderer
-from isthmus.datasets.worlds.scene import build_scene, frame_generator
-from isthmus.datasets.worlds.sensor import develop
+from isthmus.datasets.worlds.renderer import Frame, Renderer
+from isthmus.datasets.worlds.scene import Scene, build_scene, frame_generator
+from isthmus.datasets.worlds.sensor import Shot, develop
 from isthmus.datasets.worlds.style import WorldStyle
 from isthmus.errors import ConfigurationError
 
@@ -66,12 +69,35 @@ class _Request(NamedTuple):
 def render_frame(renderer: Renderer, world: WorldStyle, *, split: str, seed: int, index: int) -> LabelledFrame:
     """Frame `index` of a world; the same numbers give the same bytes on the same driver."""
     rng = frame_generator(world, split=split, seed=seed, index=index)
-    frame = renderer.render(build_scene(world, rng))
+    scene = build_scene(world, rng)
+    frame = through_lens(renderer.render(scene), scene.camera)
     legal = np.isin(frame.train_ids, sorted(world.train_ids))
     return LabelledFrame(
-        develop(frame.radiance, world.sensor, rng),
+        develop(frame.radiance, world.sensor, rng, _shot(scene, frame.train_ids.shape)),
         np.where(legal, frame.train_ids, IGNORE_INDEX).astype(np.uint8),
         frame.instances,
+    )
+
+
+def through_lens(frame: Frame, camera: Camera) -> Frame:
+    """What the camera's lens makes of a pinhole frame: picture and labels bend alike."""
+    if camera.lens.is_straight:
+        return frame
+    height, width = frame.train_ids.shape
+    bend = Bend(camera.lens, camera.focal, (height, width))
+    return Frame(bend.picture(frame.radiance), bend.labels(frame.train_ids), bend.labels(frame.instances))
+
+
+def _shot(scene: Scene, size_hw: tuple[int, ...]) -> Shot:
+    light, camera = scene.light, scene.camera
+    height, width = size_hw
+    pixels = camera.focal * (height * width) ** 0.5
+    return Shot(
+        exposure=light.exposure,
+        metered_on_sky=light.metered_on_sky,
+        night=light.night,
+        wetness=light.wetness,
+        vanishing=(0.5 - math.tan(camera.yaw) * pixels / width, 0.5 + math.tan(camera.pitch) * pixels / height),
     )
 
 

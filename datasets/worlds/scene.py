@@ -6,9 +6,11 @@ from zlib import crc32
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
+from isthmus.datasets.worlds.bonnet import build_bonnet
 from isthmus.datasets.worlds.camera import Camera
 from isthmus.datasets.worlds.kerbside import build_kerbsides
 from isthmus.datasets.worlds.layout import KERB_M, Layout
+from isthmus.datasets.worlds.lens import Lens
 from isthmus.datasets.worlds.light import Light
 from isthmus.datasets.worlds.lots import build_backdrop, build_lots
 from isthmus.datasets.worlds.mesh import Mesh, MeshBuilder
@@ -46,26 +48,32 @@ def build_scene(world: WorldStyle, rng: np.random.Generator) -> Scene:
     build_kerbsides(mesh, layout.main, world.street, rng)
     build_traffic(mesh, layout.main, world, rng)
     light = draw_light(world.light, rng)
-    camera = draw_camera(world.camera, layout, rng)
+    camera, on_road = draw_camera(world.camera, layout, rng)
+    if on_road and rng.random() < world.camera.bonnet_probability:
+        build_bonnet(mesh, camera, world.street.cars, rng)
     return Scene(mesh.build(), light, camera, world.flatness)
 
 
-def draw_camera(style: CameraStyle, layout: Layout, rng: np.random.Generator) -> Camera:
-    """Put the camera into the ego lane, or now and then somewhere less usual."""
+def draw_camera(style: CameraStyle, layout: Layout, rng: np.random.Generator) -> tuple[Camera, bool]:
+    """Put the camera into the ego lane, or now and then somewhere less usual; and whether it is in the lane."""
     street = layout.main
     lane = street.lanes - 1 if rng.random() < 0.6 else int(rng.integers(street.lanes))
     t = street.lane_middle(1, lane) + rng.uniform(*style.lateral_m)
     y = rng.uniform(*style.height_m)
-    if rng.random() < style.off_road_probability:
+    on_road = bool(rng.random() >= style.off_road_probability)
+    if not on_road:
         side = 1 if rng.random() < 0.5 else -1
         on_sidewalk = street.kerb(side) + street.verge[side > 0] + street.sidewalk[side > 0] * 0.5
         t = side * (on_sidewalk if rng.random() < 0.5 else street.half_road * 0.4)
         y += KERB_M
     x, _, z = (float(v) for v in street.curve.at(0.0, t))
-    return Camera(
+    decentring = rng.uniform(-style.tangential, style.tangential, 2)
+    camera = Camera(
         eye=(x, float(y), z),
         yaw=float(np.radians(rng.uniform(*style.yaw_deg))),
         pitch=float(np.radians(rng.uniform(*style.pitch_deg))),
         roll=float(np.radians(rng.uniform(*style.roll_deg))),
         focal=float(rng.uniform(*style.focal)),
+        lens=Lens(float(rng.uniform(*style.radial)), 0.0, float(decentring[0]), float(decentring[1])),
     )
+    return camera, on_road

@@ -48,6 +48,12 @@ class CameraStyle:
     """Offset from the middle of the lane."""
     off_road_probability: float
     """How often the camera stands on the sidewalk or on the oncoming lane instead."""
+    radial: Range = (0.0, 0.0)
+    """First coefficient of the lens's distortion; positive is a barrel. See `lens.Lens`."""
+    tangential: float = 0.0
+    """Largest share of the decentring terms."""
+    bonnet_probability: float = 0.0
+    """How often the camera car's own bonnet is in the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,14 @@ class SensorStyle:
     bloom: Range
     jpeg_quality: tuple[int, int] | None
     """None leaves the image uncompressed."""
+    motion: Range = (0.0, 0.0)
+    """Zoom during the exposure: 0.02 moves the border of the picture by 1 % of its width."""
+    dirt: Range = (0.0, 0.0)
+    """On the windscreen: 0 clean to 1 blind."""
+    fringe: Range = (0.0, 0.0)
+    """How much larger red is drawn than green, and blue smaller."""
+    sharpening: Range = (0.0, 0.0)
+    """Strength of the camera's unsharp mask."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,10 +118,10 @@ def rain(style: LightStyle, rng: np.random.Generator) -> Light:
         horizon=cold,
         cloud_color=_scaled(cold, 0.3),
         fog_color=_scaled(cold, 0.95),
-        fog_density=float(rng.uniform(0.003, 0.012)),
+        fog_density=float(rng.uniform(0.0015, 0.007)),
         wetness=float(rng.uniform(0.35, 1.0)),
         metered_on_sky=float(rng.uniform(0.0, 0.4)),
-        exposure=float(rng.uniform(0.7, 1.0)),
+        exposure=float(rng.uniform(0.65, 1.0)),
         headlights=float(rng.uniform(0.0, 0.3)),
     )
     return _lit_by_sky(light, 1.3)
