@@ -1,10 +1,10 @@
-"""The base of all readers: a list of frame paths, a way to read raw ids, and a table to train ids."""
+"""The base of all data sets, and that of the readers of files: frame paths, raw ids, and a table to train ids."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,76 @@ class FramePaths:
 
 
 class SegmentationDataset(ABC):
-    """A labelled (or, for some splits, unlabelled) set of street frames in its real on-disk layout.
+    """A labelled (or, for some splits, unlabelled) set of street frames, by number.
+
+    What training, evaluation and the doctor know of a data set. Most are files in a layout of their own, see
+    `FileDataset`; `shards.Shards` are any of those, packed for streaming.
+    """
+
+    dataset_name: str
+    """Name in configurations and in tables, for example `gta5`."""
+    label_space: LabelSpace
+    """The space that this data set is evaluated in."""
+    id_table: NDArray[np.int16]
+    """Raw id, as in the label files, to train id; see `label_space.build_id_table`."""
+    root: Path
+    """Its top folder."""
+    split: str
+    """One of its splits."""
+    part: Part | None = None
+    """The part of the split that is used."""
+    limit: int | None = None
+    """Only the first so many frames are used."""
+    labelled: bool = True
+    """False where label files are not looked at."""
+    refused: tuple[DataError, ...] = ()
+    """Frames that the data set is known to hold in a broken state: left out, each with its reason."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Sample:
+        """Frame `index` with its mask in train ids.
+
+        Raises:
+            DataMissingError: The split has no labels.
+            PairMismatchError: Image and label differ in size.
+            UnknownLabelIdError: The label holds an id that the data set does not know.
+            UnreadableFileError: A file is truncated.
+        """
+
+    @abstractmethod
+    def read_unlabelled(self, index: int) -> UnlabelledSample:
+        """Frame `index` without touching its label."""
+
+    @abstractmethod
+    def read_mask(self, index: int) -> NDArray[np.uint8]:
+        """Train ids [H, W] uint8 of frame `index`; raises as `[index]` does."""
+
+    @abstractmethod
+    def representatives(self, count: int) -> range:
+        """Indices of about `count` frames that stand for all of them and are cheap to read in this order."""
+
+    @property
+    @abstractmethod
+    def draw_key(self) -> str:
+        """What the order of training's draws depends on, beside the run's seed and configuration."""
+
+    @property
+    def labelled_train_ids(self) -> frozenset[int]:
+        """Train ids that this data set's labels can hold."""
+        return frozenset(int(i) for i in self.id_table if 0 <= i < IGNORE_INDEX)
+
+    def unknown_ids(self, raw_ids: NDArray[np.integer]) -> list[int]:
+        """Those raw ids that have no place in `id_table`."""
+        table = self.id_table
+        return [int(raw) for raw in raw_ids if raw >= len(table) or table[raw] < 0]
+
+
+class FileDataset(SegmentationDataset):
+    """A data set in its real on-disk layout: a file for each image and one for each label.
 
     Subclasses state in their docstring: the layout, the number of images, the label space, licence and
     citation. They set the class attributes and implement `_list_frames`; where their ids depend on files, that
@@ -52,14 +121,8 @@ class SegmentationDataset(ABC):
         PairMismatchError: An image has no label, or a label no image.
     """
 
-    dataset_name: ClassVar[str]
-    """Name in configurations, for example `gta5`."""
-    label_space: ClassVar[LabelSpace]
-    """The space that this data set is evaluated in."""
-    splits: ClassVar[tuple[str, ...]]
+    splits: tuple[str, ...]
     """Splits that exist, training split first."""
-    id_table: NDArray[np.int16]
-    """Raw id to train id; see `label_space.build_id_table`."""
 
     def __init__(
         self,
@@ -83,11 +146,9 @@ class SegmentationDataset(ABC):
             )
         self.root = root
         self.split = split
-        self.part: Part | None = part
+        self.part = part
         self.limit = limit
         self.labelled = labelled
-        self.refused: tuple[DataError, ...] = ()
-        """Frames that the data set is known to hold in a broken state: left out, each with its reason."""
         self._collect = collect
         frames = sorted(self._list_frames(), key=lambda frame: frame.name)
         if not labelled:  # simulators' readers always find theirs
@@ -119,11 +180,6 @@ class SegmentationDataset(ABC):
     def _list_frames(self) -> Sequence[FramePaths]:
         """All frames of the split, in any order; pairs checked."""
 
-    @property
-    def labelled_train_ids(self) -> frozenset[int]:
-        """Train ids that this data set's labels can hold."""
-        return frozenset(int(i) for i in self.id_table if 0 <= i < IGNORE_INDEX)
-
     def read_label_ids(self, path: Path) -> NDArray[np.integer]:
         """Raw ids [H, W] of a label file, before any mapping; by default of an 8-bit grey or palette PNG.
 
@@ -136,17 +192,10 @@ class SegmentationDataset(ABC):
         return len(self.frames)
 
     def __getitem__(self, index: int) -> Sample:
-        """Frame `index` with its mask in train ids.
-
-        Raises:
-            DataMissingError: The split has no labels.
-            PairMismatchError: Image and label differ in size.
-            UnknownLabelIdError: The label holds an id that the data set does not know.
-            UnreadableFileError: A file is truncated.
-        """
+        """Frame `index`, from its two files."""
         frame = self.frames[index]
         image = read_image_rgb(frame.image)
-        mask = self.read_mask(frame)
+        mask = self.read_mask(index)
         self.check_sizes(frame, image.shape, mask.shape)
         return {"image": image, "mask": mask, "name": frame.name}
 
@@ -155,8 +204,9 @@ class SegmentationDataset(ABC):
         frame = self.frames[index]
         return {"image": read_image_rgb(frame.image), "name": frame.name}
 
-    def read_mask(self, frame: FramePaths) -> NDArray[np.uint8]:
+    def read_mask(self, index: int) -> NDArray[np.uint8]:
         """Train ids [H, W] uint8 of a frame's label file."""
+        frame = self.frames[index]
         if frame.label is None:
             raise DataMissingError(f"{self.dataset_name} split {self.split!r} has no labels", where=frame.image)
         raw = self.read_label_ids(frame.label)
@@ -165,6 +215,15 @@ class SegmentationDataset(ABC):
         if mask.min(initial=0) < 0 or raw.max(initial=0) >= len(table):
             self.check_ids(frame, np.unique(raw))
         return mask.astype(np.uint8)
+
+    def representatives(self, count: int) -> range:
+        """Evenly spaced frames: neighbours in a drive are near-duplicates."""
+        return range(0, len(self), max(1, -(-len(self) // count)))
+
+    @property
+    def draw_key(self) -> str:
+        """The number of frames alone."""
+        return f"{len(self)} frames"
 
     def check_ids(self, frame: FramePaths, raw_ids: NDArray[np.integer]) -> None:
         """Refuse a label file for the ids in it.
@@ -176,8 +235,7 @@ class SegmentationDataset(ABC):
         Raises:
             UnknownLabelIdError: One of them has no place in `id_table`.
         """
-        table = self.id_table
-        unknown = [int(raw) for raw in raw_ids if raw >= len(table) or table[raw] < 0]
+        unknown = self.unknown_ids(raw_ids)
         if unknown:
             raise UnknownLabelIdError(
                 f"unknown label id {', '.join(map(str, unknown))} for {self.dataset_name}",

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.datasets.base import FramePaths, SegmentationDataset
+from isthmus.datasets.base import FileDataset, FramePaths
 from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX, build_id_table
 from isthmus.datasets.layout import LayoutWriter, write_jpeg, write_png
 from isthmus.datasets.pairing import files_by_key, images_by_stem, paired, unlabelled
@@ -15,7 +15,7 @@ _TRAIN_IDS: Final = {i: i for i in range(19)}
 _OLD_LABEL_SUFFIX: Final = "_train_id.png"
 
 
-class Bdd100k(SegmentationDataset):
+class Bdd100k(FileDataset):
     """BDD100K's 10k subset (Yu et al.) with semantic masks.
 
     Layout: (the current one, and the older one that the first papers used)

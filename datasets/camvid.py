@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.datasets.base import FramePaths, SegmentationDataset
+from isthmus.datasets.base import FileDataset, FramePaths
 from isthmus.datasets.label_space import CAMVID11, IGNORE_INDEX, build_id_table
 from isthmus.datasets.layout import LayoutWriter, write_png
 from isthmus.datasets.pairing import images_by_stem, paired
@@ -14,7 +14,7 @@ from isthmus.datasets.pairing import images_by_stem, paired
 _VOID: Final = 11
 
 
-class Camvid(SegmentationDataset):
+class Camvid(FileDataset):
     """CamVid (Brostow et al.) in the 11-class form of SegNet, 480x360.
 
     Layout:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from isthmus.configuration import config
-from isthmus.datasets.base import Part, SegmentationDataset
+from isthmus.datasets.base import FileDataset, Part, SegmentationDataset
 from isthmus.datasets.folder import Folder, IdMap
 from isthmus.datasets.layout import LayoutWriter
-from isthmus.errors import ConfigurationError, DataError
+from isthmus.datasets.shards.index import packed_splits
+from isthmus.datasets.shards.reader import SHUFFLE_FRAMES, Shards
+from isthmus.errors import ConfigurationError, DataError, DataMissingError
 
 DATASETS: Final[Mapping[str, tuple[str, str, str]]] = {
     "gta5": ("isthmus.datasets.gta5", "Gta5", "Gta5Writer"),
@@ -30,6 +32,9 @@ DATASETS: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 """Module, reader and writer by name; as text, so that listing names imports nothing."""
 
+SHARDS: Final = "shards"
+"""Name of all packed data sets, whichever they were before; see `shards`."""
+
 _LOG: Final = logging.getLogger(__name__)
 _CHUNK_BYTES: Final = 1 << 20
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
@@ -41,23 +46,31 @@ class DatasetConfig:
     """A data set on disk, or a part of it."""
 
     dataset: str
-    """Name of the reader; `isthmus data list` shows all."""
+    """Name of the reader, as `isthmus data list` shows it, or `shards` for what `isthmus data pack` wrote."""
     root: Path
-    """The data set's top folder."""
+    """The data set's top folder; of shards, the folder with the index."""
     split: str
-    """One of the data set's splits."""
+    """One of the data set's splits; of shards, the packed one, such as `all` or `all-fit`."""
     part: Part | None = None
     """`fit` or `holdout`: a fixed division by contiguous blocks, for splits without validation frames."""
     limit: int | None = None
     """Use only the first so many frames, for trials."""
     id_map: IdMap | None = None
     """Meaning of the raw ids of a `folder` data set; without it, its `id_map.yaml` is read."""
+    shuffle_frames: int | None = None
+    """Of `shards`: compressed frames that wait to be shuffled in each training process; 256 where left out."""
     name: str | None = None
     """In tables, plots and tracking, where it stands for reader and split; tells two sets of one split apart."""
 
     def __post_init__(self) -> None:
-        if self.dataset not in DATASETS:
-            raise ValueError(f"no data set {self.dataset!r}: choose from {', '.join(DATASETS)}")
+        if self.dataset not in {*DATASETS, SHARDS}:
+            raise ValueError(f"no data set {self.dataset!r}: choose from {', '.join((*DATASETS, SHARDS))}")
+        if self.dataset == SHARDS and self.part is not None:
+            raise ValueError("part is chosen when shards are packed: leave it out, and name the packed split")
+        if self.dataset != SHARDS and self.shuffle_frames is not None:
+            raise ValueError(f"shuffle_frames is for `shards`; files of {self.dataset} are drawn one by one")
+        if self.shuffle_frames is not None and self.shuffle_frames < 1:
+            raise ValueError(f"shuffle_frames is {self.shuffle_frames}: write a number above 0 or leave it out")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit is {self.limit}: write a number above 0 or leave it out")
         if self.id_map is not None and self.dataset != "folder":
@@ -95,8 +108,8 @@ class DatasetFacts:
     homepage: str
 
 
-def dataset_class(name: str) -> type[SegmentationDataset]:
-    """The reader of a data set.
+def dataset_class(name: str) -> type[FileDataset]:
+    """The reader of a data set in its own layout.
 
     Raises:
         ConfigurationError: No such data set.
@@ -104,8 +117,23 @@ def dataset_class(name: str) -> type[SegmentationDataset]:
     if name not in DATASETS:
         raise ConfigurationError(f"no data set {name!r}", remedy=f"Choose from {', '.join(DATASETS)}.")
     module, class_name, _ = DATASETS[name]
-    reader: type[SegmentationDataset] = getattr(import_module(module), class_name)
+    reader: type[FileDataset] = getattr(import_module(module), class_name)
     return reader
+
+
+def splits_of(name: str, root: Path) -> tuple[str, ...]:
+    """Splits of a data set, training split first; of shards, the packed ones in `root`.
+
+    Raises:
+        ConfigurationError: No such data set.
+        DataMissingError: There are no shards.
+    """
+    if name != SHARDS:
+        return dataset_class(name).splits
+    splits = packed_splits(root)
+    if not splits:
+        raise DataMissingError("no packed split", where=root, remedy="`isthmus data pack` makes one.")
+    return splits
 
 
 def layout_writer(layout: str) -> type[LayoutWriter]:
@@ -145,6 +173,14 @@ def build_dataset(
 
 
 def _opened(config: DatasetConfig, collect: list[DataError] | None, *, labelled: bool) -> SegmentationDataset:
+    if config.dataset == SHARDS:
+        return Shards(
+            config.root,
+            config.split,
+            limit=config.limit,
+            labelled=labelled,
+            shuffle_frames=config.shuffle_frames or SHUFFLE_FRAMES,
+        )
     reader = dataset_class(config.dataset)
     if issubclass(reader, Folder):
         return reader(
@@ -162,12 +198,16 @@ def _opened(config: DatasetConfig, collect: list[DataError] | None, *, labelled:
 def dataset_digest(dataset: SegmentationDataset, on_frame: Callable[[int, int], None] | None = None) -> str:
     """SHA-256 (hex) over the sorted frame names, the files' sizes and the labels' bytes.
 
-    Images count by size only, so that the digest of a large set does not read all of it.
+    Images count by size only, so that the digest of a large set does not read all of it. Shards bring the digest of
+    what they were packed from.
 
     Args:
         dataset: Whose frames.
         on_frame: Called after each frame with the numbers done and in all, for a progress bar.
     """
+    if isinstance(dataset, Shards):
+        return dataset.digest
+    assert isinstance(dataset, FileDataset)
     digest = hashlib.sha256()
     for done, frame in enumerate(dataset.frames, start=1):  # sorted by name
         digest.update(f"{frame.name}\0{frame.image.stat().st_size}\0".encode())

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.datasets.base import FramePaths, SegmentationDataset
+from isthmus.datasets.base import FileDataset, FramePaths
 from isthmus.datasets.label_space import CITYSCAPES19, CITYSCAPES_ID_TO_TRAIN_ID, TRAIN_ID, build_id_table
 from isthmus.datasets.layout import LayoutWriter, raw_id_table, write_png, write_png16
 from isthmus.datasets.pairing import files_by_key, paired, unlabelled
@@ -16,7 +16,7 @@ _IMAGE_SUFFIX: Final = "_leftImg8bit.png"
 _LABEL_SUFFIX: Final = "_gtFine_labelIds.png"
 
 
-class Cityscapes(SegmentationDataset):
+class Cityscapes(FileDataset):
     """Cityscapes (Cordts et al.) with its fine annotations.
 
     Layout:

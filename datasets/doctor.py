@@ -2,42 +2,27 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from isthmus.datasets.base import FramePaths, Part, SegmentationDataset
+from isthmus.datasets.base import FileDataset, FramePaths, Part, SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
+from isthmus.datasets.findings import Finding, Problem, examine_pair
 from isthmus.datasets.images import read_image_rgb
 from isthmus.datasets.label_space import IGNORE_INDEX
+from isthmus.datasets.shards.examination import examine_shards
+from isthmus.datasets.shards.reader import Shards
 from isthmus.errors import ConfigurationError, DataError, DataMissingError, IsthmusError
 
 _MAX_ROWS: Final = 20
 """Problems shown on screen; the report holds them all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong."""
-
-    kind: str
-    """Name of the error class, for example `UnknownLabelIdError`."""
-    problem: str
-    where: str | None
-    remedy: str | None
-
-    @classmethod
-    def of(cls, error: IsthmusError) -> "Problem":
-        """An error as a row."""
-        return cls(type(error).__name__, error.problem, error.where, error.remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +95,6 @@ class DoctorReport:
         console.print("[green]No problem found.[/]" if self.ok else f"[red]{len(self.problems)} problems.[/]")
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """One frame's examination."""
-
-    size: str | None = None
-    raw_ids: NDArray[np.integer] | None = None
-    pixels: NDArray[np.integer] | None = None
-    problems: tuple[Problem, ...] = ()
-
-
 def examine(
     source: SegmentationDataset | DatasetConfig, *, max_frames: int | None = None, progress: Console | None = None
 ) -> DoctorReport:
@@ -127,7 +102,8 @@ def examine(
 
     Args:
         source: A data set, or a configuration; what is wrong with opening it is then a problem in the report.
-        max_frames: Examine only so many frames, evenly spread over the split.
+        max_frames: Examine only so many frames, evenly spread over the split; of shards, those that hold one of
+            them are still read whole.
         progress: Where to draw a progress bar; None for none.
 
     Raises:
@@ -147,53 +123,42 @@ def examine(
             )
     else:
         dataset = source
-    frames = _spread(dataset.frames, max_frames)
-    findings = list(_examined(dataset, frames, progress))
+    wanted = _spread(len(dataset), max_frames)
+    columns = (TextColumn("examining"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=progress, disable=progress is None, transient=True) as bar:
+        findings = list(bar.track(_examined(dataset, wanted, collected), total=len(wanted)))
     if not findings:
         collected.append(DataMissingError("no frame was examined", where=dataset.root))
     return _summary(dataset, findings, [Problem.of(error) for error in collected])
 
 
-def _spread(frames: Sequence[FramePaths], max_frames: int | None) -> Sequence[FramePaths]:
-    if max_frames is None or max_frames >= len(frames):
-        return frames
-    return [frames[i * len(frames) // max_frames] for i in range(max_frames)]
+def _spread(count: int, max_frames: int | None) -> Sequence[int]:
+    if max_frames is None or max_frames >= count:
+        return range(count)
+    return [i * count // max_frames for i in range(max_frames)]
 
 
-def _examined(
-    dataset: SegmentationDataset, frames: Sequence[FramePaths], progress: Console | None
-) -> Iterator[_Finding]:
+def _examined(dataset: SegmentationDataset, wanted: Sequence[int], collected: list[DataError]) -> Iterator[Finding]:
     """Examine in threads (decoding lets go of the interpreter's lock) and in order."""
-    columns = (TextColumn("examining"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=progress, disable=progress is None, transient=True)
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool, bar:
-        yield from bar.track(pool.map(lambda frame: _examine_frame(dataset, frame), frames), total=len(frames))
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        if isinstance(dataset, Shards):
+            yield from examine_shards(dataset, wanted, pool, collected)
+        else:
+            assert isinstance(dataset, FileDataset)
+            yield from pool.map(lambda index: _examine_files(dataset, dataset.frames[index]), wanted)
 
 
-def _examine_frame(dataset: SegmentationDataset, frame: FramePaths) -> _Finding:
-    problems: list[Problem] = []
-
-    def noting(step: Callable[[], Any]) -> Any:
-        try:
-            return step()
-        except DataError as error:
-            problems.append(Problem.of(error))
-            return None
-
-    image = noting(lambda: read_image_rgb(frame.image))
-    size = None if image is None else f"{image.shape[1]}x{image.shape[0]}"
-    label_path = frame.label
-    label = None if label_path is None else noting(lambda: dataset.read_label_ids(label_path))
-    if label is None:
-        return _Finding(size, problems=tuple(problems))
-    if image is not None:
-        noting(lambda: dataset.check_sizes(frame, image.shape, label.shape))
-    raw_ids, pixels = np.unique(label, return_counts=True)
-    noting(lambda: dataset.check_ids(frame, raw_ids))
-    return _Finding(size, raw_ids, pixels, tuple(problems))
+def _examine_files(dataset: FileDataset, frame: FramePaths) -> Finding:
+    label = frame.label
+    return examine_pair(
+        lambda: read_image_rgb(frame.image),
+        None if label is None else lambda: dataset.read_label_ids(label),
+        lambda image_shape, label_shape: dataset.check_sizes(frame, image_shape, label_shape),
+        lambda raw_ids: dataset.check_ids(frame, raw_ids),
+    )
 
 
-def _summary(dataset: SegmentationDataset, findings: Sequence[_Finding], problems: list[Problem]) -> DoctorReport:
+def _summary(dataset: SegmentationDataset, findings: Sequence[Finding], problems: list[Problem]) -> DoctorReport:
     pixels: Counter[int] = Counter()
     frames: Counter[int] = Counter()
     frames_of_class: Counter[int] = Counter()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.configuration import config, load_config, to_yaml
-from isthmus.datasets.base import FramePaths, Part, SegmentationDataset
+from isthmus.datasets.base import FileDataset, FramePaths, Part
 from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX, TRAIN_ID, build_id_table
 from isthmus.datasets.layout import LayoutWriter, write_bytes, write_png
 from isthmus.datasets.pairing import images_by_stem, paired
@@ -44,7 +44,7 @@ class IdMap:
         return {raw: TRAIN_ID[m] if isinstance(m, str) else m for raw, m in self.classes.items()}
 
 
-class Folder(SegmentationDataset):
+class Folder(FileDataset):
     """Pictures and label pictures of anybody's own.
 
     Layout: (`all` reads the folders themselves, the other splits their subfolders)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.datasets.base import FramePaths, SegmentationDataset
+from isthmus.datasets.base import FileDataset, FramePaths
 from isthmus.datasets.label_space import CITYSCAPES19, CITYSCAPES_ID_TO_TRAIN_ID, build_id_table
 from isthmus.datasets.layout import LayoutWriter, palette_by_raw_id, raw_id_table, write_png
 from isthmus.datasets.pairing import images_by_stem, paired
@@ -20,7 +20,7 @@ _IDS: Final = range(35)  # 0..33 as in Cityscapes, and 34 (license plate)
 _SPLIT_KEYS: Final = {"train": "trainIds", "val": "valIds", "test": "testIds"}
 
 
-class Gta5(SegmentationDataset):
+class Gta5(FileDataset):
     """GTA5 (Richter et al.), frames of a game with dense labels.
 
     Layout:

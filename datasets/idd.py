@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.datasets.base import FramePaths, SegmentationDataset
+from isthmus.datasets.base import FileDataset, FramePaths
 from isthmus.datasets.label_space import CITYSCAPES19, IDDLITE7, IGNORE_INDEX, TRAIN_ID, build_id_table
 from isthmus.datasets.layout import LayoutWriter, raw_id_table, write_jpeg, write_png
 from isthmus.datasets.pairing import files_by_key, paired, unlabelled
@@ -70,7 +70,7 @@ _TABLE_BY_KIND: Final = {
 """Table by the kind of label file that AutoNUE's `createLabels.py` writes, the most exact one first."""
 
 
-class Idd(SegmentationDataset):
+class Idd(FileDataset):
     """IDD's segmentation set (Varma et al.), both parts or one of them.
 
     Layout: (the label PNGs are made from the polygons with AutoNUE's `createLabels.py`)
@@ -113,7 +113,7 @@ class Idd(SegmentationDataset):
         )
 
 
-class IddLite(SegmentationDataset):
+class IddLite(FileDataset):
     """IDD-Lite (Mishra et al.), a small IDD with seven groups of classes.
 
     Layout:

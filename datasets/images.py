@@ -1,5 +1,6 @@
 """Reading image and label files, with one clear error for each way they can be broken."""
 
+import io
 from pathlib import Path
 from typing import Final
 
@@ -27,8 +28,14 @@ def read_image_rgb(path: Path) -> NDArray[np.uint8]:
         DataMissingError: No such file.
         UnreadableFileError: Truncated or no image.
     """
-    with _opened(path) as image:
+    with _opened(path, path) as image:
         return np.asarray(_loaded(image, path).convert("RGB"))
+
+
+def decode_image_rgb(content: bytes, where: str | Path) -> NDArray[np.uint8]:
+    """The bytes of a JPEG or PNG as `read_image_rgb` reads a file; `where` names them in errors."""
+    with _opened(io.BytesIO(content), where) as image:
+        return np.asarray(_loaded(image, where).convert("RGB"))
 
 
 def read_label_png(path: Path) -> NDArray[np.uint8]:
@@ -38,30 +45,40 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
         DataMissingError: No such file.
         UnreadableFileError: Truncated, no PNG, or colours where indices should be.
     """
-    with _opened(path) as image:
-        if image.mode not in {"L", "P"}:
-            raise UnreadableFileError(
-                f"label has mode {image.mode}, expected 8-bit ids (L or P)",
-                where=path,
-                remedy=_COLOUR_PICTURE if image.mode in {"RGB", "RGBA"} else _ID_FILES,
-            )
-        return np.asarray(_loaded(image, path))
+    with _opened(path, path) as image:
+        return _label_ids(image, path)
 
 
-def _opened(path: Path) -> Image.Image:
+def decode_label_png(content: bytes, where: str | Path) -> NDArray[np.uint8]:
+    """The bytes of a PNG as `read_label_png` reads a file; `where` names them in errors."""
+    with _opened(io.BytesIO(content), where) as image:
+        return _label_ids(image, where)
+
+
+def _label_ids(image: Image.Image, where: str | Path) -> NDArray[np.uint8]:
+    if image.mode not in {"L", "P"}:
+        raise UnreadableFileError(
+            f"label has mode {image.mode}, expected 8-bit ids (L or P)",
+            where=where,
+            remedy=_COLOUR_PICTURE if image.mode in {"RGB", "RGBA"} else _ID_FILES,
+        )
+    return np.asarray(_loaded(image, where))
+
+
+def _opened(source: Path | io.BytesIO, where: str | Path) -> Image.Image:
     try:
-        return Image.open(path)
+        return Image.open(source)
     except FileNotFoundError as error:
-        raise DataMissingError("no such file", where=path) from error
+        raise DataMissingError("no such file", where=where) from error
     except _BROKEN as error:
-        raise UnreadableFileError(f"no readable image ({error})", where=path, remedy="Fetch it again.") from error
+        raise UnreadableFileError(f"no readable image ({error})", where=where, remedy="Fetch it again.") from error
 
 
-def _loaded(image: Image.Image, path: Path) -> Image.Image:
+def _loaded(image: Image.Image, where: str | Path) -> Image.Image:
     try:
         image.load()
     except _BROKEN as error:
-        raise UnreadableFileError(f"truncated or damaged ({error})", where=path, remedy="Fetch it again.") from error
+        raise UnreadableFileError(f"truncated or damaged ({error})", where=where, remedy="Fetch it again.") from error
     return image
 
 
@@ -77,7 +94,7 @@ def read_png16_channels(path: Path) -> NDArray[np.uint16]:
     """
     import cv2
 
-    with _opened(path) as image:
+    with _opened(path, path) as image:
         if image.format != "PNG":
             raise UnreadableFileError(f"no PNG but {image.format}", where=path, remedy=_ID_FILES)
         _checked(image, path)

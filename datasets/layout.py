@@ -113,12 +113,17 @@ def palette_by_raw_id(id_to_train_id: Mapping[int, int], colors: NDArray[np.uint
 
 def write_png(path: Path, pixels: NDArray[np.uint8], *, palette: NDArray[np.uint8] | None = None) -> None:
     """Write [H, W] or [H, W, 3] uint8 as a PNG, atomically; with a palette, as indices (mode P)."""
+    write_bytes(path, encode_png(pixels, palette=palette))
+
+
+def encode_png(pixels: NDArray[np.uint8], *, palette: NDArray[np.uint8] | None = None) -> bytes:
+    """The bytes of the same PNG."""
     image = Image.fromarray(pixels)
     if palette is not None:
         image.putpalette(palette.tobytes())  # turns mode L into P and keeps the values
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=3)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def write_jpeg(path: Path, pixels: NDArray[np.uint8]) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.datasets.base import FramePaths, SegmentationDataset
+from isthmus.datasets.base import FileDataset, FramePaths
 from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX, TRAIN_ID, build_id_table
 from isthmus.datasets.layout import LayoutWriter, raw_id_table, write_bytes, write_jpeg, write_png
 from isthmus.datasets.pairing import images_by_stem, paired, unlabelled
@@ -58,7 +58,7 @@ splits some of those names; its parts follow their whole, and `marking-only` is 
 _FOLDER_OF_SPLIT: Final = {"train": "training", "val": "validation", "test": "testing"}
 
 
-class Mapillary(SegmentationDataset):
+class Mapillary(FileDataset):
     """Mapillary Vistas (Neuhold et al.), annotations of version 1.2.
 
     Layout: (as version 2.0 is distributed; of version 1, with `config.json` and `training/labels`)

@@ -7,18 +7,22 @@ nothing.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple, cast
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from isthmus.datasets.base import SegmentationDataset
+from isthmus.datasets.batching import Item, batches, collate
 from isthmus.datasets.sample import Batch
+from isthmus.datasets.shards import Shards
 from isthmus.datasets.transforms import JointTransform
-from isthmus.errors import ConfigurationError, IsthmusError
+from isthmus.errors import IsthmusError
+
+if TYPE_CHECKING:
+    from torch.utils.data import Sampler
 
 _ORDER: Final = 0
 _AUGMENTATION: Final = 1
@@ -33,6 +37,22 @@ class Draw(NamedTuple):
     """Seed of the frame's augmentation, 0..2³²-1."""
 
 
+def stream_key(seed: int, stream: str) -> tuple[int, int]:
+    """The first part of the seed of everything random in a stream.
+
+    Args:
+        seed: The run's seed, 0 or more.
+        stream: Name of the source in the run.
+    """
+    assert seed >= 0
+    return seed, int.from_bytes(hashlib.sha256(stream.encode()).digest()[:8], "little")
+
+
+def augmentation_seed(key: tuple[int, int], number: int) -> int:
+    """Seed of the augmentation of draw `number` of a stream, 0..2³²-1."""
+    return int(np.random.SeedSequence([*key, _AUGMENTATION, number]).generate_state(1)[0])
+
+
 class IndependentDraws:
     """The endless stream of one source: every frame once an epoch, each epoch in a new order.
 
@@ -44,17 +64,14 @@ class IndependentDraws:
 
     def __init__(self, num_frames: int, *, seed: int, stream: str) -> None:
         assert num_frames > 0
-        assert seed >= 0
         self.num_frames = num_frames
-        name_key = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:8], "little")
-        self._key = (seed, name_key)
+        self._key = stream_key(seed, stream)
         self._order: tuple[int, NDArray[np.intp]] | None = None
 
     def __getitem__(self, number: int) -> Draw:
         """Draw `number`, from 0."""
         epoch, position = divmod(number, self.num_frames)
-        seed = np.random.SeedSequence([*self._key, _AUGMENTATION, number]).generate_state(1)[0]
-        return Draw(frame=int(self._order_of(epoch)[position]), seed=int(seed))
+        return Draw(frame=int(self._order_of(epoch)[position]), seed=augmentation_seed(self._key, number))
 
     def _order_of(self, epoch: int) -> NDArray[np.intp]:
         if self._order is None or self._order[0] != epoch:
@@ -111,25 +128,44 @@ def build_loader(
         rank: This process's rank.
         world_size: Number of ranks.
         labelled: False leaves label files alone and batches without a mask.
-        cache_mb: Keep decoded frames in memory up to so many MiB in each worker process.
+        cache_mb: Keep decoded frames in memory up to so many MiB in each worker process; not those of shards, which
+            are streamed.
         pin_memory: Page-locked batches, for copying to a GPU while it computes.
 
     Returns:
         An iterator that raises a frame's `DataError` when its batch is due, as it was raised in the worker.
+
+    Raises:
+        ConfigurationError: Shards have too few frames, or cannot be divided among so many workers.
     """
-    draws = IndependentDraws(len(dataset), seed=seed, stream=stream)
-    frames = _Frames(dataset, transform, draws.__getitem__, labelled=labelled, cache_bytes=cache_mb << 20)
     numbers = shard_numbers(start_draw, batch_size, rank=rank, world_size=world_size)
-    return _batches(frames, numbers, num_workers=num_workers, pin_memory=pin_memory)
+    if isinstance(dataset, Shards):
+        from isthmus.datasets.shards.order import ShardDraws
+        from isthmus.datasets.shards.streaming import shard_batches
+
+        draws = ShardDraws(
+            dataset.frames_per_shard,
+            seed=seed,
+            stream=stream,
+            batch_size=batch_size,
+            world_size=world_size,
+            shuffle_frames=dataset.shuffle_frames,
+        )
+        return shard_batches(
+            dataset, transform, draws, numbers, labelled=labelled, num_workers=num_workers, pin_memory=pin_memory
+        )
+    frames = _Frames(
+        dataset,
+        transform,
+        IndependentDraws(len(dataset), seed=seed, stream=stream).__getitem__,
+        labelled=labelled,
+        cache_bytes=cache_mb << 20,
+    )
+    sampler = cast("Sampler[list[int]]", _OneWay(numbers))
+    return batches(frames, batch_sampler=sampler, collate_fn=collate, num_workers=num_workers, pin_memory=pin_memory)
 
 
-class _Item(NamedTuple):
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8] | None
-    name: str
-
-
-class _Frames(Dataset[_Item | IsthmusError]):
+class _Frames(Dataset[Item | IsthmusError]):
     """Frames by draw number. An error is a value here: torch would flatten it to text on its way to the caller."""
 
     def __init__(
@@ -145,73 +181,31 @@ class _Frames(Dataset[_Item | IsthmusError]):
         self._transform = transform
         self._draw = draw
         self._labelled = labelled
-        self._cache: dict[int, _Item] = {}
+        self._cache: dict[int, Item] = {}
         self._cache_bytes_left = cache_bytes
 
-    def __getitem__(self, number: int) -> _Item | IsthmusError:
+    def __getitem__(self, number: int) -> Item | IsthmusError:
         draw = self._draw(number)
         try:
             item = self._cache.get(draw.frame) or self._read(draw.frame)
         except IsthmusError as error:
             return error
         image, mask = self._transform(item.image, item.mask, seed=draw.seed)
-        return _Item(image, mask, item.name)
+        return Item(image, mask, item.name)
 
-    def _read(self, frame: int) -> _Item:
+    def _read(self, frame: int) -> Item:
         if self._labelled:
             sample = self._dataset[frame]
-            item = _Item(sample["image"], sample["mask"], sample["name"])
+            item = Item(sample["image"], sample["mask"], sample["name"])
         else:
             unlabelled = self._dataset.read_unlabelled(frame)
-            item = _Item(unlabelled["image"], None, unlabelled["name"])
+            item = Item(unlabelled["image"], None, unlabelled["name"])
         # The first frames to come stay: each frame comes once an epoch, so the least recently used one is due next.
         num_bytes = item.image.nbytes + (0 if item.mask is None else item.mask.nbytes)
         if num_bytes <= self._cache_bytes_left:
             self._cache[frame] = item
             self._cache_bytes_left -= num_bytes
         return item
-
-
-def _collate(items: Sequence[_Item | IsthmusError]) -> Batch | IsthmusError:
-    frames: list[_Item] = []
-    for item in items:
-        if isinstance(item, IsthmusError):
-            return item
-        frames.append(item)
-    sizes = {frame.image.shape[:2] for frame in frames}
-    if len(sizes) > 1:
-        listed = ", ".join(f"{width}x{height}" for height, width in sorted(sizes))
-        return ConfigurationError(
-            f"frames of different sizes in one batch: {listed}",
-            where=frames[0].name,
-            remedy="Resize all frames to one resolution, or use a batch size of 1.",
-        )
-    pixels = torch.from_numpy(np.stack([frame.image for frame in frames]))
-    batch: Batch = {
-        "image": pixels.permute(0, 3, 1, 2).to(torch.float32).contiguous().div_(255),
-        "names": [frame.name for frame in frames],
-    }
-    masks = [frame.mask for frame in frames if frame.mask is not None]
-    if masks:
-        batch["mask"] = torch.from_numpy(np.stack(masks)).to(torch.int64)
-    return batch
-
-
-def _batches(frames: _Frames, numbers: Iterator[list[int]], *, num_workers: int, pin_memory: bool) -> Iterator[Batch]:
-    loader = DataLoader(
-        frames,
-        batch_sampler=cast("torch.utils.data.Sampler[list[int]]", _OneWay(numbers)),
-        num_workers=num_workers,
-        collate_fn=_collate,
-        pin_memory=pin_memory,
-        worker_init_fn=_start_worker if num_workers else None,
-        # The loader draws a base seed that nothing here uses: not from the run's generator, which resume restores.
-        generator=torch.Generator(),
-    )
-    for item in loader:
-        if isinstance(item, IsthmusError):
-            raise item
-        yield item
 
 
 class _OneWay:
@@ -222,9 +216,3 @@ class _OneWay:
 
     def __iter__(self) -> Iterator[list[int]]:
         return self._numbers
-
-
-def _start_worker(_: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(0)  # worker processes are the parallelism; threads on top of them only get in each other's way

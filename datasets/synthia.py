@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.datasets.base import FramePaths, SegmentationDataset
+from isthmus.datasets.base import FileDataset, FramePaths
 from isthmus.datasets.images import read_png16_channels
 from isthmus.datasets.label_space import CITYSCAPES19, SYNTHIA16, build_id_table
 from isthmus.datasets.layout import LayoutWriter, raw_id_table, write_png, write_png16
@@ -41,7 +41,7 @@ _CLASS_CHANNEL: Final = 0
 _INSTANCE_CHANNEL: Final = 1
 
 
-class Synthia(SegmentationDataset):
+class Synthia(FileDataset):
     """SYNTHIA-RAND-CITYSCAPES (Ros et al.), random views of a virtual city.
 
     Layout:

@@ -11,7 +11,7 @@ from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.label_space import CITYSCAPES19
 
 FRAMES_COUNTED: Final = 500
-"""Frames a source, evenly spaced, whose pixels are counted; frequencies are stable long before."""
+"""Frames a source whose pixels are counted; frequencies are stable long before."""
 
 
 def class_frequencies(sources: Sequence[SegmentationDataset]) -> Tensor:
@@ -29,8 +29,7 @@ def class_frequencies(sources: Sequence[SegmentationDataset]) -> Tensor:
 def _of_one(source: SegmentationDataset) -> Tensor:
     classes = CITYSCAPES19.num_classes
     counts = np.zeros(256, np.int64)
-    step = max(1, -(-len(source) // FRAMES_COUNTED))
-    for frame in source.frames[::step]:
-        counts += np.bincount(source.read_mask(frame).ravel(), minlength=256)
+    for index in source.representatives(FRAMES_COUNTED):
+        counts += np.bincount(source.read_mask(index).ravel(), minlength=256)
     valid = torch.from_numpy(counts[:classes]).double()
     return valid / valid.sum().clamp_min(1)
