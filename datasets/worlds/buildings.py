@@ -9,13 +9,15 @@ from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds import facade_relief as relief
 from isthmus.datasets.worlds.facade_grammar import RULES, Front, Grammar, draw_front, fitting_bay
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, Thing, merged
+from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder, Placement, Thing, merged
 from isthmus.datasets.worlds.roofs import RoofBuilder, varied
 from isthmus.datasets.worlds.shapes import box, polygon
 from isthmus.datasets.worlds.shopfronts import add_shopfront, add_wall_signs
 from isthmus.datasets.worlds.style import StreetStyle
+from isthmus.datasets.worlds.vegetation import add_climber
 
 BUILDING: Final = Thing(TRAIN_ID["building"])
+_WITH_BAYS: Final = frozenset({Grammar.SASH, Grammar.VICTORIAN, Grammar.TIMBER})
 _NEAR_M: Final = 32.0
 _MIDDLE_M: Final = 75.0
 _BEHIND_M: Final = -6.0
@@ -82,7 +84,7 @@ def add_house(mesh: MeshBuilder, place: Placement, house: House, rng: np.random.
         relief.add_balconies(on)
     if house.front.shops:
         add_shopfront(on)
-    elif house.front.floors < 5 and house.front.has_single_windows and rng.random() < 0.35:
+    elif house.front.floors < 5 and house.front.grammar in _WITH_BAYS and rng.random() < 0.4:
         relief.add_bay_window(on)
     if near:
         relief.add_relief(on)
@@ -91,6 +93,10 @@ def add_house(mesh: MeshBuilder, place: Placement, house: House, rng: np.random.
             relief.add_porch(on)
         if not house.low and rng.random() < 0.05:
             relief.add_scaffold(on)
+        elif rng.random() < 0.10:
+            left = float(rng.uniform(0.0, house.width * 0.7))
+            right = min(left + float(rng.uniform(1.0, 4.0)), house.width)
+            add_climber(mesh, place, rng, left=left, right=right, height=house.height * float(rng.uniform(0.4, 0.9)))
 
 
 def _add_walls(mesh: MeshBuilder, place: Placement, house: House, rng: np.random.Generator) -> None:
@@ -105,7 +111,7 @@ def _add_walls(mesh: MeshBuilder, place: Placement, house: House, rng: np.random
         mesh.add(_wall(*corners, h), side, BUILDING, place)
 
 
-def _wall(start: tuple[float, float], end: tuple[float, float], height: float):  # noqa: ANN202
+def _wall(start: tuple[float, float], end: tuple[float, float], height: float) -> Geometry:
     (x0, z0), (x1, z1) = start, end
     length = abs(x1 - x0) + abs(z1 - z0)
     points = np.array([[x0, _BASE_M, z0], [x1, _BASE_M, z1], [x1, height, z1], [x0, height, z0]])
@@ -130,7 +136,7 @@ def _add_roof(
     elif not house.pitched:
         roof.add_flat(trim)
     elif house.front.grammar is Grammar.GEORGIAN and luck < 0.4:
-        roof.add_mansard(house.front.paint(house.color), house.front.floor_height)
+        roof.add_mansard(house.front.bay)
     elif luck < 0.22 and house.width > 6.0:
         roof.add_hip()
     else:
@@ -148,7 +154,9 @@ def _add_tower(mesh: MeshBuilder, place: Placement, house: House, tiles: Paint, 
     paint = house.front.paint(house.color, bay=side)
     mesh.add(merged(*walls), paint, BUILDING, place)
     peak = (x, height + float(rng.uniform(3.0, 11.0)), side / 2)
-    foot = [(x + dx * side * 0.55, height, side / 2 + dz * side * 0.55) for dx, dz in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    foot = [
+        (x + dx * side * 0.55, height, side / 2 + dz * side * 0.55) for dx, dz in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ]
     slopes = [polygon(np.array([a, b, peak])) for a, b in zip(foot, [*foot[1:], foot[0]], strict=True)]
     mesh.add(merged(*slopes), tiles, BUILDING, place)
     mesh.add(box((side + 0.3, 0.4, side + 0.3), (x, height, side / 2)), _masonry(house), BUILDING, place)

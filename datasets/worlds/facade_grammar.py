@@ -113,6 +113,12 @@ class Front:
         middle = 0.52 if g is Grammar.GEORGIAN else 0.55
         return (middle - tall / 2) * self.floor_height, (middle + tall / 2) * self.floor_height
 
+    def door_columns(self, bays: int) -> list[int]:
+        """Which bays of a ground floor without shops have a door; as in `facade.glsl`."""
+        every = 2 + int(self.seed * 41.0 % 1.0 * 3.0)
+        first = int(self.seed * 29.0 % 1.0 * every)
+        return list(range(first, bays, every))
+
     def paint(self, color: Rgb, *, bay: float | None = None, shops: bool | None = None) -> Paint:
         """The wall's surface; other sides of the house may have other bays and no shops."""
         with_shops = self.shops if shops is None else shops

@@ -48,6 +48,10 @@ class FrontBuilder:
         """Height of the upper floors."""
         return self.front.ground + np.arange(self.front.floors - 1) * self.front.floor_height
 
+    def between(self) -> float:
+        """A place between two bays, where no window is."""
+        return float(self.rng.integers(0, len(self.middles) + 1)) * self.front.bay * 0.999 + float(self.rng.normal(0, 0.1))
+
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)
 
@@ -105,7 +109,7 @@ def _add_shutters(on: FrontBuilder, low: float, high: float, opening: float) -> 
 
 def _add_pipes(on: FrontBuilder) -> None:
     """Drain pipes from the eaves to the ground, and cables along the wall."""
-    x = [edge for edge in (0.12, on.width - 0.12, on.width * 0.5) if on.chance(0.55)]
+    x = [edge for edge in (0.12, on.width - 0.12, on.between()) if on.chance(0.5)]
     if x:
         foot = np.array([[at, 0.0, -0.09] for at in x])
         radii = np.full(len(x), 0.055)
@@ -129,20 +133,25 @@ def _add_fittings(on: FrontBuilder) -> None:
         if len(units):
             on.add(Paint(Material.PLAIN, (0.68, 0.68, 0.66), 0.2), cuboids(units))
     bright = ((0.80, 0.12, 0.10), (0.10, 0.25, 0.65), (0.85, 0.75, 0.15), (0.82, 0.82, 0.80), (0.12, 0.12, 0.12))
-    for _ in range(int(rng.integers(0, 4))):
-        x, y = float(rng.uniform(0.4, on.width - 0.4)), float(rng.uniform(1.4, front.ground + 0.8))
-        size = float(rng.uniform(0.18, 0.5)), float(rng.uniform(0.18, 0.45)), 0.12
+    for _ in range(int(rng.integers(0, 3))):
+        x, y = on.between(), float(rng.uniform(1.4, front.ground + 0.8))
+        size = float(rng.uniform(0.18, 0.45)), float(rng.uniform(0.18, 0.42)), 0.12
         color = bright[int(rng.integers(len(bright)))]
         on.add(Paint(Material.PLAIN, color, 0.3), cuboids(cuboid_rows(np.array([x]), np.array([y]), size)))
 
 
 def add_porch(on: FrontBuilder) -> None:
     """Steps, two columns and a small roof at a door."""
-    x = float(on.rng.choice(on.middles))
+    columns = on.front.door_columns(len(on.middles))
+    if not columns:
+        return
+    x = float(on.middles[int(on.rng.choice(columns))])
     wide, out = float(on.rng.uniform(1.5, 2.2)), float(on.rng.uniform(0.5, 1.1))
     boxes = [[x - wide / 2, -0.3, -out, x + wide / 2, 0.16, 0.0], [x - wide / 2, 2.6, -out, x + wide / 2, 2.82, 0.0]]
     if on.chance(0.6):
-        boxes += [[x + s - 0.09, 0.1, -out + 0.02, x + s + 0.09, 2.6, -out + 0.2] for s in (-wide / 2 + 0.12, wide / 2 - 0.12)]
+        boxes += [
+            [x + s - 0.09, 0.1, -out + 0.02, x + s + 0.09, 2.6, -out + 0.2] for s in (-wide / 2 + 0.12, wide / 2 - 0.12)
+        ]
     on.add(on.trim, cuboids(np.array(boxes)))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder, Placement, Thing, merged
+from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing, merged
 from isthmus.datasets.worlds.shapes import box, disc, polygon, tube, tubes
 
 _BUILDING: Final = Thing(TRAIN_ID["building"])
@@ -83,7 +83,7 @@ class RoofBuilder:
         self._add_gutter(y)
         self._add_chimneys(h + rise, rise)
 
-    def add_mansard(self, front: Paint, floor_height: float) -> None:
+    def add_mansard(self, bay: float) -> None:
         """A steep slope with a row of dormers, flat above."""
         w, d, h = self._w, self._d, self._h
         top, back = h + 2.5, 0.9
@@ -92,9 +92,8 @@ class RoofBuilder:
         sides = [[(x, h, -0.1), (x, h, d), (x, top, d), (x, top, back)] for x in (0.0, w)]
         self._add(self._tiles, polygon(np.array(steep)), polygon(np.array(lid)))
         self._add(self._masonry, *(polygon(np.array(side)) for side in sides))
-        bay = front.params[0] if front.params[0] > 1.5 else front.params[0] * 2
         middles = np.arange(bay / 2, w - 0.5, bay)
-        self._add_windows(middles, h + 0.35, 1.55, -0.12, 1.1, front, floor_height)
+        self._add_windows(middles, h + 0.35, 1.55, -0.12, 1.1)
         self._add_gutter(h)
         self._add_chimneys(top, 1.0)
 
@@ -144,23 +143,23 @@ class RoofBuilder:
         gap = float(self._rng.uniform(2.4, 4.0))
         middles = np.arange(gap / 2 + 0.3, self._w - 1.0, gap)
         z = self._d / 2 * 0.28
-        self._add_windows(middles, self._h + rise * 0.28, 1.45, z, 1.2, None, 0.0)
+        self._add_windows(middles, self._h + rise * 0.28, 1.45, z, 1.2)
 
-    def _add_windows(
-        self, x: np.ndarray, y: float, height: float, z: float, width: float, front: Paint | None, floor_height: float
-    ) -> None:
+    def _add_windows(self, x: Floats, y: float, height: float, z: float, width: float) -> None:
         """Dormers with a pane and a small roof of their own."""
         if not len(x):
             return
-        del floor_height
-        frame = Paint(Material.PLAIN, (0.72, 0.71, 0.67), 0.1) if front is None else self._masonry
+        white = Paint(Material.PLAIN, (0.72, 0.71, 0.67), 0.1)
+        frame = white if self._rng.random() < 0.5 else self._masonry
         pane = Paint(Material.GLASS, (0.10, 0.11, 0.13), 0.8)
         pitched = self._rng.random() < 0.5
         bodies, panes, roofs = [], [], []
         for middle in x.tolist():
             bodies.append(box((width, height, 2.2), (middle, y + height / 2, z + 1.1)))
             for side in (-0.25, 0.25):
-                panes.append(box((width * 0.36, height * 0.72, 0.04), (middle + side * width * 0.85, y + height / 2, z)))
+                panes.append(
+                    box((width * 0.36, height * 0.72, 0.04), (middle + side * width * 0.85, y + height / 2, z))
+                )
             top = y + height
             if pitched:
                 peak = top + width * 0.4
@@ -199,12 +198,14 @@ class RoofBuilder:
         z = self._d / 2
         comb = np.arange(5) * 0.22
         starts = np.array([[x, y, z], [x - 0.5, y + height, z], *([x - 0.45 + c, y + height, z - 0.3] for c in comb)])
-        ends = np.array([[x, y + height, z], [x + 0.5, y + height, z], *([x - 0.45 + c, y + height, z + 0.3] for c in comb)])
+        ends = np.array(
+            [[x, y + height, z], [x + 0.5, y + height, z], *([x - 0.45 + c, y + height, z + 0.3] for c in comb)]
+        )
         radii = np.full(len(starts), 0.025)
         self._add(_METAL, tubes(starts, ends, radii, radii, sides=3))
 
     def _add_dish(self, x: float, y: float) -> None:
-        plate = disc((x, y, -0.35), 0.36, axis="z", sides=10)
+        plate = disc((x, y, -0.35), 0.28, axis="z", sides=10)
         arm = tube((x, y, 0.0), (x, y, -0.35), 0.03, sides=4)
         self._add(Paint(Material.PLAIN, (0.62, 0.62, 0.62), 0.2), plate, arm)
 

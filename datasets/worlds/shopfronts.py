@@ -18,7 +18,7 @@ _LOUD: Final[tuple[Rgb, ...]] = (
     (0.06, 0.06, 0.07), (0.80, 0.38, 0.06), (0.40, 0.08, 0.30), (0.10, 0.50, 0.52),
 )  # fmt: skip
 _IRON: Final = Paint(Material.PLAIN, (0.09, 0.09, 0.10), 0.3)
-_MASK_KINDS: Final = 6
+_FACES: Final = 6
 """Faces that `signs.glsl` can paint."""
 
 
@@ -46,7 +46,7 @@ def add_wall_signs(on: FrontBuilder) -> None:
     """Posters, plates, a banner: on any front now and then."""
     rng, front = on.rng, on.front
     for _ in range(int(rng.integers(0, 3))):
-        x, y = float(rng.uniform(0.6, max(on.width - 0.6, 0.7))), float(rng.uniform(1.3, 2.4))
+        x, y = on.between(), float(rng.uniform(1.3, 2.4))
         _add_emblem(on, x, y, float(rng.uniform(0.15, 0.42)), -0.03)
     if front.floors > 1 and rng.random() < 0.35:
         add_projecting_sign(on, float(rng.uniform(0.3, on.width - 0.3)), front.ground)
@@ -81,7 +81,7 @@ def _face(on: FrontBuilder, half: float) -> Paint:
     color = _LOUD[int(on.rng.integers(len(_LOUD)))]
     if on.rng.random() < 0.2:
         return Paint(Material.PLAIN, color, 0.3)
-    kind = float(on.rng.integers(_MASK_KINDS))
+    kind = float(on.rng.integers(_FACES))
     return Paint(Material.SIGN, color, 0.3, (kind, half, float(on.rng.random()), 0.0))
 
 
@@ -92,7 +92,9 @@ def _add_emblem(on: FrontBuilder, x: float, y: float, half: float, z: float) -> 
     if luck < 0.4:
         shape = disc((x, y, z), half, axis="z", sides=12)
     else:
-        corners = np.array([[-1.0, -0.6], [1.0, -0.6], [0.0, 1.0]] if luck < 0.5 else [[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        corners = np.array(
+            [[-1.0, -0.6], [1.0, -0.6], [0.0, 1.0]] if luck < 0.5 else [[-1, -1], [1, -1], [1, 1], [-1, 1]]
+        )
         corners = corners * half
         shape = polygon(np.array([[x + u, y + v, z] for u, v in corners]), corners)
     on.add(_face(on, half), shape)
@@ -110,6 +112,8 @@ def _add_awning(on: FrontBuilder, left: float, right: float, y: float) -> None:
         for x0, x1 in zip(edges[:-1][turn::2].tolist(), edges[1:][turn::2].tolist(), strict=True):
             low = y - drop
             sheets.append(polygon(np.array([[x0, y, -0.1], [x1, y, -0.1], [x1, low, -out], [x0, low, -out]])))
-            sheets.append(polygon(np.array([[x0, low, -out], [x1, low, -out], [x1, low - 0.2, -out], [x0, low - 0.2, -out]])))
+            sheets.append(
+                polygon(np.array([[x0, low, -out], [x1, low, -out], [x1, low - 0.2, -out], [x0, low - 0.2, -out]]))
+            )
         if sheets:
             on.add(Paint(Material.CLOTH, tone), *sheets)

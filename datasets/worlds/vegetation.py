@@ -148,7 +148,7 @@ def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, l
     trunk = tubes(np.zeros((1, 3)), np.array([[0, height * 0.93, 0]]), np.array([0.02 * height]), np.array([0.03]), sides=5)
     red = (0.38, 0.24, 0.17) if luck > 0.8 else _BARK[0]
     mesh.add(trunk, Paint(Material.BARK, red, 0.02), VEGETATION, place)
-    needles = _toned((leaf[0] * 0.6, leaf[1] * 0.7, leaf[2] * 0.8), rng.uniform(0.75, 1.15))
+    needles = _toned((leaf[0] * 0.7, leaf[1] * 0.8, leaf[2] * 0.95), rng.uniform(0.75, 1.15))
     params = (float(rng.random()), float(rng.uniform(0.5, 0.75)), _CARD, 0.0)
     paint = Paint(Material.FOLIAGE, needles, 0.0, params)
     count = _CARDS[near]
@@ -167,7 +167,7 @@ def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, l
     ]
     dark = Paint(Material.FOLIAGE, _toned(needles, 0.55), 0.0, (params[0], 0.8, 0.0, 0.0))
     mesh.add(merged(*core), dark, VEGETATION, place)
-    share = 1.0 - np.sqrt(rng.random(count))
+    share = 1.0 - rng.random(count) ** 0.62
     tier = share if slim else (np.floor(share * 11.0) + rng.uniform(0, 0.5, count)) / 11.0  # branches in tiers
     turn = rng.uniform(0, 2 * np.pi, count)
     radius = (width * ((1.0 - tier) ** 0.85) + 0.1) * rng.uniform(0.7, 1.0, count)

@@ -42,7 +42,7 @@ vec3 display(vec2 at, float unit, float luck) {
     vec2 goods = floor(at * vec2(5.0, 2.2));
     float item = hash(goods + unit * 7.0);
     float shelf = step(0.16, fract(at.y * 2.2)) * step(fract(at.y * 2.2), 0.35 + 0.55 * item);
-    vec3 shelves = mix(vec3(0.10, 0.09, 0.08), hue(item * 91.0 + unit), shelf);
+    vec3 shelves = mix(vec3(0.07, 0.06, 0.055), hue(item * 91.0 + unit) * (0.3 + 0.6 * item), shelf);
     vec2 q = vec2((fract(at.x / 0.9) - 0.5) * 0.9, at.y - 0.25);
     float who = hash(vec2(floor(at.x / 0.9), unit));
     float head = step(length((q - vec2(0.0, 1.52)) / vec2(0.10, 0.13)), 1.0);
@@ -129,7 +129,9 @@ Surface facade(vec3 base, float code, vec3 position, vec3 normal, vec2 uv, vec4 
         high = roller ? vec2(size.x * 0.86, size.y * 0.68) : vec2(size.x - 0.25, size.y * 0.80);
         grid = vec2(5.0, 1.0);
     }
-    bool door = at_ground && !shops && shed + church < 0.5 && luck2 > 0.66;
+    float every = 2.0 + floor(fract(seed * 41.0) * 3.0);
+    bool door = at_ground && !shops && shed + church < 0.5 && share < 0.77
+        && abs(mod(cell.x, every) - floor(fract(seed * 29.0) * every)) < 0.5;
     if (door) { low = vec2(size.x * 0.5 - 0.52, 0.02); high = vec2(size.x * 0.5 + 0.52, 2.55); arch *= 0.5; }
     vec3 paintwork = hue(unit) * 0.42;
     bool shop_door = column > 0.74;
@@ -143,7 +145,7 @@ Surface facade(vec3 base, float code, vec3 position, vec3 normal, vec2 uv, vec4 
         vec2 text = vec2((fract(uv.x / (2.0 * size.x)) - 0.12) * 2.0 * size.x / 0.34, (uv.y - ground + 0.70) / 0.42);
         float plate = band(ground - 0.86, ground - 0.14, uv.y, pixel.y);
         float ink = letters(text, unit, pixel / 0.34) * step(0.0, text.x) * step(text.x, 2.0 * size.x * 0.76 / 0.34);
-        vec3 board = mix(paintwork * 1.25, hue(unit + 31.0), step(0.4, luck2 * 0.0 + hash(vec2(unit, 8.0))));
+        vec3 board = mix(paintwork * 1.25, hue(unit + 31.0), step(0.4, hash(vec2(unit, 8.0))));
         vec3 paper = dot(board, vec3(0.333)) > 0.3 ? vec3(0.03) : mix(vec3(0.85, 0.82, 0.72), hue(unit + 5.0) + 0.4, 0.4);
         s.albedo = mix(s.albedo, mix(board * (0.85 + 0.25 * streak), paper, ink), plate);
         s.glow = mix(board, paper, ink) * plate * u_night * 0.8 * step(0.35, hash(vec2(unit, 9.0)));
@@ -216,6 +218,6 @@ Surface facade(vec3 base, float code, vec3 position, vec3 normal, vec2 uv, vec4 
     s.bend = (vec3(luck, luck2, column) - 0.5) * 0.05 * pane;
     float lit = step(mix(0.95, 0.55, u_night), hash(cell * 3.1 + seed)) * mix(0.35, 0.9, u_night) * step(0.05, u_night + curtain + pick.w);
     vec3 lamp = mix(vec3(1.0, 0.70, 0.36), vec3(0.85, 0.95, 1.0), step(0.7, luck) * 0.8);
-    s.glow += pane * (shop ? room * lights * mix(0.5, 2.2, u_night) : lamp * lit * (0.25 + room * 1.5));
+    s.glow += pane * (shop ? room * lights * mix(0.3, 2.2, u_night) : lamp * lit * (0.25 + room * 1.5));
     return s;
 }

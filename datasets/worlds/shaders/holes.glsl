@@ -26,7 +26,8 @@ bool is_hole(uint material, vec3 position, vec3 normal, vec2 uv, vec4 params, fl
         return rim > 0.80; // people draw around the crown, not around its leaves
 #else
         vec4 leaf = noise(uv * 0.31 + params.x);
-        return 0.62 * leaf.a + 0.38 * leaf.g < 0.24 + 0.20 * params.y + 0.22 * rim * rim + 0.2 * step(1.0, rim);
+        rim *= 0.55 + 0.9 * leaf.r;
+        return 0.60 * leaf.a + 0.40 * leaf.g < 0.25 + 0.20 * params.y + 0.24 * rim * rim + 0.3 * step(1.25, rim);
 #endif
     }
     vec3 at = position + params.x * 17.0;

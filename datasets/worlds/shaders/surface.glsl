@@ -24,7 +24,7 @@ Surface surface(uint material, vec3 base, float gloss, vec3 position, vec3 norma
         vec4 leaf = card ? noise(uv * 0.31 + params.x + 0.5) : solid_noise(position * 0.42 + params.x * 17.0, normal);
         float sunlit = smoothstep(0.28, 0.75, leaf.a * 0.5 + leaf.g * 0.5);
         s.albedo = base * (0.28 + 0.40 * clump.r + 0.95 * sunlit);
-        if (card) s.albedo *= 0.72 + 0.56 * hash(floor(uv) + params.x * 91.0);
+        if (card) s.albedo *= 0.85 + 0.75 * hash(floor(uv) + params.x * 91.0);
         s.albedo = mix(s.albedo, s.albedo * vec3(1.30, 1.08, 0.65), clump.a * 0.6);
         s.albedo *= mix(0.42, 1.15, smoothstep(-0.7, 0.8, normal.y + (leaf.r - 0.5) * 1.2));
         vec3 petal = mix(vec3(0.80, 0.76, 0.72), vec3(0.72, 0.25, 0.40), step(0.35, fract(params.x * 7.0)));
