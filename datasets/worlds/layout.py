@@ -10,16 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.worlds.mesh import Floats, Placement
-from isthmus.datasets.worlds.style import StreetStyle
 
-_BEHIND_M: Final = 30.0
+BEHIND_M: Final = 30.0
+"""How far a bent street reaches behind the camera."""
 _LENGTH_M: Final = 190.0
 _STEP_M: Final = 0.5
-_CORNER_HOUSE_M: Final = 12.0
 PARKING_M: Final = 2.1
 """Width of a parking strip."""
 KERB_M: Final = 0.13
 """Height of the sidewalk over the road."""
+TRAM_MEDIAN_M: Final = 3.2
+"""A median whose half is wider than this carries the tram."""
+BRIDGE_M: Final = 9.0
+"""Width of a bridge over the street."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Curve:
     @classmethod
     def bent(cls, curvatures: NDArray[np.float64], starts: NDArray[np.float64]) -> "Curve":
         """A curve through (0, 0) heading along +z whose curvature (1/m) is `curvatures[i]` from `starts[i]` on."""
-        s = np.arange(-_BEHIND_M, _LENGTH_M, _STEP_M)
+        s = np.arange(-BEHIND_M, _LENGTH_M, _STEP_M)
         kappa = curvatures[np.clip(np.searchsorted(starts, s, side="right") - 1, 0, None)]
         angle = np.cumsum(kappa) * _STEP_M
         angle -= np.interp(0.0, s, angle)
@@ -63,14 +66,30 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Junction:
-    """A side street that meets the main one."""
+    """A street that meets another one."""
 
     s: float
     half_width: float
     sides: tuple[int, ...]
     """+1 right, −1 left."""
     sidewalk: float
-    """Width of the side street's sidewalks."""
+    """Width of the meeting street's sidewalks."""
+    radius: float
+    """Of the kerbs' round corners."""
+    corner_house: float = 0.0
+    """Depth of the houses at the corner that front the meeting street."""
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """Open ground beside a street in place of houses."""
+
+    side: int
+    start: float
+    end: float
+    depth: float
+    is_car_park: bool
+    """Marked bays on tarmac; a paved place otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,50 +102,96 @@ class StreetPlan:
     lots_start: float
     """Where the lots begin: on a side street, behind the houses at the corner."""
     end: float
+    """Where the sidewalks end."""
     lanes: int
     """A direction."""
     lane_width: float
     parking: tuple[bool, bool]
     """On the left and on the right."""
     sidewalk: tuple[float, float]
-    """Widths on the left and on the right."""
+    """Widths on the left and on the right, 0 beside a highway."""
     verge: tuple[float, float]
     """Width of the grass strip between road and sidewalk, 0 for none."""
     junctions: tuple[Junction, ...]
     tram: bool
     drive_side: int
     """+1 drives on the right."""
+    kind: str = "street"
+    """One of `StreetStyle.street_kinds`."""
+    road: tuple[float, float] = (-25.0, 185.0)
+    """First and last s of the carriageway."""
+    lots_end: float = 185.0
+    """Where the lots end, before `end` or at it."""
+    half_median: float = 0.0
+    """From the middle line to the lanes' inner edge: half of the strip that parts the directions."""
+    shoulder: float = 0.0
+    """Width of a highway's hard shoulder."""
+    square: Square | None = None
+    crossing: float | None = None
+    """Where a bridge leads over the street, or where the street enters a tunnel."""
 
     @property
     def half_road(self) -> float:
         """From the middle line to the lanes' outer edge, without parking strips."""
-        return self.lanes * self.lane_width
+        return self.half_median + self.lanes * self.lane_width
+
+    @property
+    def has_sidewalk(self) -> bool:
+        """Whether people walk beside this street."""
+        return max(self.sidewalk) > 0.0
+
+    @property
+    def tram_line(self) -> float:
+        """t of the middle of the tram track that comes towards the camera."""
+        on_grass = self.half_median > TRAM_MEDIAN_M
+        return -self.drive_side * (1.6 if on_grass else abs(self.lane_middle(-1, 0)))
+
+    def lane_middle(self, way: int, lane: int) -> float:
+        """t of the middle of a lane; way +1 goes where the camera looks, lane 0 is the innermost."""
+        return way * self.drive_side * (self.half_median + (lane + 0.5) * self.lane_width)
 
     def kerb(self, side: int) -> float:
         """|t| of the kerb on a side (−1 left, +1 right)."""
-        return self.half_road + (PARKING_M if self.parking[side > 0] else 0.0)
+        return self.half_road + self.shoulder + (PARKING_M if self.parking[side > 0] else 0.0)
 
     def lot_line(self, side: int) -> float:
         """|t| where the sidewalk ends and the lots begin."""
         return self.kerb(side) + self.verge[side > 0] + self.sidewalk[side > 0]
 
     def lot_spans(self, side: int) -> list[tuple[float, float]]:
-        """Intervals of s on a side that are lots: they leave the side streets' sidewalks free."""
-        widest = max((junction.sidewalk for junction in self.junctions), default=0.0)
-        spans = self.free_spans(side, widest + 0.3)
-        return [(max(s0, self.lots_start), s1) for s0, s1 in spans if s1 > self.lots_start]
+        """Intervals of s on a side that are lots: they leave side streets' sidewalks, squares and bridges free."""
+        taken = [
+            (j.s - reach, j.s + reach)
+            for j in self.junctions
+            if side in j.sides
+            for reach in (j.half_width + j.sidewalk + 0.3 + j.corner_house,)
+        ]
+        if self.square is not None and side == self.square.side:
+            taken.append((self.square.start, self.square.end))
+        if self.kind == "bridge" and self.crossing is not None:
+            taken.append((self.crossing - BRIDGE_M / 2 - 1.0, self.crossing + BRIDGE_M / 2 + 1.0))
+        return _between(self.lots_start, min(self.lots_end, self.end), taken)
 
     def free_spans(self, side: int, margin: float) -> list[tuple[float, float]]:
         """Intervals of s on a side that keep `margin` from side streets' roads."""
-        spans, at = [], self.start
-        for junction in self.junctions:
-            if side in junction.sides:
-                if junction.s - junction.half_width - margin > at:
-                    spans.append((at, junction.s - junction.half_width - margin))
-                at = junction.s + junction.half_width + margin
-        if self.end > at:
-            spans.append((at, self.end))
-        return spans
+        taken = [(j.s - j.half_width - margin, j.s + j.half_width + margin) for j in self.junctions if side in j.sides]
+        return _between(self.start, self.end, taken)
+
+    def open_spans(self, side: int, margin: float) -> list[tuple[float, float]]:
+        """The free spans without what lies under a bridge or in a tunnel."""
+        spans = self.free_spans(side, margin)
+        if self.crossing is None:
+            return spans
+        reach = BRIDGE_M / 2 + 1.5
+        roofed = (self.crossing - reach, self.road[1] if self.kind == "tunnel" else self.crossing + reach)
+        return [piece for start, end in spans for piece in _between(start, end, [roofed])]
+
+    def kerb_spans(self, side: int) -> list[tuple[float, float]]:
+        """Intervals of s where the kerb on a side runs straight: all but the mouths and their round corners."""
+        taken = [
+            (j.s - j.half_width - j.radius, j.s + j.half_width + j.radius) for j in self.junctions if side in j.sides
+        ]
+        return _between(self.start, self.end, taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,56 +207,13 @@ class Layout:
         return (self.main, *self.sides)
 
 
-def draw_layout(style: StreetStyle, rng: np.random.Generator) -> Layout:
-    """Draw a scene's streets."""
-    bends = rng.uniform(*style.curvature, 3) * (rng.random(3) < 0.6)
-    curve = Curve.bent(bends, np.array([-_BEHIND_M, rng.uniform(15, 50), rng.uniform(60, 110)]))
-    lanes = int(rng.choice(style.lanes))
-    tram = bool(rng.random() < style.tram_probability)
-    parking = (bool(rng.random() < style.parking_probability), bool(rng.random() < style.parking_probability))
-    verge = float(rng.uniform(1.0, 3.0)) if rng.random() < style.verge_probability else 0.0
-    junctions = _draw_junctions(style, rng)
-    main = StreetPlan(
-        curve=curve,
-        start=-12.0,
-        lots_start=-12.0,
-        end=float(rng.uniform(110, 170)),
-        lanes=max(lanes, 2) if tram else lanes,
-        lane_width=float(rng.uniform(*style.lane_width_m)),
-        parking=parking,
-        sidewalk=(float(rng.uniform(*style.sidewalk_m)), float(rng.uniform(*style.sidewalk_m))),
-        verge=(verge, verge if rng.random() < 0.6 else 0.0),
-        junctions=junctions,
-        tram=tram,
-        drive_side=-1 if rng.random() < style.left_hand_probability else 1,
-    )
-    return Layout(main, tuple(_side_street(main, j, side) for j in junctions for side in j.sides))
-
-
-def _draw_junctions(style: StreetStyle, rng: np.random.Generator) -> tuple[Junction, ...]:
-    junctions: list[Junction] = []
-    at = float(rng.uniform(6, 50))
-    while at < 110 and len(junctions) < 2:
-        if rng.random() < style.junction_probability:
-            sides = ((-1,), (1,), (-1, 1))[int(rng.integers(3))]
-            junctions.append(Junction(at, float(rng.uniform(2.8, 5.5)), sides, float(rng.uniform(*style.sidewalk_m))))
-        at += float(rng.uniform(35, 60))
-    return tuple(junctions)
-
-
-def _side_street(main: StreetPlan, junction: Junction, side: int) -> StreetPlan:
-    origin = main.curve.place(junction.s, side * main.kerb(side), turn=side * np.pi / 2)
-    return StreetPlan(
-        curve=Curve.straight(origin.position[0], origin.position[2], origin.heading, 90.0),
-        start=main.lot_line(side) - main.kerb(side),
-        lots_start=main.lot_line(side) - main.kerb(side) + _CORNER_HOUSE_M,
-        end=80.0,
-        lanes=1,
-        lane_width=junction.half_width,
-        parking=(False, False),
-        sidewalk=(junction.sidewalk, junction.sidewalk),
-        verge=(0.0, 0.0),
-        junctions=(),
-        tram=False,
-        drive_side=main.drive_side,
-    )
+def _between(first: float, last: float, taken: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """What is left of an interval when others are taken out."""
+    spans, at = [], first
+    for start, end in sorted(taken):
+        if start > at:
+            spans.append((at, min(start, last)))
+        at = max(at, end)
+    if last > at:
+        spans.append((at, last))
+    return [(start, end) for start, end in spans if end > start]

@@ -1,21 +1,29 @@
 """What lines a street: rows of houses, blocks, gardens, walls and empty lots, chosen lot by lot."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
+from isthmus.datasets.worlds.barriers import add_fence, add_wall
 from isthmus.datasets.worlds.buildings import add_house, draw_house
-from isthmus.datasets.worlds.furniture import add_fence, add_wall
 from isthmus.datasets.worlds.layout import KERB_M, StreetPlan
-from isthmus.datasets.worlds.materials import Rgb
-from isthmus.datasets.worlds.mesh import Floats, MeshBuilder, Placement
+from isthmus.datasets.worlds.materials import Material, Paint, Rgb
+from isthmus.datasets.worlds.mesh import Floats, MeshBuilder, Placement, Thing
+from isthmus.datasets.worlds.road import Ground
+from isthmus.datasets.worlds.squares import build_square
+from isthmus.datasets.worlds.strip import strip
 from isthmus.datasets.worlds.style import StreetStyle
 from isthmus.datasets.worlds.vegetation import add_bush, add_conifer, add_hedge, add_tree
 
 _GROUND_Y: Final = KERB_M - 0.03
 _NARROWEST_M: Final = 5.0
+_DRIVEWAY_M: Final = 2.8
+_PRIVATE: Final = Thing(IGNORE_INDEX)
+"""A driveway is neither road nor sidewalk."""
+_RESIDENTIAL: Final = {"detached": 0.45, "row": 0.40, "garden": 0.05, "wall": 0.04, "terrace": 0.06}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,8 @@ class _Lot:
     start: float
     """In metres along the street."""
     width: float
+    bays: list[Placement]
+    """Takes the places where a car may stand."""
 
     @property
     def end(self) -> float:
@@ -41,9 +51,10 @@ class _Lot:
     def leaf(self) -> Rgb:
         return self.style.leaves[int(self.rng.integers(len(self.style.leaves)))]
 
-    def edge(self, setback: float) -> Floats:
-        """Ground points [N, 3] along the front, `setback` metres behind the lot line."""
-        s = np.linspace(self.start, self.end, max(2, round(self.width / 1.3)))
+    def edge(self, setback: float, first: float | None = None) -> Floats:
+        """Ground points [N, 3] along the front from s = `first` on, `setback` metres behind the lot line."""
+        first = self.start if first is None else first
+        s = np.linspace(first, self.end, max(2, round((self.end - first) / 1.3)))
         return self.street.curve.at(s, self.side * (self.street.lot_line(self.side) + setback), _GROUND_Y)
 
     def house(self, setback: float, *, low: bool = False, margin: float = 0.0) -> None:
@@ -57,19 +68,41 @@ class _Lot:
         house = draw_house(self.style, self.rng, width=float(np.hypot(chord[0], chord[2])), low=low)
         add_house(self.mesh, Placement((float(start[0]), _GROUND_Y, float(start[2])), heading), house, self.rng)
 
+    def driveway(self, setback: float) -> float:
+        """A paved way from a dropped kerb to the house, perhaps with a car on it; returns s where it ends."""
+        street, side, line = self.street, self.side, self.street.lot_line(self.side)
+        s0, s1 = self.start + 0.4, self.start + 0.4 + _DRIVEWAY_M
+        grey = self.uniform(0.24, 0.6)
+        paint = Paint(Material.PAVING, (grey, grey * 0.97, grey * 0.93), 0.05, (float(self.rng.integers(4)), 0.4, 0.5, 0))
+        way = strip(street.curve, (s0, s1), (side * line, side * (line + setback)), _GROUND_Y + 0.02)
+        self.mesh.add(way, paint, _PRIVATE)
+        kerb = street.kerb(side)
+        if street.verge[side > 0] == 0.0:
+            ramp = strip(street.curve, (s0, s1), (side * (kerb - 0.22), side * (kerb + 0.4)), 0.02, KERB_M + 0.006)
+            self.mesh.add(ramp, paint, Thing(TRAIN_ID["sidewalk"]))
+        if setback > 4.9:
+            turn = side * np.pi / 2 + (np.pi if self.rng.random() < 0.6 else 0.0)
+            self.bays.append(street.curve.place((s0 + s1) / 2, side * (line + 2.5), _GROUND_Y + 0.02, turn=turn))
+        return s1 + 0.2
+
     def wall(self, *, darkest: float = 0.6) -> None:
         color = self.style.walls[int(self.rng.integers(len(self.style.walls)))]
         tone = self.uniform(darkest, 1.0)
         add_wall(self.mesh, self.edge(0.12), self.rng, (color[0] * tone, color[1] * tone, color[2] * tone))
 
-    def border(self) -> None:
-        """A fence, a hedge, a hedge behind a fence, or a wall on the lot line."""
+    def border(self, first: float | None = None) -> None:
+        """A fence, a hedge, a hedge behind or before a fence, bushes through a fence, or a wall on the lot line."""
         luck = self.rng.random()
         if luck < 0.62:
-            add_fence(self.mesh, self.edge(0.12), self.rng, at_kerb=False)
-        if 0.42 < luck < 0.85:
-            height, thick = self.uniform(0.9, 2.2), self.uniform(0.7, 1.3)
-            add_hedge(self.mesh, self.edge(0.3 + thick / 2), self.rng, self.leaf(), height=height, width=thick)
+            add_fence(self.mesh, self.edge(0.5 if luck < 0.06 else 0.12, first), self.rng, at_kerb=False)
+        if luck < 0.06 or 0.42 < luck < 0.85:
+            height, thick = self.uniform(0.7, 2.2), self.uniform(0.5, 1.3)
+            setback = 0.1 if luck < 0.06 else 0.3 + thick / 2
+            height, thick = (min(height, 0.9), 0.5) if luck < 0.06 else (height, thick)
+            add_hedge(self.mesh, self.edge(setback, first), self.rng, self.leaf(), height=height, width=thick)
+        elif luck < 0.25:
+            for s in np.arange(self.start + 1.0, self.end - 0.5, self.uniform(1.5, 3.5)):
+                self.plant(float(s), self.uniform(0.5, 1.2), small=True)
         if luck >= 0.85:
             self.wall()
 
@@ -87,11 +120,21 @@ class _Lot:
             add_tree(self.mesh, place, self.rng, leaf, bare=bare, height=self.uniform(5.0, 12.0))
 
 
-def build_lots(mesh: MeshBuilder, street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> None:
-    """Fill both sides of a street. Neighbouring lots tend to be alike, as in real quarters."""
-    kinds = list(style.lot_weights)
-    weights = np.array([style.lot_weights[kind] for kind in kinds])
+def build_lots(
+    mesh: MeshBuilder, street: StreetPlan, style: StreetStyle, ground: Ground, rng: np.random.Generator
+) -> list[Placement]:
+    """Fill both sides of a street. Neighbouring lots tend to be alike, as in real quarters.
+
+    Returns:
+        Where cars may stand off the road: on driveways and in car parks.
+    """
+    if not street.has_sidewalk:
+        return []
+    shares = _RESIDENTIAL if street.kind == "residential" else style.lot_weights
+    kinds = list(shares)
+    weights = np.array([shares[kind] for kind in kinds])
     weights = weights / weights.sum()
+    bays = build_square(mesh, street, style, ground, rng)
     for side in (-1, 1):
         kind = str(rng.choice(kinds, p=weights))
         for s0, s1 in street.lot_spans(side):
@@ -101,12 +144,31 @@ def build_lots(mesh: MeshBuilder, street: StreetPlan, style: StreetStyle, rng: n
                     kind = str(rng.choice(kinds, p=weights))
                 low, high, build = _LOTS[kind]
                 width = min(float(rng.uniform(low, high)), s1 - at)
-                build(_Lot(mesh, style, rng, street, side, at, width))
+                build(_Lot(mesh, style, rng, street, side, at, width, bays))
                 at += width + (float(rng.uniform(1.0, 4.0)) if kind in ("block", "detached") else 0.0)
+        square = street.square
+        if square is not None and square.side == side:
+            _close_square(_Lot(mesh, style, rng, street, side, square.start, square.end - square.start, bays))
+    return bays
+
+
+def _close_square(lot: _Lot) -> None:
+    """House fronts or trees at a square's back."""
+    depth = lot.street.square.depth if lot.street.square else 0.0
+    pieces = max(1, round(lot.width / 14.0))
+    for piece in range(pieces):
+        part = replace(lot, start=lot.start + piece * lot.width / pieces, width=lot.width / pieces)
+        if lot.rng.random() < 0.7:
+            part.house(depth + 0.5)
+        else:
+            for s in np.arange(part.start + 2.0, part.end, 4.0):
+                part.plant(float(s), depth + lot.uniform(1.0, 6.0), small=False)
 
 
 def build_backdrop(mesh: MeshBuilder, street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> None:
     """Close the view at the street's end with trees or a house front."""
+    if street.kind in ("tee", "tunnel"):
+        return
     end = max(street.end, 80.0)
     if rng.random() < 0.5:
         house = draw_house(style, rng, width=60.0, low=False)
@@ -129,12 +191,23 @@ def _block(lot: _Lot) -> None:
         lot.border()
 
 
+def _row(lot: _Lot) -> None:
+    """A house in a row behind a small front garden."""
+    setback = lot.uniform(2.5, 6.0)
+    lot.house(setback, low=True)
+    first = lot.driveway(setback) if lot.width > 6.5 and lot.rng.random() < 0.4 else None
+    lot.border(first)
+    if lot.rng.random() < 0.5:
+        lot.plant(lot.uniform(lot.start + lot.width / 2, lot.end - 0.5), setback / 2, small=True)
+
+
 def _detached(lot: _Lot) -> None:
     setback = lot.uniform(3.5, 8.0)
     lot.house(setback, low=True, margin=min(1.5, lot.width * 0.15))
-    lot.border()
+    first = lot.driveway(setback) if lot.rng.random() < 0.55 else None
+    lot.border(first)
     for _ in range(int(lot.rng.integers(1, 4))):
-        lot.plant(lot.uniform(lot.start + 0.5, lot.end - 0.5), lot.uniform(1.0, setback - 0.8), small=True)
+        lot.plant(lot.uniform(lot.start + 4.0, lot.end - 0.5), lot.uniform(1.0, setback - 0.8), small=True)
 
 
 def _garden(lot: _Lot) -> None:
@@ -166,6 +239,7 @@ def _empty(lot: _Lot) -> None:
 _LOTS: Final[Mapping[str, tuple[float, float, Callable[[_Lot], None]]]] = {
     "terrace": (5.0, 11.0, _terrace),
     "block": (14.0, 32.0, _block),
+    "row": (5.5, 9.0, _row),
     "detached": (12.0, 18.0, _detached),
     "garden": (10.0, 24.0, _garden),
     "wall": (10.0, 24.0, _walled),

@@ -1,21 +1,27 @@
-"""The ground: road, markings, crossings, kerbs, sidewalks, verges and what lies beyond."""
+"""The ground: road, kerbs, sidewalks, verges, medians and what lies beyond."""
 
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds.layout import KERB_M, Junction, Layout, StreetPlan
-from isthmus.datasets.worlds.markings import build_markings
-from isthmus.datasets.worlds.materials import Material, Paint
+from isthmus.datasets.worlds.corners import build_corners
+from isthmus.datasets.worlds.layout import KERB_M, TRAM_MEDIAN_M, Layout, StreetPlan
+from isthmus.datasets.worlds.markings import build_markings, build_rails
+from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
-from isthmus.datasets.worlds.shapes import grid, polygon
-from isthmus.datasets.worlds.strip import strip
+from isthmus.datasets.worlds.shapes import polygon
+from isthmus.datasets.worlds.strip import patches, strip
 from isthmus.datasets.worlds.style import StreetStyle
 
 ROAD: Final = Thing(TRAIN_ID["road"])
 SIDEWALK: Final = Thing(TRAIN_ID["sidewalk"])
 TERRAIN: Final = Thing(TRAIN_ID["terrain"])
+_EDGE_M: Final = 0.16
+"""Width of a kerb stone."""
+_OPENING_M: Final = 4.0
+"""How far a median keeps from a side street."""
+_YARD_M: Final = 25.0
 
 
 class Ground(NamedTuple):
@@ -34,33 +40,38 @@ class Ground(NamedTuple):
 
 def draw_ground(style: StreetStyle, rng: np.random.Generator, *, has_terrain: bool) -> Ground:
     """Choose the surfaces of a scene."""
-    asphalt = style.asphalt[int(rng.integers(len(style.asphalt)))]
-    tone = rng.uniform(0.8, 1.15)
-    asphalt = (asphalt[0] * tone, asphalt[1] * tone, asphalt[2] * tone)
     seed = float(rng.random())
-    if rng.random() < style.asphalt_sidewalk_probability:
-        lighter = rng.uniform(0.9, 1.3)
-        color = (asphalt[0] * lighter, asphalt[1] * lighter, asphalt[2] * lighter * 0.98)
-        paving = Paint(Material.PAVING, color, 0.05, (0.0, 1.0, seed, 0.0))
-    else:
-        color = style.paving[int(rng.integers(len(style.paving)))]
-        kind = 1.0 if rng.random() < 0.65 else 2.0
-        paving = Paint(Material.PAVING, color, 0.05, (kind, float(rng.uniform(0.4, 0.9)), seed, 0.0))
-    lighter = rng.uniform(0.95, 1.25)
-    kerb = tuple(min(c * lighter, 0.75) for c in paving.color)
+    tarmac = _scaled(style.asphalt[int(rng.integers(len(style.asphalt)))], float(np.exp(rng.uniform(-0.65, 0.45))))
+    luck = rng.random()
+    kind = 2.0 if luck < style.cobbles_probability else 1.0 if luck > 1.0 - style.concrete_probability else 0.0
+    damp = float(rng.uniform(0.2, 0.7)) if rng.random() < 0.25 else 0.0
+    asphalt = Paint(Material.ASPHALT, tarmac, 0.1, (seed, 3.2, damp, kind + float(rng.uniform(0.0, 0.95))))
+    paving = _draw_paving(style, rng, tarmac, seed)
+    kerb = _scaled(paving.color, float(rng.uniform(0.85, 1.5)))
     green = (rng.uniform(0.16, 0.30), rng.uniform(0.28, 0.38), rng.uniform(0.08, 0.14))
+    grass = Paint(Material.GRASS, green, 0.0)
     mark = style.markings[int(rng.integers(len(style.markings)))]
+    wear = float(rng.uniform(*style.marking_wear))
     return Ground(
-        asphalt=Paint(
-            Material.ASPHALT, asphalt, 0.1, (seed, 3.2, float(rng.random() < 0.25) * rng.uniform(0.2, 0.7), 0)
-        ),
+        asphalt=asphalt,
         paving=paving,
-        kerb=Paint(Material.PAVING, (kerb[0], kerb[1], kerb[2]), 0.05, (1.0, 0.9, seed, 0.0)),
-        grass=Paint(Material.GRASS, green, 0.0) if has_terrain else paving,
-        marking=Paint(Material.MARKING, mark, 0.15, (seed, float(rng.uniform(*style.marking_wear)), 0.0, 0.0)),
-        yard=paving if rng.random() < 0.4 or not has_terrain else Paint(Material.GRASS, green, 0.0),
+        kerb=Paint(Material.PAVING, kerb, 0.05, (1.0, 0.9, seed, 0.0)),
+        grass=grass if has_terrain else paving,
+        marking=Paint(Material.MARKING, mark, 0.15, (seed, wear, sum(tarmac) / 3, 0.0)),
+        yard=paving if rng.random() < 0.4 or not has_terrain else grass,
         soft=TERRAIN if has_terrain else SIDEWALK,
     )
+
+
+def _draw_paving(style: StreetStyle, rng: np.random.Generator, tarmac: Rgb, seed: float) -> Paint:
+    """A sidewalk's surface: brightness alone must not tell it from the road, so it is as often darker as lighter."""
+    grey = float(np.clip(sum(tarmac) / 3 * np.exp(rng.uniform(-0.55, 0.75)), 0.10, 0.80))
+    if rng.random() < style.asphalt_sidewalk_probability:
+        return Paint(Material.PAVING, _scaled(tarmac, grey / (sum(tarmac) / 3)), 0.05, (0.0, 1.0, seed, 0.0))
+    hue = style.paving[int(rng.integers(len(style.paving)))]
+    kind = float(rng.choice([1.0, 1.0, 2.0, 3.0, 4.0]))  # slabs, bricks, herringbone, small stones
+    unit = float(rng.uniform(0.4, 0.9)) if kind < 3.5 else float(rng.uniform(0.09, 0.13))
+    return Paint(Material.PAVING, _scaled(hue, grey / (sum(hue) / 3)), 0.05, (kind, unit, seed, 0.0))
 
 
 def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.random.Generator) -> None:
@@ -69,39 +80,86 @@ def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.rand
     far = 420.0
     plane = np.array([[-far, -0.08, -60], [far, -0.08, -60], [far, -0.08, far], [-far, -0.08, far]], np.float32)
     mesh.add(polygon(plane, plane[:, [0, 2]]), ground.grass, ground.soft)
+    is_grass = bool(rng.random() < 0.6)
     for street in layout.streets:
-        _build_street(mesh, street, ground, is_main=street is main)
-    build_markings(mesh, main, ground.marking, rng)
+        across = (-street.kerb(-1), street.kerb(1))
+        lanes = ground.asphalt.params[:1] + (street.lane_width,) + ground.asphalt.params[2:]
+        asphalt = Paint(Material.ASPHALT, ground.asphalt.color, ground.asphalt.gloss, lanes)
+        mesh.add(strip(street.curve, street.road, across, 0.0), asphalt, ROAD)
+        if street.half_median:
+            _build_median(mesh, street, ground, is_grass=is_grass or street.kind == "highway")
+        for side in (-1, 1):
+            if street.has_sidewalk:
+                _build_sidewalk(mesh, street, side, ground)
+            else:
+                edge = side * street.kerb(side)
+                shape = strip(street.curve, street.road, (edge, edge + side * _YARD_M), -0.02)
+                mesh.add(shape, ground.grass, ground.soft)
+    for street in layout.streets:
+        build_markings(mesh, street, ground.marking, rng)
+    _build_gullies(mesh, main)
+    if main.tram:
+        build_rails(mesh, main)
 
 
-def _build_street(mesh: MeshBuilder, street: StreetPlan, ground: Ground, *, is_main: bool) -> None:
-    curve = street.curve
-    begin, end = (-25.0, 185.0) if is_main else (0.0, street.end)
-    mesh.add(strip(curve, (begin, end), (-street.kerb(-1), street.kerb(1)), 0.0), ground.asphalt, ROAD)
-    for side in (-1, 1):
-        kerb, verge = street.kerb(side), street.verge[side > 0]
-        outer = street.lot_line(side)
-        for s0, s1 in street.free_spans(side, 0.0):
-            mesh.add(strip(curve, (s0, s1), (side * kerb, side * kerb), 0.0, KERB_M), ground.kerb, SIDEWALK)
-            mesh.add(strip(curve, (s0, s1), (side * kerb, side * (kerb + 0.16)), KERB_M), ground.kerb, SIDEWALK)
-            if verge:
-                mesh.add(
-                    strip(curve, (s0, s1), (side * (kerb + 0.16), side * (kerb + verge)), KERB_M),
-                    ground.grass,
-                    ground.soft,
-                )
-            inner = kerb + max(verge, 0.16)
-            mesh.add(strip(curve, (s0, s1), (side * inner, side * outer), KERB_M), ground.paving, SIDEWALK)
-            lot = ground.yard
-            thing = SIDEWALK if lot.material == Material.PAVING else ground.soft
-            mesh.add(strip(curve, (s0, s1), (side * outer, side * (outer + 25.0)), KERB_M - 0.03), lot, thing)
-        for junction in street.junctions:
-            if side in junction.sides:
-                _build_kerb_ends(mesh, street, junction, side, ground)
+def _build_sidewalk(mesh: MeshBuilder, street: StreetPlan, side: int, ground: Ground) -> None:
+    """Kerb, verge, paving and the yards behind on one side."""
+    curve, kerb, verge = street.curve, street.kerb(side), street.verge[side > 0]
+    outer, edge = street.lot_line(side), kerb + _EDGE_M
+    for span in street.kerb_spans(side):
+        mesh.add(strip(curve, span, (side * kerb, side * kerb), 0.0, KERB_M), ground.kerb, SIDEWALK)
+        mesh.add(strip(curve, span, (side * kerb, side * edge), KERB_M), ground.kerb, SIDEWALK)
+        if verge:
+            mesh.add(strip(curve, span, (side * edge, side * (kerb + verge)), KERB_M), ground.grass, ground.soft)
+        inner = kerb + max(verge, _EDGE_M)
+        mesh.add(strip(curve, span, (side * inner, side * outer), KERB_M), ground.paving, SIDEWALK)
+    thing = SIDEWALK if ground.yard.material == Material.PAVING else ground.soft
+    for span in street.free_spans(side, 0.0):
+        yard = strip(curve, span, (side * outer, side * (outer + _YARD_M)), KERB_M - 0.03)
+        mesh.add(yard, ground.yard, thing)
+    build_corners(mesh, street, side, ground)
 
 
-def _build_kerb_ends(mesh: MeshBuilder, street: StreetPlan, junction: Junction, side: int, ground: Ground) -> None:
-    """Close the sidewalk's ends at a side street's mouth with kerbs, up to the lots."""
-    t = side * np.array([street.kerb(side), street.lot_line(side)])
-    for s in (junction.s - junction.half_width, junction.s + junction.half_width):
-        mesh.add(grid(np.stack([street.curve.at(s, t, y) for y in (0.0, KERB_M)], 1)), ground.kerb, SIDEWALK)
+def _build_median(mesh: MeshBuilder, street: StreetPlan, ground: Ground, *, is_grass: bool) -> None:
+    """The raised strip between the directions; it opens at side streets."""
+    half = street.half_median
+    top, thing = (ground.grass, ground.soft) if is_grass or half > TRAM_MEDIAN_M else (ground.paving, SIDEWALK)
+    for first, last in median_spans(street):
+        for side in (-1, 1):
+            wall = strip(street.curve, (first, last), (side * half, side * half), 0.0, KERB_M)
+            stone = strip(street.curve, (first, last), (side * half, side * (half - _EDGE_M)), KERB_M)
+            mesh.add(wall, ground.kerb, SIDEWALK)
+            mesh.add(stone, ground.kerb, SIDEWALK)
+        inner = half - _EDGE_M
+        mesh.add(strip(street.curve, (first, last), (-inner, inner), KERB_M), top, thing)
+        for end in (first, last):
+            corners = street.curve.at(np.array([end] * 4), np.array([-half, half, half, -half]))
+            corners[2:, 1] = KERB_M
+            mesh.add(polygon(corners), ground.kerb, SIDEWALK)
+
+
+def median_spans(street: StreetPlan) -> list[tuple[float, float]]:
+    """Intervals of s where the median stands."""
+    spans, at = [], street.road[0] + 1.0
+    for junction in street.junctions:
+        if junction.s - junction.half_width - _OPENING_M > at:
+            spans.append((at, junction.s - junction.half_width - _OPENING_M))
+        at = junction.s + junction.half_width + _OPENING_M
+    return [*spans, (at, street.road[1])]
+
+
+def _build_gullies(mesh: MeshBuilder, street: StreetPlan) -> None:
+    """Drains at the kerb."""
+    if street.has_sidewalk:
+        rows = [
+            (s, s + 0.5, side * (street.kerb(side) - 0.45), side * (street.kerb(side) - 0.08))
+            for side in (-1, 1)
+            for s in np.arange(street.start + 3.0, min(street.end, 60.0) - 1.0, 17.0)
+        ]
+        iron = Paint(Material.PLAIN, (0.12, 0.12, 0.12), 0.2)
+        mesh.add(patches(street.curve, np.array(rows), 0.008), iron, ROAD)
+
+
+def _scaled(color: Rgb, factor: float) -> Rgb:
+    r, g, b = (float(np.clip(c * factor, 0.02, 0.85)) for c in color)
+    return (r, g, b)

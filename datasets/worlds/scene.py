@@ -8,6 +8,7 @@ import numpy as np
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.bonnet import build_bonnet
 from isthmus.datasets.worlds.camera import Camera
+from isthmus.datasets.worlds.crossings import build_crossing
 from isthmus.datasets.worlds.kerbside import build_kerbsides
 from isthmus.datasets.worlds.layout import KERB_M, Layout
 from isthmus.datasets.worlds.lens import Lens
@@ -42,11 +43,12 @@ def build_scene(world: WorldStyle, rng: np.random.Generator) -> Scene:
     mesh = MeshBuilder()
     ground = draw_ground(world.street, rng, has_terrain=TRAIN_ID["terrain"] in world.train_ids)
     build_ground(mesh, layout, ground, rng)
+    bays = [bay for street in layout.streets for bay in build_lots(mesh, street, world.street, ground, rng)]
     for street in layout.streets:
-        build_lots(mesh, street, world.street, rng)
         build_backdrop(mesh, street, world.street, rng)
-    build_kerbsides(mesh, layout.main, world.street, rng)
-    build_traffic(mesh, layout.main, world, rng)
+    build_crossing(mesh, layout.main, world.street, ground, rng)
+    build_kerbsides(mesh, layout, world.street, ground, rng)
+    build_traffic(mesh, layout.main, world, rng, bays=bays)
     light = draw_light(world.light, rng)
     camera, on_road = draw_camera(world.camera, layout, rng)
     if on_road and rng.random() < world.camera.bonnet_probability:

@@ -1,11 +1,11 @@
-"""Bands of ground along a street."""
+"""Bands and patches of ground along a street."""
 
 from typing import Final
 
 import numpy as np
 
 from isthmus.datasets.worlds.layout import Curve
-from isthmus.datasets.worlds.mesh import Geometry
+from isthmus.datasets.worlds.mesh import Floats, Geometry
 from isthmus.datasets.worlds.shapes import grid
 
 _STEP_M: Final = 3.0
@@ -30,3 +30,20 @@ def strip(
     # An upright band has one t: its height takes the part of the lateral offset.
     uvs = np.stack([np.stack([np.full(rows, t + height), s], 1) for t, height in edges], 1)
     return grid(points, uvs)
+
+
+def patches(curve: Curve, rectangles: Floats, y: float) -> Geometry:
+    """Many small rectangles of ground as one shape; uv are (t, s).
+
+    Args:
+        curve: The street's middle line.
+        rectangles: [N, 4]: first and last s, first and last t. Short ones: their edges are straight.
+        y: Height.
+    """
+    rectangles = np.asarray(rectangles, np.float64).reshape(-1, 4)
+    s, t = rectangles[:, [0, 1, 1, 0]], rectangles[:, [2, 2, 3, 3]]
+    normals = np.zeros((s.size, 3), np.float32)
+    normals[:, 1] = 1.0
+    corners = np.arange(len(rectangles), dtype=np.uint32)[:, None, None] * 4 + np.array([[0, 1, 2], [0, 2, 3]])
+    uvs = np.stack([t, s], -1).reshape(-1, 2).astype(np.float32)
+    return Geometry(curve.at(s, t, y).reshape(-1, 3), normals, uvs, corners.reshape(-1, 3).astype(np.uint32))

@@ -122,6 +122,8 @@ class StreetStyle:
     tree_probability: float
     bare_tree_probability: float
     leaves: tuple[Rgb, ...]
+    wires_probability: float
+    """Of wooden poles with wires along one side."""
     lamp_spacing_m: Range
     people_per_100m: Range
     cars_ahead: tuple[int, int]

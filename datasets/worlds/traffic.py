@@ -24,12 +24,22 @@ _TRAMS: Final[tuple[Rgb, ...]] = ((0.75, 0.70, 0.30), (0.80, 0.78, 0.74), (0.60,
 _FAR_M: Final = 110.0
 
 
-def build_traffic(mesh: MeshBuilder, street: StreetPlan, world: WorldStyle, rng: np.random.Generator) -> None:
-    """Populate the main street."""
+def build_traffic(
+    mesh: MeshBuilder,
+    street: StreetPlan,
+    world: WorldStyle,
+    rng: np.random.Generator,
+    *,
+    bays: Sequence[Placement] = (),
+) -> None:
+    """Populate the main street, and the places off it where cars may stand."""
     traffic = _Traffic(mesh, street, world, rng, count(1))
     for side in (-1, 1):
         traffic.park(side)
+    traffic.fill(bays)
     traffic.drive()
+    if not street.has_sidewalk:
+        return
     traffic.cycle()
     traffic.stand_bicycles()
     for side in (-1, 1):
@@ -93,13 +103,19 @@ class _Traffic:
                         add_motorcycle(self.mesh, spot, rng, instance=next(self.numbers))
                 at += float(rng.uniform(5.2, 6.6))
 
+    def fill(self, bays: Sequence[Placement]) -> None:
+        """Cars on driveways and in car parks."""
+        for bay in bays:
+            if self.rng.random() < self.world.street.parked_share:
+                self.put_car(bay._replace(heading=bay.heading + float(self.rng.normal(0, 0.03))))
+
     def drive(self) -> None:
         """Vehicles in the lanes, with headway between them."""
         street, rng = self.street, self.rng
         lanes = [(way, lane) for way in (-1, 1) for lane in range(street.lanes)]
         free_from = {lane: float(rng.uniform(7.0, 26.0)) for lane in lanes}
         if street.tram and self.has("train"):
-            t = -street.drive_side * street.lane_width / 2
+            t = street.tram_line
             place = street.curve.place(float(rng.uniform(14, 40)), t)
             add_tram(self.mesh, place, rng, self.one_of(_TRAMS), instance=next(self.numbers))
             free_from[-1, 0] = 2 * _FAR_M
@@ -107,9 +123,9 @@ class _Traffic:
         fewest, most = self.world.street.cars_ahead
         for _ in range(int(rng.integers(fewest, most + 1))):
             way, lane = lanes[int(rng.integers(len(lanes)))]
-            if free_from[way, lane] > _FAR_M:
+            if free_from[way, lane] > min(_FAR_M, street.end - 8.0):
                 continue
-            t = way * street.drive_side * (lane + 0.5) * street.lane_width + float(rng.normal(0, 0.15))
+            t = street.lane_middle(way, lane) + float(rng.normal(0, 0.15))
             length = self._put_vehicle(free_from[way, lane], t, 0.0 if way > 0 else np.pi)
             self.taken.append((free_from[way, lane] + length / 2 - 2.5, t, length / 2))
             free_from[way, lane] += length + float(rng.uniform(3.0, 25.0))
