@@ -93,10 +93,12 @@ class MeshBuilder:
     """Collects placed, painted and labelled shapes."""
 
     def __init__(self) -> None:
-        self._vertices: list[NDArray[np.void]] = []
-        self._faces: list[NDArray[np.uint32]] = []
+        self._shapes: list[Geometry] = []
+        self._paints: list[tuple[float, ...]] = []
+        self._colors: list[tuple[float, ...]] = []
+        self._ids: list[tuple[int, int, int]] = []
+        self._places: list[tuple[float, float, float, float]] = []
         self._lights: list[PointLight] = []
-        self._count = 0
 
     def add_light(self, position: Point, color: tuple[float, float, float], direction: Point = (0.0, 0.0, 0.0)) -> None:
         """Let a lamp shine from here after dark; the lamp's own body is a shape of `Material.LAMP`.
@@ -110,27 +112,34 @@ class MeshBuilder:
 
     def add(self, shape: Geometry, paint: Paint, thing: Thing, place: Placement | None = None) -> None:
         """Add one shape."""
-        vertices = np.empty(len(shape.positions), VERTEX)
-        positions, normals = shape.positions, shape.normals
-        if place is not None:
-            c, s = np.cos(place.heading), np.sin(place.heading)
-            turn = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]], np.float32)
-            positions = positions @ turn + np.asarray(place.position, np.float32)
-            normals = normals @ turn
-        vertices["position"] = positions
-        vertices["normal"] = normals
-        vertices["uv"] = shape.uvs
-        vertices["params"] = paint.params
-        vertices["color"] = np.clip(np.array([*paint.color, paint.gloss]) * 255.0, 0, 255).astype(np.uint8)
-        vertices["kind"] = (int(paint.material), thing.class_id)
-        vertices["instance"] = thing.instance
-        self._vertices.append(vertices)
-        self._faces.append(shape.faces + np.uint32(self._count))
-        self._count += len(vertices)
+        self._shapes.append(shape)
+        self._paints.append(paint.params)
+        self._colors.append((*paint.color, paint.gloss))
+        self._ids.append((int(paint.material), thing.class_id, thing.instance))
+        self._places.append((0.0, 0.0, 0.0, 0.0) if place is None else (*place.position, place.heading))
 
     def build(self) -> Mesh:
-        """Everything added so far as one mesh."""
-        return Mesh(np.concatenate(self._vertices), np.concatenate(self._faces), tuple(self._lights))
+        """Everything added so far as one mesh; placed and painted here, all shapes at once."""
+        counts = np.array([len(shape.positions) for shape in self._shapes])
+        vertices = np.empty(int(counts.sum()), VERTEX)
+        places = np.array(self._places, np.float32)
+        # One row a vertex: where its shape stands, and the cosine and sine of how it is turned.
+        x, y, z, c, s = np.repeat([*places[:, :3].T, np.cos(places[:, 3]), np.sin(places[:, 3])], counts, axis=1)
+        for name, moved in (("position", (x, y, z)), ("normal", (0.0, 0.0, 0.0))):
+            own = np.concatenate([getattr(shape, f"{name}s") for shape in self._shapes], dtype=np.float32).T
+            vertices[name][:, 0] = own[0] * c + own[2] * s + moved[0]
+            vertices[name][:, 1] = own[1] + moved[1]
+            vertices[name][:, 2] = own[2] * c - own[0] * s + moved[2]
+        vertices["uv"] = np.concatenate([shape.uvs for shape in self._shapes], dtype=np.float32)
+        vertices["params"] = np.repeat(np.array(self._paints, np.float32), counts, axis=0)
+        colors = np.clip(np.array(self._colors) * 255.0, 0, 255).astype(np.uint8)
+        vertices["color"] = np.repeat(colors, counts, axis=0)
+        ids = np.array(self._ids)
+        vertices["kind"] = np.repeat(ids[:, :2].astype(np.uint8), counts, axis=0)
+        vertices["instance"] = np.repeat(ids[:, 2].astype(np.uint16), counts)
+        starts = np.repeat((np.cumsum(counts) - counts).astype(np.uint32), [len(shape.faces) for shape in self._shapes])
+        faces = np.concatenate([shape.faces for shape in self._shapes], dtype=np.uint32) + starts[:, None]
+        return Mesh(vertices, faces, tuple(self._lights))
 
 
 def merged(*shapes: Geometry) -> Geometry:
