@@ -7,11 +7,12 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds import facade_relief as relief
+from isthmus.datasets.worlds.cuboids import sheets, walls
 from isthmus.datasets.worlds.facade_grammar import RULES, Front, Grammar, draw_front, fitting_bay
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder, Placement, Thing, merged
+from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, Thing, merged
 from isthmus.datasets.worlds.roofs import RoofBuilder, varied
-from isthmus.datasets.worlds.shapes import box, polygon
+from isthmus.datasets.worlds.shapes import box
 from isthmus.datasets.worlds.shopfronts import add_shopfront, add_wall_signs
 from isthmus.datasets.worlds.style import StreetStyle
 from isthmus.datasets.worlds.vegetation import add_climber
@@ -74,8 +75,13 @@ def add_house(mesh: MeshBuilder, place: Placement, house: House, rng: np.random.
     trim_color = (0.76, 0.74, 0.69) if rng.random() < 0.5 else _scaled(house.color, rng.uniform(0.5, 1.3))
     trim = Paint(Material.PLAIN, varied(trim_color, rng), 0.05)
     _add_walls(mesh, place, house, rng)
-    _add_roof(mesh, place, house, trim, rng, near=near)
-    if not seen or distance > _MIDDLE_M:
+    if not seen:
+        w, d, h = house.width, house.depth, house.height
+        lid = sheets(np.array([[[0, h, 0], [w, h, 0], [w, h, d], [0, h, d]]]))
+        mesh.add(lid, Paint(Material.ROOF, house.tiles, 0.08), BUILDING, place)  # for its shadow
+        return
+    _add_roof(mesh, place, house, trim, rng, near=distance < _MIDDLE_M)
+    if distance > _MIDDLE_M:
         return
     on = relief.FrontBuilder(mesh, place, house.front, house.width, house.color, trim, rng)
     if house.front.grammar not in (Grammar.CURTAIN, Grammar.SHED):
@@ -89,7 +95,7 @@ def add_house(mesh: MeshBuilder, place: Placement, house: House, rng: np.random.
     if near:
         relief.add_relief(on)
         add_wall_signs(on)
-        if not house.front.shops and rng.random() < 0.4:
+        if not house.front.shops and house.front.has_single_windows and rng.random() < 0.4:
             relief.add_porch(on)
         if not house.low and rng.random() < 0.05:
             relief.add_scaffold(on)
@@ -102,20 +108,15 @@ def add_house(mesh: MeshBuilder, place: Placement, house: House, rng: np.random.
 def _add_walls(mesh: MeshBuilder, place: Placement, house: House, rng: np.random.Generator) -> None:
     """Front, sides and back; uv in metres along each wall and above the ground."""
     w, d, h, front = house.width, house.depth, house.height, house.front
-    blank = _masonry(house)
-    mesh.add(_wall((0.0, 0.0), (w, 0.0), h), front.paint(house.color), BUILDING, place)
-    mesh.add(_wall((w, d), (0.0, d), h), blank, BUILDING, place)
+    plan = np.array([[0.0, 0.0], [w, 0.0], [w, d], [0.0, d], [0.0, 0.0]])
+    mesh.add(walls(plan[:2], _BASE_M, h), front.paint(house.color), BUILDING, place)
     glazed = front.grammar is Grammar.CURTAIN or rng.random() < (0.4 if front.shops else 0.65)
-    for corners in (((w, 0.0), (w, d)), ((0.0, d), (0.0, 0.0))):
-        side = front.paint(house.color, bay=fitting_bay(d, front.bay * 1.1)) if glazed else blank
-        mesh.add(_wall(*corners, h), side, BUILDING, place)
-
-
-def _wall(start: tuple[float, float], end: tuple[float, float], height: float) -> Geometry:
-    (x0, z0), (x1, z1) = start, end
-    length = abs(x1 - x0) + abs(z1 - z0)
-    points = np.array([[x0, _BASE_M, z0], [x1, _BASE_M, z1], [x1, height, z1], [x0, height, z0]])
-    return polygon(points, np.array([[0, _BASE_M], [length, _BASE_M], [length, height], [0, height]]))
+    if not glazed:
+        mesh.add(walls(plan[1:], _BASE_M, h), _masonry(house), BUILDING, place)
+        return
+    side = front.paint(house.color, bay=fitting_bay(d, front.bay * 1.1))
+    mesh.add(merged(walls(plan[1:3], _BASE_M, h), walls(plan[3:], _BASE_M, h)), side, BUILDING, place)
+    mesh.add(walls(plan[2:4], _BASE_M, h), _masonry(house), BUILDING, place)
 
 
 def _masonry(house: House) -> Paint:
@@ -148,17 +149,16 @@ def _add_tower(mesh: MeshBuilder, place: Placement, house: House, tiles: Paint, 
     """A church's tower with a spire."""
     side, height = 4.5, house.height * float(rng.uniform(1.7, 2.4))
     x = -side / 2 + 0.5 if rng.random() < 0.5 else house.width + side / 2 - 0.5
-    walls = []
-    for dx0, z0, dx1, z1 in ((-1, 0, 1, 0), (1, 0, 1, 1), (1, 1, -1, 1), (-1, 1, -1, 0)):
-        walls.append(_wall((x + dx0 * side / 2, z0 * side), (x + dx1 * side / 2, z1 * side), height))
+    a, b = x - side / 2, x + side / 2
+    plan = np.array([[a, 0.0], [b, 0.0], [b, side], [a, side], [a, 0.0]])
     paint = house.front.paint(house.color, bay=side)
-    mesh.add(merged(*walls), paint, BUILDING, place)
+    mesh.add(walls(plan, _BASE_M, height), paint, BUILDING, place)
     peak = (x, height + float(rng.uniform(3.0, 11.0)), side / 2)
     foot = [
         (x + dx * side * 0.55, height, side / 2 + dz * side * 0.55) for dx, dz in ((-1, -1), (1, -1), (1, 1), (-1, 1))
     ]
-    slopes = [polygon(np.array([a, b, peak])) for a, b in zip(foot, [*foot[1:], foot[0]], strict=True)]
-    mesh.add(merged(*slopes), tiles, BUILDING, place)
+    slopes = [[p, q, peak, peak] for p, q in zip(foot, [*foot[1:], foot[0]], strict=True)]
+    mesh.add(sheets(np.array(slopes)), tiles, BUILDING, place)
     mesh.add(box((side + 0.3, 0.4, side + 0.3), (x, height, side / 2)), _masonry(house), BUILDING, place)
 
 

@@ -13,6 +13,8 @@ from isthmus.datasets.worlds.shapes import cross
 
 _CORNERS: Final = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], np.float32)
 _ROW: Final = 32
+SHADED: Final = 64.0
+"""Cards whose uv start here lie inside the crown; the shader darkens them."""
 
 
 def cards(
@@ -47,7 +49,7 @@ def cards(
 
 
 def leaves_on(
-    lobes: Floats, count: int, half: float, rng: np.random.Generator, *, shell: float = 1.0, tall: float = 1.0
+    lobes: Floats, count: int, half: float, rng: np.random.Generator, *, inner: int = 0, tall: float = 1.0
 ) -> Geometry:
     """Cards on the surfaces of lobes.
 
@@ -56,19 +58,22 @@ def leaves_on(
         count: Cards in all.
         half: About half a card's width in metres.
         rng: Random numbers.
-        shell: Where the cards lie, in shares of the lobes' radii.
+        inner: How many of the cards lie deeper, in the shade.
         tall: Height over width of the cards; above 1 they hang.
     """
     volume = lobes[:, 3] * lobes[:, 4]
     lobe = lobes[rng.choice(len(lobes), count, p=volume / volume.sum())]
     direction = _unit(rng.standard_normal((count, 3)) + [0.0, 0.15, 0.0])
-    centers = lobe[:, :3] + direction * lobe[:, 3:] * rng.uniform(0.78, 1.04, (count, 1)) * shell
+    centers = lobe[:, :3] + direction * lobe[:, 3:] * rng.uniform(0.78, 1.04, (count, 1))
+    centers[:inner] += (lobe[:inner, :3] - centers[:inner]) * 0.25
     middle = lobes[:, :3].mean(0) - [0.0, 0.4 * lobes[:, 4].max(), 0.0]
     shading = _unit(centers - middle) + 0.8 * direction
     facing = direction + 0.75 * rng.standard_normal((count, 3))
     if tall > 1.0:
         facing[:, 1] *= 0.1
-    return cards(centers, facing, shading, half * rng.uniform(0.7, 1.3, count), rng, tall=tall)
+    shape = cards(centers, facing, shading, half * rng.uniform(0.7, 1.3, count), rng, tall=tall)
+    shape.uvs[: 4 * inner, 1] += SHADED
+    return shape
 
 
 def lobes_in(center: Floats, radii: Floats, count: int, rng: np.random.Generator) -> Floats:

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds.cuboids import cuboid_rows, cuboids
+from isthmus.datasets.worlds.cuboids import cuboid_rows, cuboids, sheets, walls
 from isthmus.datasets.worlds.facade_grammar import Front, Grammar
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing, merged
-from isthmus.datasets.worlds.shapes import polygon, tubes
+from isthmus.datasets.worlds.shapes import tubes
 
 BUILDING: Final = Thing(TRAIN_ID["building"])
 _PIPES: Final[tuple[Rgb, ...]] = ((0.10, 0.10, 0.11), (0.30, 0.30, 0.30), (0.62, 0.61, 0.58), (0.30, 0.20, 0.15))
@@ -164,22 +164,18 @@ def add_bay_window(on: FrontBuilder) -> None:
     top = front.floor_height * floors - 0.25
     inner = half - out * 0.55
     outline = [(x - half, 0.0), (x - inner, -out), (x + inner, -out), (x + half, 0.0)]
-    sides = []
-    for (x0, z0), (x1, z1) in zip(outline, outline[1:], strict=False):
-        length = float(np.hypot(x1 - x0, z1 - z0))
-        corners = np.array([[x0, -0.3, z0], [x1, -0.3, z1], [x1, top, z1], [x0, top, z0]])
-        uv = np.array([[0, -0.3], [length, -0.3], [length, top], [0, top]])
-        side = polygon(corners, uv)
-        sides.append((side, length))
-    for side, length in sides:
-        number = front.floors + 0.78
-        glazed = Paint(Material.FACADE, on.color, front.paint(on.color).gloss,
-                       (length, front.floor_height, number, front.wall_kind + front.seed))  # fmt: skip
-        on.add(glazed, side)
+    plan, number = np.array(outline), front.floors + 0.78
+    for start in range(3):
+        part = plan[start : start + 2]
+        length = float(np.hypot(*(part[1] - part[0])))
+        params = (length, front.floor_height, number, front.wall_kind + front.seed)
+        glazed = Paint(Material.FACADE, on.color, front.paint(on.color).gloss, params)
+        on.add(glazed, walls(part, -0.3, top))
     lid = [(px, top, pz) for px, pz in outline]
     peak = (x, top + 0.5, 0.0)
-    on.add(on.trim, *(polygon(np.array([a, b, peak])) for a, b in zip(lid, lid[1:], strict=False)))
-    on.add(on.trim, cuboids(np.array([[x - half - 0.05, top - 0.15, -out - 0.06, x + half + 0.05, top + 0.02, 0.0]])))
+    hood = sheets(np.array([[a, b, peak, peak] for a, b in zip(lid, lid[1:], strict=False)]))
+    edge = cuboids(np.array([[x - half - 0.05, top - 0.15, -out - 0.06, x + half + 0.05, top + 0.02, 0.0]]))
+    on.add(on.trim, hood, edge)
 
 
 def add_balconies(on: FrontBuilder) -> None:
@@ -197,15 +193,13 @@ def add_balconies(on: FrontBuilder) -> None:
         if solid
         else Paint(Material.RAILING, (tone[0] * 0.4, tone[1] * 0.4, tone[2] * 0.4), 0.2, (0.12, 0.035, 0.95, 0.0))
     )
-    sheets = []
-    for x in columns.tolist():
-        for y in (on.levels + 0.16).tolist():
-            line = [(x - half, 0.0), (x - half, -out), (x + half, -out), (x + half, 0.0)]
-            for (x0, z0), (x1, z1) in zip(line, line[1:], strict=False):
-                length = abs(x1 - x0) + abs(z1 - z0)
-                corners = np.array([[x0, y, z0], [x1, y, z1], [x1, y + 0.95, z1], [x0, y + 0.95, z0]])
-                sheets.append(polygon(corners, np.array([[0, 0], [length, 0], [length, 0.95], [0, 0.95]])))
-    on.add(rail, *sheets)
+    cells = [(x, y) for x in columns.tolist() for y in (on.levels + 0.16).tolist()]
+    guards = []
+    for x, y in cells:
+        plan = np.array([[x - half, 0.0], [x - half, -out], [x + half, -out], [x + half, 0.0]])
+        guard = walls(plan, y, y + 0.95)
+        guards.append(guard._replace(uvs=guard.uvs - np.array([0.0, y], np.float32)))
+    on.add(rail, *guards)
 
 
 def add_scaffold(on: FrontBuilder) -> None:

@@ -5,9 +5,10 @@ from typing import Final
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
+from isthmus.datasets.worlds.cuboids import cuboids, sheets
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing, merged
-from isthmus.datasets.worlds.shapes import box, disc, polygon, tube, tubes
+from isthmus.datasets.worlds.shapes import box, disc, tube, tubes
 
 _BUILDING: Final = Thing(TRAIN_ID["building"])
 _METAL: Final = Paint(Material.PLAIN, (0.25, 0.24, 0.24), 0.2)
@@ -60,8 +61,8 @@ class RoofBuilder:
             slopes = [[(x, h - drop, -over), (x, h - drop, d), ridge[1], ridge[0]] for x in (-0.2, w + 0.2)]
             gables = [[(0.0, h, z), (w, h, z), (w / 2, h + rise, z)] for z in (0.0, d)]
             self._add_barge_boards(w, h - drop, rise + drop)
-        self._add(self._tiles, *(polygon(np.array(slope)) for slope in slopes))
-        self._add(self._masonry, *(polygon(np.array(gable)) for gable in gables))
+        self._add(self._tiles, sheets(np.array(slopes)))
+        self._add(self._masonry, sheets(np.array([[a, b, peak, peak] for a, b, peak in gables])))
         self._add_chimneys(h + rise, rise)
 
     def add_hip(self) -> None:
@@ -79,7 +80,7 @@ class RoofBuilder:
             a, b = (w / 2, h + rise, inset), (w / 2, h + rise, d - inset)
             slopes = [[corners[0], corners[1], a], [corners[1], corners[2], b, a],
                       [corners[2], corners[3], b], [corners[3], corners[0], a, b]]  # fmt: skip
-        self._add(self._tiles, *(polygon(np.array(slope)) for slope in slopes))
+        self._add(self._tiles, sheets(np.array([[*slope, slope[-1]][:4] for slope in slopes])))
         self._add_gutter(y)
         self._add_chimneys(h + rise, rise)
 
@@ -90,8 +91,8 @@ class RoofBuilder:
         steep = [(0.0, h, -0.1), (w, h, -0.1), (w, top, back), (0.0, top, back)]
         lid = [(0.0, top, back), (w, top, back), (w, top, d), (0.0, top, d)]
         sides = [[(x, h, -0.1), (x, h, d), (x, top, d), (x, top, back)] for x in (0.0, w)]
-        self._add(self._tiles, polygon(np.array(steep)), polygon(np.array(lid)))
-        self._add(self._masonry, *(polygon(np.array(side)) for side in sides))
+        self._add(self._tiles, sheets(np.array([steep, lid])))
+        self._add(self._masonry, sheets(np.array(sides)))
         middles = np.arange(bay / 2, w - 0.5, bay)
         self._add_windows(middles, h + 0.35, 1.55, -0.12, 1.1)
         self._add_gutter(h)
@@ -101,19 +102,23 @@ class RoofBuilder:
         """A flat roof with a parapet, a stair head and plant."""
         w, d, h, rng = self._w, self._d, self._h, self._rng
         rail = float(rng.uniform(0.2, 0.9))
-        self._add(self._tiles, polygon(np.array([[0, h, 0], [w, h, 0], [w, h, d], [0, h, d]])))
+        self._add(self._tiles, sheets(np.array([[[0, h, 0], [w, h, 0], [w, h, d], [0, h, d]]])))
         out = float(rng.uniform(0.02, 0.25))
-        self._add(trim, box((w + 2 * out, rail, 0.3), (w / 2, h + rail / 2 - 0.15, 0.13 - out)))
-        self._add(trim, *(box((0.3, rail, d), (x, h + rail / 2 - 0.15, d / 2)) for x in (0.1, w - 0.1)))
+        low, high = h - 0.15, h + rail - 0.15
+        edges = [[-out, low, -out, w + out, high, 0.3]]
+        edges += [[x - 0.15, low, 0.0, x + 0.15, high, d] for x in (0.1, w - 0.1)]
         if rng.random() < 0.6 and w > 6:
-            size = (w * float(rng.uniform(0.15, 0.4)), float(rng.uniform(1.2, 2.8)), 3.0)
-            self._add(trim, box(size, (w * float(rng.uniform(0.3, 0.7)), h + size[1] / 2, d / 2)))
-        boxes = [
-            box((float(rng.uniform(0.6, 2.0)), 1.0, 1.2), (float(rng.uniform(1, w - 1)), h + 0.5, float(z)))
-            for z in rng.uniform(1.5, d - 1.0, int(rng.integers(0, 4)))
-        ]
-        if boxes:
-            self._add(Paint(Material.PLAIN, (0.55, 0.56, 0.57), 0.25), *boxes)
+            x, wide = w * float(rng.uniform(0.3, 0.7)), w * float(rng.uniform(0.07, 0.2))
+            edges.append([x - wide, h, d / 2 - 1.5, x + wide, h + float(rng.uniform(1.2, 2.8)), d / 2 + 1.5])
+        self._add(trim, cuboids(np.array(edges)))
+        if not self._near:
+            return
+        plant = int(rng.integers(0, 4))
+        if plant:
+            at = rng.uniform([0.5, 1.5], [w - 2.0, d - 1.0], (plant, 2))
+            size = rng.uniform([0.6, 0.6, 0.8], [2.0, 1.4, 1.6], (plant, 3))
+            foot = np.stack([at[:, 0], np.full(plant, h), at[:, 1]], 1)
+            self._add(Paint(Material.PLAIN, (0.55, 0.56, 0.57), 0.25), cuboids(np.concatenate([foot, foot + size], 1)))
         if rng.random() < 0.4:
             self._add_mast(float(rng.uniform(1, w - 1)), h, float(rng.uniform(2.5, 5.5)))
 
@@ -129,16 +134,11 @@ class RoofBuilder:
     def _add_barge_boards(self, w: float, y: float, rise: float) -> None:
         board = Paint(Material.PLAIN, (0.75, 0.74, 0.70) if self._rng.random() < 0.5 else (0.14, 0.11, 0.09), 0.1)
         z = -_EAVES_M - 0.01
-        self._add(
-            board,
-            *(
-                polygon(np.array([[x, y, z], [w / 2, y + rise, z], [w / 2, y + rise - 0.28, z], [x, y - 0.22, z]]))
-                for x in (-0.2, w + 0.2)
-            ),
-        )
+        peak, under = [w / 2, y + rise, z], [w / 2, y + rise - 0.28, z]
+        self._add(board, sheets(np.array([[[x, y, z], peak, under, [x, y - 0.22, z]] for x in (-0.2, w + 0.2)])))
 
     def _add_dormers(self, rise: float) -> None:
-        if rise < 2.4 or self._rng.random() < 0.55:
+        if not self._near or rise < 2.4 or self._rng.random() < 0.55:
             return
         gap = float(self._rng.uniform(2.4, 4.0))
         middles = np.arange(gap / 2 + 0.3, self._w - 1.0, gap)
@@ -153,27 +153,22 @@ class RoofBuilder:
         frame = white if self._rng.random() < 0.5 else self._masonry
         pane = Paint(Material.GLASS, (0.10, 0.11, 0.13), 0.8)
         pitched = self._rng.random() < 0.5
-        bodies, panes, roofs = [], [], []
-        for middle in x.tolist():
-            bodies.append(box((width, height, 2.2), (middle, y + height / 2, z + 1.1)))
-            for side in (-0.25, 0.25):
-                panes.append(
-                    box((width * 0.36, height * 0.72, 0.04), (middle + side * width * 0.85, y + height / 2, z))
-                )
-            top = y + height
-            if pitched:
-                peak = top + width * 0.4
-                low, half = top - 0.08, width / 2 + 0.15
-                for edge in (-half, half):
-                    corners = [(middle + edge, low, z - 0.12), (middle + edge, low, z + 2.4)]
-                    corners += [(middle, peak, z + 2.4), (middle, peak, z - 0.12)]
-                    roofs.append(polygon(np.array(corners)))
-                bodies.append(polygon(np.array([[middle - half, low, z], [middle + half, low, z], [middle, peak, z]])))
-            else:
-                roofs.append(box((width + 0.3, 0.12, 2.5), (middle, top + 0.05, z + 1.05)))
-        self._add(frame, *bodies)
-        self._add(pane, *panes)
-        self._add(self._tiles, *roofs)
+        half, top = width / 2, y + height
+        bodies = [[m - half, y, z, m + half, top, z + 2.2] for m in x.tolist()]
+        panes = [[m + s - 0.2 * width, y + 0.15, z - 0.03, m + s + 0.2 * width, top - 0.2, z] for m in x.tolist()
+                 for s in (-0.23 * width, 0.23 * width)]  # fmt: skip
+        self._add(pane, cuboids(np.array(panes)))
+        if not pitched:
+            lids = [[m - half - 0.15, top, z - 0.15, m + half + 0.15, top + 0.12, z + 2.3] for m in x.tolist()]
+            self._add(frame, cuboids(np.array(bodies)))
+            self._add(self._tiles, cuboids(np.array(lids)))
+            return
+        peak, out = top + width * 0.4, half + 0.15
+        gables = [[[m - half, top, z], [m + half, top, z], [m, peak, z], [m, peak, z]] for m in x.tolist()]
+        slopes = [[[m + s, top - 0.08, z - 0.12], [m + s, top - 0.08, z + 2.4], [m, peak, z + 2.4], [m, peak, z - 0.12]]
+                  for m in x.tolist() for s in (-out, out)]  # fmt: skip
+        self._add(frame, cuboids(np.array(bodies)), sheets(np.array(gables)))
+        self._add(self._tiles, sheets(np.array(slopes)))
 
     def _add_chimneys(self, top: float, rise: float) -> None:
         rng, w = self._rng, self._w
@@ -184,11 +179,13 @@ class RoofBuilder:
             size = (0.6, min(rise, 2.0) * 0.5 + float(rng.uniform(0.9, 1.6)), deep)
             y, z = top - 0.2, self._d / 2
             self._add(self._masonry, box(size, (x, y, z)))
+            if not self._near:
+                continue
             pots = np.array([[x, y + size[1] / 2, z + s * deep] for s in (-0.3, 0.0, 0.3)])
             count = len(pots)
             shape = tubes(pots, pots + [0, 0.4, 0], np.full(count, 0.11), np.full(count, 0.09), sides=5)
             self._add(Paint(Material.PLAIN, (0.50, 0.28, 0.18), 0.05), shape)
-            if self._near and rng.random() < 0.5:
+            if rng.random() < 0.4:
                 self._add_mast(x, y + size[1] / 2, 1.6)
         if self._near and rng.random() < 0.3:
             self._add_dish(float(rng.uniform(0.5, w - 0.5)), self._h - 0.6)

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from isthmus.datasets.worlds.cuboids import cuboid_rows, cuboids
+from isthmus.datasets.worlds.cuboids import cuboid_rows, cuboids, sheets
 from isthmus.datasets.worlds.facade_relief import FrontBuilder
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import Geometry
@@ -108,12 +108,9 @@ def _add_awning(on: FrontBuilder, left: float, right: float, y: float) -> None:
     edges = np.linspace(left, right, stripes + 1)
     color = _LOUD[int(rng.integers(len(_LOUD)))]
     for turn, tone in enumerate((color, (0.82, 0.80, 0.74))):
-        sheets = []
+        low, quads = y - drop, []
         for x0, x1 in zip(edges[:-1][turn::2].tolist(), edges[1:][turn::2].tolist(), strict=True):
-            low = y - drop
-            sheets.append(polygon(np.array([[x0, y, -0.1], [x1, y, -0.1], [x1, low, -out], [x0, low, -out]])))
-            sheets.append(
-                polygon(np.array([[x0, low, -out], [x1, low, -out], [x1, low - 0.2, -out], [x0, low - 0.2, -out]]))
-            )
-        if sheets:
-            on.add(Paint(Material.CLOTH, tone), *sheets)
+            quads.append([[x0, y, -0.1], [x1, y, -0.1], [x1, low, -out], [x0, low, -out]])
+            quads.append([[x0, low, -out], [x1, low, -out], [x1, low - 0.2, -out], [x0, low - 0.2, -out]])
+        if quads:
+            on.add(Paint(Material.CLOTH, tone), sheets(np.array(quads)))

@@ -75,17 +75,12 @@ def _add_leafy_tree(
     blossoms = kind.blossoms * float(rng.random() < 0.5)
     params = (float(rng.random()), thin, _CARD, blossoms)
     if kind.core:
-        core = [ellipsoid(_point(lobe[:3]), _point(lobe[3:] * 0.72), detail=_CORES[near]) for lobe in lobes[: 3 + near]]
+        core = [ellipsoid(_point(lobe[:3]), _point(lobe[3:] * 0.72), detail=_CORES[near]) for lobe in lobes[: 1 + 2 * near]]
         dark = Paint(Material.FOLIAGE, _toned(color, 0.5), 0.0, (params[0], 0.9, 0.0, 0.0))
         mesh.add(merged(*core), dark, VEGETATION, place)
-    shade = Paint(Material.FOLIAGE, _toned(color, 0.62), 0.0, params)
-    mesh.add(leaves_on(lobes, count // 3, half, rng, shell=0.75, tall=kind.hanging), shade, VEGETATION, place)
-    mesh.add(
-        leaves_on(lobes, count, half * 0.85, rng, tall=kind.hanging),
-        Paint(Material.FOLIAGE, color, 0.0, params),
-        VEGETATION,
-        place,
-    )
+    inner = count // 4
+    crown_leaves = leaves_on(lobes, count + inner, half * 0.88, rng, inner=inner, tall=kind.hanging)
+    mesh.add(crown_leaves, Paint(Material.FOLIAGE, color, 0.0, params), VEGETATION, place)
     if kind.name == "young":
         _add_stakes(mesh, place)
 

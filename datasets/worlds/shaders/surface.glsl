@@ -3,16 +3,8 @@ Surface surface(uint material, vec3 base, float gloss, vec3 position, vec3 norma
     vec2 pixel = fwidth(uv);
     Surface s = Surface(base, gloss, vec3(0.0), 0.0, vec3(0.0));
     vec2 plane = vec2(position.x + position.z * 0.7, position.y + position.z * 0.4);
-    if (material == ASPHALT) {
-        s.albedo = asphalt(base, uv, params.x);
-        float track = abs(abs(fract(uv.x / params.y) - 0.5) - 0.25);                   // worn wheel tracks
-        s.albedo *= 1.0 + 0.12 * smoothstep(0.10, 0.0, track) * noise(uv * vec2(0.1, 0.01)).r;
-        s.albedo *= 1.0 - 0.20 * smoothstep(0.46, 0.5, abs(fract(uv.x / params.y) - 0.5)) * noise(uv * 0.03).a;
-        vec2 cover = mod(uv + params.x * 31.0, vec2(9.7, 23.0)) - vec2(4.0, 11.0);     // manholes
-        float lid = smoothstep(0.36, 0.33, length(cover));
-        s.albedo = mix(s.albedo, vec3(0.10) + 0.05 * step(0.5, fract(length(cover) * 14.0)), lid);
-        s.gloss = params.z * smoothstep(0.35, 0.75, noise(uv * 0.045 + 0.37).r);        // damp
-    } else if (material == PAVING) s.albedo = paving(base, uv, params, pixel);
+    if (material == ASPHALT) return road_surface(base, gloss, uv, params, pixel);
+    if (material == PAVING) s.albedo = paving(base, uv, params, pixel);
     else if (material == FACADE) return facade(base, gloss, position, normal, uv, params, pixel);
     else if (material == ROOF) {
         vec2 tile = abs(fract(uv / vec2(0.32, 0.28)) - 0.5);
@@ -24,7 +16,7 @@ Surface surface(uint material, vec3 base, float gloss, vec3 position, vec3 norma
         vec4 leaf = card ? noise(uv * 0.31 + params.x + 0.5) : solid_noise(position * 0.42 + params.x * 17.0, normal);
         float sunlit = smoothstep(0.28, 0.75, leaf.a * 0.5 + leaf.g * 0.5);
         s.albedo = base * (0.28 + 0.40 * clump.r + 0.95 * sunlit);
-        if (card) s.albedo *= 0.85 + 0.75 * hash(floor(uv) + params.x * 91.0);
+        if (card) s.albedo *= (0.85 + 0.75 * hash(floor(uv) + params.x * 91.0)) * (uv.y < 64.0 ? 1.0 : 0.6); // deep in the crown
         s.albedo = mix(s.albedo, s.albedo * vec3(1.30, 1.08, 0.65), clump.a * 0.6);
         s.albedo *= mix(0.42, 1.15, smoothstep(-0.7, 0.8, normal.y + (leaf.r - 0.5) * 1.2));
         vec3 petal = mix(vec3(0.80, 0.76, 0.72), vec3(0.72, 0.25, 0.40), step(0.35, fract(params.x * 7.0)));
@@ -41,10 +33,8 @@ Surface surface(uint material, vec3 base, float gloss, vec3 position, vec3 norma
         s.albedo = mix(base, vec3(0.33, 0.30, 0.26), dirt * 0.6);
         s.mirror = 0.05; s.gloss = gloss * (1.0 - dirt);
     } else if (material == GLASS) { s.albedo = base * 0.5; s.mirror = 0.14; }
-    else if (material == MARKING) {
-        float worn = smoothstep(params.y - 0.2, params.y + 0.25, 0.55 * noise(uv * 0.23 + params.x).r + 0.45 * noise(uv * 0.9).g);
-        s.albedo = mix(asphalt(vec3(0.30), uv, 0.3), base * (0.8 + 0.25 * noise(uv * 0.1).r), worn);
-    } else if (material == GLOWING) { s.glow = base * params.x; s.albedo = base * 0.6; s.mirror = 0.05; }
+    else if (material == MARKING) s.albedo = marking(base, uv, params);
+    else if (material == GLOWING) { s.glow = base * params.x; s.albedo = base * 0.6; s.mirror = 0.05; }
     else if (material == LAMP) { // params: x power by day, y power by night
         s.glow = base * mix(params.x, params.y, u_night); s.albedo = base * 0.6; s.mirror = 0.08;
     } else if (material == CLOTH) {
