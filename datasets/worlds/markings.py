@@ -13,6 +13,7 @@ from isthmus.datasets.worlds.shapes import grid, polygon
 from isthmus.datasets.worlds.strip import patches, strip
 
 _ROAD: Final = Thing(TRAIN_ID["road"])
+_SIDEWALK: Final = Thing(TRAIN_ID["sidewalk"])
 _HEIGHT_M: Final = 0.012
 _COLORED_M: Final = 0.006
 _FROM_M: Final = -12.0
@@ -51,6 +52,21 @@ def build_markings(mesh: MeshBuilder, street: StreetPlan, paint: Paint, rng: np.
         angle = np.linspace(0.0, 2 * np.pi, 13)
         rings = [street.curve.at(s + r * 1.3 * np.cos(angle), t + r * np.sin(angle), _HEIGHT_M) for r in (0.26, 0.36)]
         mesh.add(grid(np.stack(rings)), paint, _ROAD)
+    if street.has_sidewalk and painter.landings:
+        _pave_landings(mesh, street, painter.landings, rng)
+
+
+def _pave_landings(mesh: MeshBuilder, street: StreetPlan, landings: list[float], rng: np.random.Generator) -> None:
+    """Dropped kerbs with tactile plates where crossings begin."""
+    grey = float(rng.uniform(0.35, 0.75))
+    color = (0.72, 0.58, 0.20) if rng.random() < 0.3 else (grey, grey * 0.97, grey * 0.92)
+    plates = Paint(Material.PAVING, color, 0.05, (3.0, 0.5, float(rng.random()), 0.0))
+    for s in landings:
+        for side in (-1, 1):
+            kerb, inside = street.kerb(side), street.kerb_spans(side)
+            if any(s0 < s and s + 3.0 < s1 for s0, s1 in inside):
+                ramp = (side * (kerb - 0.2), side * (kerb + 0.9))
+                mesh.add(strip(street.curve, (s, s + 3.0), ramp, 0.02, KERB_M + 0.006), plates, _SIDEWALK)
 
 
 def build_rails(mesh: MeshBuilder, street: StreetPlan) -> None:
@@ -74,6 +90,8 @@ class _Painter:
     """Triangles in (s, t)."""
     wheels: list[tuple[float, float]] = field(default_factory=list)
     """Middles of rings in (s, t)."""
+    landings: list[float] = field(default_factory=list)
+    """Where crossings reach the kerbs, in s."""
 
     @property
     def last(self) -> float:
@@ -148,7 +166,7 @@ class _Painter:
             if luck < 0.6:
                 self.crossing(first + 1.0 if rng.random() < 0.6 else last - 4.0)
             self.stop_line(first - 0.8)
-            if luck > 0.8 and street.kind != "cross":
+            if luck > 0.84 and street.kind != "cross" and street.lanes < 3:
                 self.box(first + _MOUTH_M, last - _MOUTH_M)
         if street.kind == "tee":
             self.stop_line(street.road[1] - 1.4)
@@ -160,6 +178,7 @@ class _Painter:
     def crossing(self, s: float) -> None:
         """Zebra bars, a pair of lines, or a ladder; zig-zags before some."""
         street, luck = self.street, self.rng.random()
+        self.landings.append(s)
         left, right = -street.kerb(-1) + 0.25, street.kerb(1) - 0.25
         if luck < 0.7:
             width, step = (0.5, 1.0) if luck < 0.5 else (0.3, 0.6)
@@ -209,7 +228,7 @@ class _Painter:
             t = street.lane_middle(1, lane)
             if rng.random() < 0.3:
                 self.arrow(float(rng.uniform(6, 34)), t, int(rng.integers(-1, 2)))
-            if rng.random() < 0.14:
+            if rng.random() < 0.07:
                 self.letters(float(rng.uniform(5, 22)), t, int(rng.integers(2, 5)))
         if rng.random() < 0.12 and street.has_sidewalk:
             self.bicycle(float(rng.uniform(5, 20)), street.drive_side * (street.half_road - 0.8))
@@ -243,9 +262,9 @@ class _Painter:
     def color_lanes(self, mesh: MeshBuilder) -> None:
         """A red or green cycle lane beside the kerb, or a bus lane."""
         street, rng = self.street, self.rng
-        if not street.has_sidewalk or rng.random() > 0.14:
+        if not street.has_sidewalk or rng.random() > 0.10:
             return
-        color = ((0.45, 0.20, 0.16), (0.22, 0.38, 0.24), (0.20, 0.30, 0.45), (0.40, 0.24, 0.20))[int(rng.integers(4))]
+        color = ((0.42, 0.24, 0.20), (0.26, 0.36, 0.27), (0.25, 0.31, 0.40), (0.38, 0.26, 0.23))[int(rng.integers(4))]
         width = street.lane_width if street.lanes > 1 and rng.random() < 0.4 else 1.5
         paint = Paint(Material.ASPHALT, color, 0.1, (float(rng.random()), 40.0, 0.0, 0.3))
         for side in (-1, 1) if rng.random() < 0.5 else (street.drive_side,):

@@ -87,7 +87,7 @@ def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.rand
         asphalt = Paint(Material.ASPHALT, ground.asphalt.color, ground.asphalt.gloss, lanes)
         mesh.add(strip(street.curve, street.road, across, 0.0), asphalt, ROAD)
         if street.half_median:
-            _build_median(mesh, street, ground, is_grass=is_grass or street.kind == "highway")
+            _build_median(mesh, street, ground, is_grass=is_grass)
         for side in (-1, 1):
             if street.has_sidewalk:
                 _build_sidewalk(mesh, street, side, ground)
@@ -123,6 +123,9 @@ def _build_sidewalk(mesh: MeshBuilder, street: StreetPlan, side: int, ground: Gr
 def _build_median(mesh: MeshBuilder, street: StreetPlan, ground: Ground, *, is_grass: bool) -> None:
     """The raised strip between the directions; it opens at side streets."""
     half = street.half_median
+    if not street.has_sidewalk:
+        mesh.add(strip(street.curve, street.road, (-half + 0.4, half - 0.4), 0.02), ground.grass, ground.soft)
+        return
     top, thing = (ground.grass, ground.soft) if is_grass or half > TRAM_MEDIAN_M else (ground.paving, SIDEWALK)
     for first, last in median_spans(street):
         for side in (-1, 1):

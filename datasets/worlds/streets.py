@@ -110,7 +110,7 @@ def _crossroads(street: StreetPlan, style: StreetStyle, rng: np.random.Generator
 def _tee(street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
     """A road that ends soon: straight, without side streets."""
     curve = Curve.bent(np.zeros(1), np.array([-BEHIND_M]))
-    return replace(street, curve=curve, junctions=(), end=float(rng.uniform(16.0, 48.0)), tram=False)
+    return replace(street, curve=curve, junctions=(), end=float(rng.uniform(13.0, 40.0)), tram=False)
 
 
 def _end_at_cross_street(
