@@ -1,14 +1,14 @@
 """Several processes, one run: started by `torchrun`, gloo between CPUs, NCCL between GPUs."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,25 @@ class World:
         """Overwrite a tensor with rank 0's."""
         if self.size > 1:
             dist.broadcast(tensor, 0)
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each parameter's gradient by its mean over all processes, in one message.
+
+        For networks that take part in several forward passes before one update, which DistributedDataParallel does
+        not follow. A parameter without a gradient on this process counts as zero, so that all send alike.
+        """
+        if self.size == 1:
+            return
+        ours = [parameter for parameter in parameters if parameter.requires_grad]
+        for parameter in ours:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [cast(Tensor, parameter.grad) for parameter in ours]
+        message = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(message)
+        message /= self.size
+        for gradient, mean in zip(gradients, torch.split(message, [one.numel() for one in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
 
     def gather(self, value: Any) -> list[Any]:
         """One value of each process, in order of rank; on every process."""

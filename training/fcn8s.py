@@ -63,6 +63,7 @@ class Fcn8s(nn.Module):
     def __init__(self, num_classes: int, fc_channels: int = 4096) -> None:
         super().__init__()
         self.encoder = Vgg16Encoder(fc_channels)
+        self.feature_channels = fc_channels
         self.score = nn.Conv2d(fc_channels, num_classes, 1)
         self.score_pool4 = nn.Conv2d(512, num_classes, 1)
         self.score_pool3 = nn.Conv2d(256, num_classes, 1)

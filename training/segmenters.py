@@ -69,6 +69,8 @@ class SegmentationNetwork(Protocol):
     """What a segmenter wraps: normalised images in, features and low-resolution logits out."""
 
     encoder: nn.Module
+    feature_channels: int
+    """Channels F of the features."""
 
     def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """[B,3,H,W], sides multiples of 32 → features [B,F,h',w'] and logits [B,C,h,w]."""
@@ -88,6 +90,7 @@ class SmpNetwork(nn.Module):
         self.decoder: nn.Module = model.decoder
         # The head is (convolution, upsampling, activation); we upsample ourselves, where export can leave it out.
         self.classifier: nn.Module = model.segmentation_head[0]
+        self.feature_channels = int(model.segmentation_head[0].in_channels)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Features before the classifier, and logits at the same resolution."""
@@ -124,6 +127,11 @@ class Segmenter(nn.Module):
     def encoder(self) -> nn.Module:
         """The pretrained part; the rest is new and may learn faster."""
         return cast(SegmentationNetwork, self.network).encoder
+
+    @property
+    def feature_channels(self) -> int:
+        """Channels of `SegmenterOutput.features`."""
+        return cast(SegmentationNetwork, self.network).feature_channels
 
     def forward_features(self, image: Tensor) -> SegmenterOutput:
         """Features and low-resolution logits of RGB [B,3,H,W] in [0, 1]."""

@@ -1,0 +1,132 @@
+"""Configuration of MADAN: which parts play, how much each weighs, and when it enters."""
+
+from pathlib import Path
+from typing import Literal
+
+from isthmus.configuration import config
+from isthmus.training.discriminators import PatchDiscriminatorConfig
+from isthmus.training.generators import GeneratorConfig
+
+
+@config
+class StagesConfig:
+    """When each part enters, as shares of the run's steps: 0 is the first step, 1 after the last.
+
+    Before `generators_from`, F and the F_i learn from the sources as they are. From `task_from` on, F learns from
+    adapted images, and F_A follows it. A run that starts from checkpoints sets the first to 0.
+    """
+
+    generators_from: float = 0.15
+    """Pixel adaptation, cycle and semantic consistency."""
+    sad_from: float = 0.35
+    """Sub-domain aggregation; the paper waits for a quarter of the generators' training."""
+    ccd_from: float = 0.5
+    """Cross-domain cycle; the paper waits for half of the generators' training."""
+    task_from: float = 0.4
+    """Training of the segmenter on adapted images."""
+    features_from: float = 0.6
+    """Feature- and category-level alignment."""
+    ramp: float = 0.05
+    """Each of the last four grows from 0 to its whole weight within so much of the run."""
+
+    def __post_init__(self) -> None:
+        for name in ("generators_from", "sad_from", "ccd_from", "task_from", "features_from", "ramp"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}: write a share of the run, from 0 to 1")
+        for name in ("sad_from", "ccd_from", "task_from"):
+            if getattr(self, name) < self.generators_from:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, before generators_from ({self.generators_from}): "
+                    "it needs adapted images"
+                )
+        if self.features_from < self.task_from:
+            raise ValueError(
+                f"features_from is {self.features_from}, before task_from ({self.task_from}): alignment moves the "
+                "segmenter, which rests until then"
+            )
+
+
+@config
+class WeightsConfig:
+    """Weights of the losses; 0 takes a part out, with its networks. The paper prints none."""
+
+    gan: float = 1.0
+    """(1) and (2): images that their domain's discriminator takes for real."""
+    cycle: float = 10.0
+    """(3): there and back gives the image; images are in [0, 1]."""
+    semantic: float = 1.0
+    """(4), dynamic semantic consistency."""
+    sad: float = 1.0
+    """(5), sub-domain aggregation; plays from two sources on."""
+    ccd: float = 0.2
+    """(6), cross-domain cycle; plays from two sources on."""
+    source: float = 0.0
+    """Supervision of F on the sources as they are, after the first stage as well; the paper has none."""
+    feature: float = 0.1
+    """(8), alignment of F's last features; the released code's 0.1."""
+    score: float = 0.0
+    """The same on F's class scores, which the released code does first."""
+    category: float = 0.0
+    """Category-level alignment of MADAN+."""
+
+    def __post_init__(self) -> None:
+        for name in ("gan", "cycle", "semantic", "sad", "ccd", "source", "feature", "score", "category"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: write 0 or more")
+
+
+@config
+class MadanConfig:
+    """Multi-source adversarial domain aggregation, for one source (CyCADA) and more."""
+
+    name: Literal["madan"]
+    """Marks this method."""
+    formulation: Literal["paper", "aggregated"] = "aggregated"
+    """`paper`: a sub-domain discriminator a source, all pairs of the cross-domain cycle. `aggregated`: one M-way
+    discriminator and one other source a step, whose cost does not grow with the square of M."""
+    generator: GeneratorConfig
+    """Of all 2M translators."""
+    discriminator: PatchDiscriminatorConfig
+    """Of all image discriminators."""
+    stages: StagesConfig = StagesConfig()
+    """When what enters."""
+    weights: WeightsConfig = WeightsConfig()
+    """How much what counts."""
+    learning_rate: float = 2.0e-4
+    """Of generators and discriminators; Adam with betas 0.5 and 0.999, constant, as the released code."""
+    feature_learning_rate: float = 1.0e-4
+    """Of the feature, score and category discriminators; Adam."""
+    class_weights: Literal["none", "enet"] = "none"
+    """Of the task loss; see source_only."""
+    crop_hw: tuple[int, int] | None = None
+    """Height and width of the crops that generators and discriminators learn from; null takes whole training crops.
+    The segmenter always sees whole ones."""
+    scales: tuple[float, ...] = (1.0,)
+    """Context-aware generation of MADAN+: shares of the crop, cut around one centre and brought to one size."""
+    category_grid_hw: tuple[int, int] = (4, 8)
+    """Cells of the category-level alignment's grid."""
+    ema_decay: float = 0.99
+    """How slowly F_A follows F, a step."""
+    pool_size: int = 50
+    """Translated images that each history holds."""
+    per_source_backward: bool = True
+    """One backward pass a source instead of one through all: same gradients, a fraction of the memory."""
+    checkpointing: bool = False
+    """Compute the generators' residual units again in the backward pass: same gradients, less memory, more time."""
+    source_checkpoints: tuple[Path | None, ...] = ()
+    """A source-only run or checkpoint for each F_i, in the sources' order; empty trains them in the first stage."""
+    start_from: Path | None = None
+    """A run or checkpoint whose networks this one starts with, as far as their names agree: a source-only one gives
+    F, an earlier MADAN run gives all."""
+
+    def __post_init__(self) -> None:
+        if min(self.learning_rate, self.feature_learning_rate) <= 0:
+            raise ValueError("learning_rate and feature_learning_rate must be above 0")
+        if self.crop_hw is not None and min(self.crop_hw) < 32:
+            raise ValueError(f"crop_hw is {self.crop_hw}: write 32 or more, patches need some room")
+        if not self.scales or not all(0.1 <= scale <= 1.0 for scale in self.scales):
+            raise ValueError(f"scales is {self.scales}: write shares from 0.1 to 1, 1 among them or not")
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(f"ema_decay is {self.ema_decay}: write a number from 0 to below 1")
+        if self.pool_size < 0:
+            raise ValueError(f"pool_size is {self.pool_size}: write 0 or more")

@@ -1,0 +1,234 @@
+"""MADAN as a method of the loop: the order of one step."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.datasets.sample import Batch
+from isthmus.training.losses import cross_entropy
+from isthmus.training.madan.alignment import Alignment
+from isthmus.training.madan.config import MadanConfig
+from isthmus.training.madan.pictures import Shown, draw
+from isthmus.training.madan.pixel import Frames, PixelAdaptation, Translated
+from isthmus.training.madan.semantics import Semantics
+from isthmus.training.madan.stages import Stage, stage_at
+from isthmus.training.madan.watch import Watch
+from isthmus.training.method import StepResult
+from isthmus.training.optim import ScheduledOptimiser
+from isthmus.training.runtime import Runtime
+from isthmus.training.segmenters import Segmenter, SegmenterOutput, WithFeatures, upsample_logits
+
+
+class Madan:
+    """Multi-source adversarial domain aggregation (Zhao et al., NeurIPS 2019, arXiv:1910.12181), end to end.
+
+    min over F, max over G, min over D of the sum of (1) to (8), in three phases a step: generators, discriminators,
+    segmenter. One source gives CyCADA (arXiv:1711.03213).
+
+    *Deviations*: all stages of the paper in one run, each with its own beginning (`StagesConfig`); the task loss
+    trains F alone, generators get their meaning from (4); see also `losses`, `semantics` and `alignment`.
+
+    Args:
+        config: Of the method.
+        segmenter: F, on the device.
+        source_segmenters: F_i, on the device.
+        optimisers: Of F, and of each F_i that the first stage trains; none for those that came trained.
+        channels: Channels of F's last features.
+        class_weights: [C] weights of true classes in supervised losses, or None.
+        runtime: Precision and processes.
+        total_steps: Of the whole run.
+        seed: Of the run.
+    """
+
+    name = "madan"
+
+    def __init__(
+        self,
+        config: MadanConfig,
+        segmenter: Segmenter,
+        source_segmenters: Sequence[Segmenter],
+        optimisers: tuple[ScheduledOptimiser, Mapping[int, ScheduledOptimiser]],
+        *,
+        channels: int,
+        class_weights: Tensor | None,
+        runtime: Runtime,
+        total_steps: int,
+        seed: int,
+    ) -> None:
+        self._config, self._runtime, self._total_steps = config, runtime, total_steps
+        self._segmenter, self._source_segmenters = segmenter, source_segmenters
+        self._optimiser, self._source_optimisers = optimisers
+        self._class_weights = None if class_weights is None else class_weights.to(runtime.device)
+        self._parallel = runtime.parallel(WithFeatures(segmenter))
+        self._semantics = Semantics(source_segmenters, segmenter, decay=config.ema_decay)
+        own_seed = 1000 * (seed * runtime.world.size + runtime.world.rank)
+        self._pixel = PixelAdaptation(config, len(source_segmenters), runtime, seed=own_seed)
+        self._alignment = Alignment(config, channels, runtime)
+        self._watch = Watch()
+        self._is_warm = False
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """All of them, the frozen ones too."""
+        return {
+            "segmenter": self._segmenter,
+            "adapted_segmenter": self._semantics.adapted_segmenter,
+            **{f"source_segmenter_{i}": network for i, network in enumerate(self._source_segmenters)},
+            **self._pixel.networks,
+            **self._alignment.networks,
+        }
+
+    @property
+    def segmenter(self) -> nn.Module:
+        """F."""
+        return self._segmenter
+
+    def train_step(self, step: int, sources: Sequence[Batch], target: Batch | None) -> StepResult:
+        """One step of whatever plays at this stage.
+
+        Args:
+            step: Index of this step.
+            sources: One labelled batch a source.
+            target: Unlabelled frames of the target.
+        """
+        assert target is not None, "the configuration has seen to it"
+        stage = stage_at(self._config, step, self._total_steps, len(sources))
+        frames = Frames([batch["image"] for batch in sources], [_mask_of(batch) for batch in sources], target["image"])
+        if stage.warm_up:
+            return self._warm_up(step, frames)
+        if not self._is_warm:
+            self._semantics.finish_warm_up(self._segmenter)
+            self._is_warm = True
+        crop = self._pixel.draw_crop(frames)
+        losses, translated = self._pixel.update_generators(crop, stage, self._semantics)
+        losses |= self._pixel.update_discriminators(crop, translated, stage)
+        metrics: dict[str, Tensor | float] = {}
+        if stage.task > 0:
+            ours, metrics = self._update_segmenter(step, stage, frames, translated)
+            losses |= ours
+            self._semantics.follow(self._segmenter)
+        shown = Shown(crop, tuple(translated), self._source_segmenters, self._semantics.adapted_segmenter)
+        notes = self._watch.notes(step, shown, losses)
+        losses["total"] = _total(losses, stage)
+        return StepResult(losses=losses, metrics=metrics, notes=notes, pictures=partial(draw, shown.kept()))
+
+    def _warm_up(self, step: int, frames: Frames) -> StepResult:
+        """Stage 0 of the paper: each F_i on its own source, F on all of them."""
+        losses: dict[str, Tensor] = {}
+        for i, optimiser in self._source_optimisers.items():
+            with self._runtime.autocast():
+                logits = self._source_segmenters[i](frames.images[i])
+            loss = cross_entropy(logits, frames.masks[i], self._class_weights)
+            optimiser.zero_grad()
+            cast(Any, loss).backward()
+            self._runtime.world.average_gradients(self._source_segmenters[i].parameters())
+            optimiser.step(step)
+            losses[f"source_{i}"] = loss.detach()
+        output = self._forward(torch.cat(list(frames.images)))
+        loss = self._task_loss(output, torch.cat(list(frames.masks)))
+        self._optimiser.zero_grad()
+        cast(Any, loss).backward()
+        metrics = self._optimiser.step(step)
+        return StepResult(losses={**losses, "task": loss.detach(), "total": loss.detach()}, metrics=metrics)
+
+    def _update_segmenter(
+        self, step: int, stage: Stage, frames: Frames, translated: Sequence[Translated]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor | float]]:
+        """(7) and (8): F on adapted images, its target side moved towards them, then the feature discriminators."""
+        truth = torch.cat(list(frames.masks))
+        aligned = self._alignment.is_active(stage)
+        batches = [
+            torch.cat(self._adapted(frames, translated)),
+            *([torch.cat(list(frames.images))] if stage.source > 0 else []),
+            *([frames.target] if aligned else []),
+        ]
+        # One pass for all, so that normalisation layers see the mixture and gradients are averaged once.
+        outputs = _split(self._forward(torch.cat(batches)), [len(batch) for batch in batches])
+        losses = {"task": self._task_loss(outputs[0], truth)}
+        total = stage.task * losses["task"]
+        if stage.source > 0:
+            losses["source"] = self._task_loss(outputs[1], truth)
+            total = total + stage.source * losses["source"]
+        if aligned:
+            for name, loss in self._alignment.segmenter_losses(outputs[-1], stage).items():
+                losses[name] = loss
+                total = total + getattr(stage, name) * loss
+        self._optimiser.zero_grad()
+        cast(Any, total).backward()
+        metrics = self._optimiser.step(step)
+        losses = {name: loss.detach() for name, loss in losses.items()}
+        if aligned:
+            losses |= self._alignment.update(outputs[0], truth, outputs[-1], stage)
+        return losses, metrics
+
+    def _adapted(self, frames: Frames, translated: Sequence[Translated]) -> list[Tensor]:
+        """Each source's whole frames in the target's look: those of the generator phase where they are whole."""
+        if self._config.crop_hw is None and self._config.scales[0] == 1.0:
+            return [one.adapted for one in translated]
+        return [self._pixel.adapt(image, source) for source, image in enumerate(frames.images)]
+
+    def _forward(self, image: Tensor) -> SegmenterOutput:
+        with self._runtime.autocast():
+            return SegmenterOutput(*self._parallel(image))
+
+    def _task_loss(self, output: SegmenterOutput, mask: Tensor) -> Tensor:
+        height, width = mask.shape[-2:]
+        return cross_entropy(upsample_logits(output.logits, (height, width)), mask, self._class_weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimisers, class weights, and whether the first stage is over."""
+        return {
+            "optimiser": self._optimiser.state_dict(),
+            "source_optimisers": {i: optimiser.state_dict() for i, optimiser in self._source_optimisers.items()},
+            "class_weights": self._class_weights,
+            "pixel": self._pixel.state_dict(),
+            "alignment": self._alignment.state_dict(),
+            "watch": self._watch.state_dict(),
+            "is_warm": self._is_warm,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self._optimiser.load_state_dict(state["optimiser"])
+        for i, optimiser in self._source_optimisers.items():
+            optimiser.load_state_dict(state["source_optimisers"][i])
+        weights = state["class_weights"]
+        self._class_weights = None if weights is None else weights.to(self._runtime.device)
+        self._pixel.load_state_dict(state["pixel"])
+        self._alignment.load_state_dict(state["alignment"])
+        self._watch.load_state_dict(state["watch"])
+        self._is_warm = state["is_warm"]
+        if self._is_warm:
+            self._semantics.freeze()
+
+    def local_state(self) -> dict[str, Any]:
+        """Pools and draws, which differ between processes."""
+        return self._pixel.local_state()
+
+    def load_local_state(self, state: dict[str, Any]) -> None:
+        """Restore what `local_state` gave."""
+        self._pixel.load_local_state(state)
+
+
+def _mask_of(batch: Batch) -> Tensor:
+    assert "mask" in batch, "a source's batch has labels"
+    return batch["mask"]
+
+
+def _split(output: SegmenterOutput, sizes: list[int]) -> list[SegmenterOutput]:
+    """One output for each part of a batch."""
+    features, logits = (torch.split(one, sizes) for one in output)
+    return [SegmenterOutput(*pair) for pair in zip(features, logits, strict=True)]
+
+
+def _total(losses: Mapping[str, Tensor], stage: Stage) -> Tensor:
+    """The weighted sum of what generators and segmenter minimise: one number for the curve."""
+    weights = {
+        "gan_to_target": stage.gan, "gan_to_source": stage.gan, "cycle": stage.cycle, "semantic": stage.semantic,
+        "sad": stage.sad, "ccd": stage.ccd, "task": stage.task, "source": stage.source, "feature": stage.feature,
+        "score": stage.score, "category": stage.category,
+    }  # fmt: skip
+    return torch.stack([weight * losses[name] for name, weight in weights.items() if name in losses]).sum()

@@ -1,0 +1,308 @@
+"""Pixel-level adaptation: generators both ways for each source, their discriminators, and their two phases.
+
+Legend: `B` batch, `H W` pixels, `M` sources. `G_i` translates source i to the target, `G'_i` the target to source i.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isthmus.training.adversarial import discriminator_loss, held_still, least_squares
+from isthmus.training.discriminators import PatchDiscriminator
+from isthmus.training.generators import ResnetGenerator
+from isthmus.training.image_pool import ImagePool
+from isthmus.training.madan.aggregation import Aggregation, PaperAggregation, SharedAggregation
+from isthmus.training.madan.config import MadanConfig
+from isthmus.training.madan.losses import cycle_loss
+from isthmus.training.madan.semantics import Semantics
+from isthmus.training.madan.stages import Stage
+from isthmus.training.runtime import Runtime
+
+_BETAS: Final = (0.5, 0.999)
+
+
+class Frames(NamedTuple):
+    """What one step sees, whole or cropped."""
+
+    images: Sequence[Tensor]
+    """[B,3,H,W] of each source."""
+    masks: Sequence[Tensor]
+    """[B,H,W] of each source."""
+    target: Tensor
+    """[B,3,H,W]."""
+
+
+class Translated(NamedTuple):
+    """What came of one source in the generator phase, detached: what discriminators learn from."""
+
+    adapted: Tensor
+    """G_i(x_i), [B,3,H,W]."""
+    reconstructed: Tensor
+    """G'_i(G_i(x_i))."""
+    returned: Tensor
+    """G'_i(x_T)."""
+    crossed: Mapping[int, Tensor]
+    """G'_j(G_i(x_i)) by j: this source's images on their way to others, for the cross-domain cycle."""
+
+
+class PixelAdaptation:
+    """Adversarial pixel alignment with cycle, semantic, aggregation and cross-domain-cycle terms.
+
+    The generator phase holds all discriminators still and works source by source: all terms that need source i's
+    forward pass are summed and sent back before the next source begins, so that one graph lives at a time. With
+    `per_source_backward: false` one backward pass goes through all of them; the gradients are the same.
+
+    Args:
+        config: Of the method.
+        num_sources: M.
+        runtime: Where it computes.
+        seed: Of pools and of the draws of this process.
+    """
+
+    def __init__(self, config: MadanConfig, num_sources: int, runtime: Runtime, *, seed: int) -> None:
+        self._config, self._runtime, self._num_sources = config, runtime, num_sources
+        self.to_target = [ResnetGenerator(config.generator) for _ in range(num_sources)]
+        self.to_source = [ResnetGenerator(config.generator) for _ in range(num_sources)]
+        self.target_discriminator = PatchDiscriminator(config.discriminator)
+        self.source_discriminators = [PatchDiscriminator(config.discriminator) for _ in range(num_sources)]
+        self.aggregation: Aggregation | None = None
+        if num_sources > 1 and config.weights.sad > 0:
+            form = PaperAggregation if config.formulation == "paper" else SharedAggregation
+            self.aggregation = form(config.discriminator, num_sources)
+        for network in (*self._generators(), *self._discriminators()):
+            runtime.place(network)
+        for generator in self._generators():
+            generator.checkpointing = config.checkpointing
+        self._generator_optimiser = _adam(self._generators(), config.learning_rate)
+        self._discriminator_optimiser = _adam(self._discriminators(), config.learning_rate)
+        names = [f"{kind}.{i}" for kind in ("adapted", "returned", "crossed") for i in range(num_sources)]
+        self._pools = {name: ImagePool(config.pool_size, seed + number) for number, name in enumerate(names)}
+        self._draws = torch.Generator().manual_seed(seed + len(names))
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """All of them by name."""
+        networks: dict[str, nn.Module] = {"target_discriminator": self.target_discriminator}
+        for kind in ("to_target", "to_source"):
+            networks |= {f"generator_{kind}_{i}": network for i, network in enumerate(getattr(self, kind))}
+        networks |= {f"source_discriminator_{i}": one for i, one in enumerate(self.source_discriminators)}
+        if self.aggregation is not None:
+            networks["aggregation_discriminator"] = self.aggregation.network
+        return networks
+
+    def update_generators(
+        self, crop: Frames, stage: Stage, semantics: Semantics
+    ) -> tuple[dict[str, Tensor], list[Translated]]:
+        """One step of all generators: (1) to (6) of MADAN.
+
+        Returns:
+            Unweighted losses by name, means over the sources, and each source's translations.
+        """
+        partners = self._draw_partners(stage)
+        self._generator_optimiser.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        waiting: list[Tensor] = []
+        translated = []
+        with held_still(*self._discriminators()):
+            for source in range(self._num_sources):
+                total, losses, result = self._source_terms(source, crop, stage, semantics, partners)
+                if self._config.per_source_backward:
+                    cast(Any, total).backward()
+                else:
+                    waiting.append(total)
+                for name, loss in losses.items():
+                    sums[name] = sums.get(name, loss.new_zeros(())) + loss.detach() / self._num_sources
+                translated.append(result)
+            if waiting:
+                cast(Any, torch.stack(waiting).sum()).backward()
+        self._runtime.world.average_gradients(_parameters(self._generators()))
+        self._generator_optimiser.step()
+        return sums, translated
+
+    def update_discriminators(self, crop: Frames, translated: Sequence[Translated], stage: Stage) -> dict[str, Tensor]:
+        """One step of all discriminators on images from the pools; their losses by name, means over the sources."""
+        self._discriminator_optimiser.zero_grad(set_to_none=True)
+        losses: dict[str, list[Tensor]] = {}
+        adapted = [self._pools[f"adapted.{i}"].exchange(one.adapted) for i, one in enumerate(translated)]
+        with self._runtime.autocast():
+            real = self.target_discriminator(crop.target)
+            for source, images in enumerate(adapted):
+                verdict = self.target_discriminator(images)
+                losses.setdefault("target_discriminator", []).append(discriminator_loss(real, verdict))
+                losses.setdefault("source_discriminator", []).append(
+                    self._source_verdict_loss(source, crop, translated)
+                )
+            if self.aggregation is not None and stage.sad > 0:
+                losses["aggregation_discriminator"] = [self.aggregation.discriminator_loss(adapted)]
+        means = {name: torch.stack(each).mean() for name, each in losses.items()}
+        # A sum over the sources' own discriminators, a mean over D_T's sides: no network learns faster for a larger M.
+        total = means["target_discriminator"] + torch.stack(losses["source_discriminator"]).sum()
+        total = total + means.get("aggregation_discriminator", total.new_zeros(()))
+        cast(Any, total).backward()
+        self._runtime.world.average_gradients(_parameters(self._discriminators()))
+        self._discriminator_optimiser.step()
+        return {name: loss.detach() for name, loss in means.items()}
+
+    @torch.no_grad()
+    def adapt(self, image: Tensor, source: int) -> Tensor:
+        """G_i(x_i) of whole frames [B,3,H,W] for the segmenter, without dropout."""
+        generator = self.to_target[source]
+        was_training = generator.training
+        generator.eval()
+        with self._runtime.autocast():
+            adapted: Tensor = generator(image)
+        generator.train(was_training)
+        return adapted
+
+    def draw_crop(self, frames: Frames) -> Frames:
+        """The crops that this step's generators learn from: one place a batch, image and mask alike."""
+        if self._config.crop_hw is None:
+            return frames
+        height, width = self._config.crop_hw
+        images, masks = [], []
+        for image, mask in zip(frames.images, frames.masks, strict=True):
+            top, left = self._draw_place(image)
+            images.append(image[..., top : top + height, left : left + width])
+            masks.append(mask[..., top : top + height, left : left + width])
+        top, left = self._draw_place(frames.target)
+        return Frames(images, masks, frames.target[..., top : top + height, left : left + width])
+
+    def _source_terms(
+        self, source: int, crop: Frames, stage: Stage, semantics: Semantics, partners: Mapping[int, Sequence[int]]
+    ) -> tuple[Tensor, dict[str, Tensor], Translated]:
+        """All terms that hang on source i's forward passes: their weighted sum, and each unweighted."""
+        totals: list[Tensor] = []
+        losses: dict[str, Tensor] = {}
+        results: list[Translated] = []
+        with self._runtime.autocast():
+            for scale in self._config.scales:
+                image, target = _centre(crop.images[source], scale), _centre(crop.target, scale)
+                total, terms, result = self._pair_terms(source, image, target, stage)
+                if stage.semantic > 0:
+                    mask = _centre(crop.masks[source], scale)
+                    terms["semantic"] = semantics.loss(source, image, result.adapted, mask)
+                    total = total + stage.semantic * terms["semantic"]
+                totals.append(total)
+                results.append(result)
+                for name, term in terms.items():
+                    losses[name] = losses.get(name, term.new_zeros(())) + term.detach()
+            first = results[0]
+            if self.aggregation is not None and stage.sad > 0:
+                losses["sad"] = self.aggregation.generator_loss(first.adapted, source)
+                totals.append(stage.sad * losses["sad"])
+            crossed = {j: self.to_source[j](first.adapted) for j in partners[source]}
+            if crossed:
+                verdicts = [least_squares(self.source_discriminators[j](one), real=True) for j, one in crossed.items()]
+                losses["ccd"] = torch.stack(verdicts).sum() * self._share_of_pairs()
+                totals.append(stage.ccd * losses["ccd"])
+        kept = Translated(
+            adapted=first.adapted.detach(),
+            reconstructed=first.reconstructed.detach(),
+            returned=first.returned.detach(),
+            crossed={j: one.detach() for j, one in crossed.items()},
+        )
+        return torch.stack(totals).sum(), losses, kept
+
+    def _pair_terms(
+        self, source: int, image: Tensor, target: Tensor, stage: Stage
+    ) -> tuple[Tensor, dict[str, Tensor], Translated]:
+        """(1) to (3): the CycleGAN between source i and the target."""
+        adapted = self.to_target[source](image)
+        returned = self.to_source[source](target)
+        reconstructed = self.to_source[source](adapted)
+        target_again = self.to_target[source](returned)
+        terms = {
+            "gan_to_target": least_squares(self.target_discriminator(adapted), real=True),
+            "gan_to_source": least_squares(self.source_discriminators[source](returned), real=True),
+            "cycle": cycle_loss(reconstructed, image) + cycle_loss(target_again, target),
+        }
+        total = stage.gan * (terms["gan_to_target"] + terms["gan_to_source"]) + stage.cycle * terms["cycle"]
+        return total, terms, Translated(adapted, reconstructed, returned, {})
+
+    def _source_verdict_loss(self, source: int, crop: Frames, translated: Sequence[Translated]) -> Tensor:
+        """D_i's loss: real frames against G'_i(x_T) and, once they come, against other sources' crossed images (6)."""
+        judge = self.source_discriminators[source]
+        fakes = [self._pools[f"returned.{source}"].exchange(translated[source].returned)]
+        crossed = [one.crossed[source] for one in translated if source in one.crossed]
+        if crossed:
+            fakes.append(self._pools[f"crossed.{source}"].exchange(torch.cat(crossed)))
+        real = judge(crop.images[source])
+        return torch.stack([discriminator_loss(real, judge(fake)) for fake in fakes]).mean()
+
+    def _draw_partners(self, stage: Stage) -> dict[int, list[int]]:
+        """For each source i, the sources j whose discriminators judge its crossed images at this step."""
+        sources = range(self._num_sources)
+        if stage.ccd == 0:
+            return {i: [] for i in sources}
+        if self._config.formulation == "paper":
+            return {i: [j for j in sources if j != i] for i in sources}
+        # Each D_j sees one other source a step, drawn evenly: the same expectation at M passes instead of M (M-1).
+        partners: dict[int, list[int]] = {i: [] for i in sources}
+        for j in sources:
+            i = int(torch.randint(self._num_sources - 1, (), generator=self._draws))
+            partners[i + (i >= j)].append(j)
+        return partners
+
+    def _share_of_pairs(self) -> float:
+        """1 / (M-1) where all pairs are summed, 1 where one is drawn."""
+        return 1.0 / (self._num_sources - 1) if self._config.formulation == "paper" else 1.0
+
+    def _draw_place(self, image: Tensor) -> tuple[int, int]:
+        assert self._config.crop_hw is not None
+        spare = (side - crop for side, crop in zip(image.shape[-2:], self._config.crop_hw, strict=True))
+        top, left = (int(torch.randint(one + 1, (), generator=self._draws)) for one in spare)
+        return top, left
+
+    def _generators(self) -> list[ResnetGenerator]:
+        return [*self.to_target, *self.to_source]
+
+    def _discriminators(self) -> list[nn.Module]:
+        extra = [] if self.aggregation is None else [self.aggregation.network]
+        return [self.target_discriminator, *self.source_discriminators, *extra]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments of both optimisers."""
+        return {
+            "generators": self._generator_optimiser.state_dict(),
+            "discriminators": self._discriminator_optimiser.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self._generator_optimiser.load_state_dict(state["generators"])
+        self._discriminator_optimiser.load_state_dict(state["discriminators"])
+
+    def local_state(self) -> dict[str, Any]:
+        """What differs between processes: pools and draws."""
+        pools = {name: pool.state_dict() for name, pool in self._pools.items()}
+        return {"pools": pools, "draws": self._draws.get_state()}
+
+    def load_local_state(self, state: dict[str, Any]) -> None:
+        """Restore what `local_state` gave."""
+        for name, pool in self._pools.items():
+            pool.load_state_dict(state["pools"][name])
+        self._draws.set_state(state["draws"])
+
+
+def _adam(networks: Iterable[nn.Module], learning_rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(_parameters(networks), lr=learning_rate, betas=_BETAS)
+
+
+def _parameters(networks: Iterable[nn.Module]) -> list[nn.Parameter]:
+    return [parameter for network in networks for parameter in network.parameters()]
+
+
+def _centre(tensor: Tensor, scale: float) -> Tensor:
+    """The middle share of images [B,3,H,W] or masks [B,H,W], brought back to the size of the whole."""
+    if scale == 1.0:
+        return tensor
+    height, width = tensor.shape[-2:]
+    tall, wide = round(height * scale), round(width * scale)
+    top, left = (height - tall) // 2, (width - wide) // 2
+    cut = tensor[..., top : top + tall, left : left + wide]
+    if tensor.ndim == 3:
+        return functional.interpolate(cut[:, None].float(), (height, width), mode="nearest")[:, 0].to(tensor.dtype)
+    return functional.interpolate(cut, (height, width), mode="bilinear", align_corners=False)
