@@ -13,7 +13,7 @@ from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, Thing, merged
 from isthmus.datasets.worlds.roofs import RoofBuilder, varied
 from isthmus.datasets.worlds.shapes import box
-from isthmus.datasets.worlds.shopfronts import add_shopfront, add_wall_signs
+from isthmus.datasets.worlds.shopfronts import add_hall_sign, add_shopfront, add_wall_signs
 from isthmus.datasets.worlds.style import StreetStyle
 from isthmus.datasets.worlds.vegetation import add_climber
 
@@ -86,6 +86,8 @@ def add_house(mesh: MeshBuilder, place: Placement, house: House, rng: np.random.
     on = relief.FrontBuilder(mesh, place, house.front, house.width, house.color, trim, rng)
     if house.front.grammar not in (Grammar.CURTAIN, Grammar.SHED):
         relief.add_cornice(on)
+    if house.front.grammar is Grammar.SHED and rng.random() < 0.7:
+        add_hall_sign(on)
     if house.balconies:
         relief.add_balconies(on)
     if house.front.shops:

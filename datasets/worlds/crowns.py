@@ -63,7 +63,7 @@ def leaves_on(
     """
     volume = lobes[:, 3] * lobes[:, 4]
     lobe = lobes[rng.choice(len(lobes), count, p=volume / volume.sum())]
-    direction = _unit(rng.standard_normal((count, 3)) + [0.0, 0.15, 0.0])
+    direction = _unit(rng.standard_normal((count, 3)) + np.array([0.0, 0.15, 0.0]))
     centers = lobe[:, :3] + direction * lobe[:, 3:] * rng.uniform(0.78, 1.04, (count, 1))
     centers[:inner] += (lobe[:inner, :3] - centers[:inner]) * 0.25
     middle = lobes[:, :3].mean(0) - [0.0, 0.4 * lobes[:, 4].max(), 0.0]
@@ -87,4 +87,5 @@ def lobes_in(center: Floats, radii: Floats, count: int, rng: np.random.Generator
 
 
 def _unit(vectors: Floats) -> Floats:
-    return vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9)
+    unit: Floats = vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9)
+    return unit

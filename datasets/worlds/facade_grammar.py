@@ -53,11 +53,11 @@ class Rule:
 
 
 RULES: Final = {
-    Grammar.SASH: Rule((1.9, 3.6), (2.7, 3.4), (0.34, 0.62), 1.0, 1.0),
-    Grammar.GEORGIAN: Rule((2.0, 2.9), (3.0, 3.7), (0.36, 0.46), 0.9, 0.9),
-    Grammar.VICTORIAN: Rule((1.9, 3.0), (2.9, 3.5), (0.34, 0.52), 1.2, 1.1),
-    Grammar.TIMBER: Rule((1.5, 2.3), (2.5, 2.9), (0.42, 0.60), 2.0, 1.0),
-    Grammar.SHUTTERS: Rule((2.4, 3.4), (2.8, 3.2), (0.30, 0.40), 1.3, 0.9),
+    Grammar.SASH: Rule((1.9, 3.6), (2.7, 3.4), (0.34, 0.62), 1.0, 1.3),
+    Grammar.GEORGIAN: Rule((2.0, 2.9), (3.0, 3.7), (0.36, 0.46), 0.9, 1.3),
+    Grammar.VICTORIAN: Rule((1.9, 3.0), (2.9, 3.5), (0.34, 0.52), 1.2, 1.5),
+    Grammar.TIMBER: Rule((1.5, 2.3), (2.5, 2.9), (0.42, 0.60), 2.0, 1.3),
+    Grammar.SHUTTERS: Rule((2.4, 3.4), (2.8, 3.2), (0.30, 0.40), 1.3, 1.2),
     Grammar.BANDS: Rule((1.4, 2.6), (2.8, 3.5), (0.60, 0.90), 0.1, 1.1),
     Grammar.CURTAIN: Rule((1.1, 2.2), (3.1, 3.8), (0.90, 0.92), 0.0, 0.8),
     Grammar.LOGGIAS: Rule((2.6, 3.6), (2.7, 2.9), (0.40, 0.60), 0.1, 0.5),
@@ -162,6 +162,7 @@ def _draw_grammar(
 ) -> Grammar:
     steep = style.pitched_roof_probability >= _STEEP_ROOFS
     luck = rng.random()
+    choices: tuple[Grammar, ...]
     if low:
         choices = _COTTAGES if steep else _COTTAGES[:2]
     elif width > 12.0 and luck < 0.10:

@@ -1,9 +1,10 @@
-"""What stands out of a house front: plinths, courses, sills, lintels, pilasters, pipes, bay windows, balconies, scaffolds.
+"""What stands out of a house front: plinths, courses, sills, lintels, pilasters, pipes, bays, balconies, scaffolds.
 
 All of it is `building`: pipes and pilasters are what a segmenter takes for poles.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -50,9 +51,12 @@ class FrontBuilder:
 
     def between(self) -> float:
         """A place between two bays, where no window is."""
-        return float(self.rng.integers(0, len(self.middles) + 1)) * self.front.bay * 0.999 + float(self.rng.normal(0, 0.1))
+        return float(self.rng.integers(0, len(self.middles) + 1)) * self.front.bay * 0.999 + float(
+            self.rng.normal(0, 0.1)
+        )
 
     def chance(self, probability: float) -> bool:
+        """True that often."""
         return bool(self.rng.random() < probability)
 
 
@@ -113,7 +117,7 @@ def _add_pipes(on: FrontBuilder) -> None:
     if x:
         foot = np.array([[at, 0.0, -0.09] for at in x])
         radii = np.full(len(x), 0.055)
-        pipes = tubes(foot, foot + [0, on.front.height - 0.1, 0], radii, radii, sides=5)
+        pipes = tubes(foot, foot + np.array([0, on.front.height - 0.1, 0]), radii, radii, sides=5)
         heads = cuboid_rows(np.array(x), np.array([on.front.height - 0.45]), (0.26, 0.3, 0.22))
         on.add(Paint(Material.PLAIN, _PIPES[int(on.rng.integers(len(_PIPES)))], 0.25), pipes, cuboids(heads))
     if on.chance(0.4):
@@ -127,8 +131,7 @@ def _add_fittings(on: FrontBuilder) -> None:
     """Air conditioners, alarm boxes, lamps, house numbers, meters."""
     rng, front = on.rng, on.front
     if front.floors > 1 and on.chance(0.35):
-        x, y = on.middles + front.bay * 0.5 - 0.45, on.levels + 0.3
-        units = cuboid_rows(x, y, (0.75, 0.55, 0.34))
+        units = cuboid_rows(on.middles + front.bay * 0.5 - 0.45, on.levels + 0.3, (0.75, 0.55, 0.34))
         units = units[rng.random(len(units)) < 0.25]
         if len(units):
             on.add(Paint(Material.PLAIN, (0.68, 0.68, 0.66), 0.2), cuboids(units))
@@ -173,7 +176,7 @@ def add_bay_window(on: FrontBuilder) -> None:
         on.add(glazed, walls(part, -0.3, top))
     lid = [(px, top, pz) for px, pz in outline]
     peak = (x, top + 0.5, 0.0)
-    hood = sheets(np.array([[a, b, peak, peak] for a, b in zip(lid, lid[1:], strict=False)]))
+    hood = sheets(np.array([[a, b, peak, peak] for a, b in pairwise(lid)]))
     edge = cuboids(np.array([[x - half - 0.05, top - 0.15, -out - 0.06, x + half + 0.05, top + 0.02, 0.0]]))
     on.add(on.trim, hood, edge)
 

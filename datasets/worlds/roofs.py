@@ -183,7 +183,7 @@ class RoofBuilder:
                 continue
             pots = np.array([[x, y + size[1] / 2, z + s * deep] for s in (-0.3, 0.0, 0.3)])
             count = len(pots)
-            shape = tubes(pots, pots + [0, 0.4, 0], np.full(count, 0.11), np.full(count, 0.09), sides=5)
+            shape = tubes(pots, pots + np.array([0, 0.4, 0]), np.full(count, 0.11), np.full(count, 0.09), sides=5)
             self._add(Paint(Material.PLAIN, (0.50, 0.28, 0.18), 0.05), shape)
             if rng.random() < 0.4:
                 self._add_mast(x, y + size[1] / 2, 1.6)

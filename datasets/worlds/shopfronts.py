@@ -18,8 +18,10 @@ _LOUD: Final[tuple[Rgb, ...]] = (
     (0.06, 0.06, 0.07), (0.80, 0.38, 0.06), (0.40, 0.08, 0.30), (0.10, 0.50, 0.52),
 )  # fmt: skip
 _IRON: Final = Paint(Material.PLAIN, (0.09, 0.09, 0.10), 0.3)
-_FACES: Final = 6
-"""Faces that `signs.glsl` can paint."""
+_WORDS: Final = (4.0, 5.0, 10.0, 14.0)
+"""Faces of `signs.glsl` with rows of letters."""
+_TRAFFIC_FACES: Final = 18
+"""The others, which traffic signs have too."""
 
 
 def add_shopfront(on: FrontBuilder) -> None:
@@ -52,6 +54,19 @@ def add_wall_signs(on: FrontBuilder) -> None:
         add_projecting_sign(on, float(rng.uniform(0.3, on.width - 0.3)), front.ground)
 
 
+def add_hall_sign(on: FrontBuilder) -> None:
+    """A supermarket's or a workshop's name high on a shed's front."""
+    rng = on.rng
+    half, ratio = float(rng.uniform(0.45, 0.9)), float(rng.uniform(3.0, 4.6))
+    x, y = on.width * float(rng.uniform(0.35, 0.65)), on.front.height - half - 0.35
+    wide = min(half * ratio, on.width * 0.45)
+    corners = np.array([[-wide, -half], [wide, -half], [wide, half], [-wide, half]])
+    color = _LOUD[int(rng.integers(len(_LOUD)))]
+    face = Paint(Material.SIGN, color, 0.3, (10.0, half, float(rng.random()), wide / half))
+    on.add(face, polygon(np.array([[x + u, y + v, -0.16] for u, v in corners]), corners))
+    on.add(Paint(Material.PLAIN, color, 0.2), cuboids(np.array([[x - wide, y - half, -0.15, x + wide, y + half, 0.0]])))
+
+
 def add_projecting_sign(on: FrontBuilder, x: float, ground: float) -> None:
     """A disc, shield, box or banner on a bracket, square to the front, so that drivers see its face."""
     rng = on.rng
@@ -81,8 +96,9 @@ def _face(on: FrontBuilder, half: float) -> Paint:
     color = _LOUD[int(on.rng.integers(len(_LOUD)))]
     if on.rng.random() < 0.2:
         return Paint(Material.PLAIN, color, 0.3)
-    kind = float(on.rng.integers(_FACES))
-    return Paint(Material.SIGN, color, 0.3, (kind, half, float(on.rng.random()), 0.0))
+    words = on.rng.random() < 0.5
+    kind = float(on.rng.choice(_WORDS) if words else on.rng.integers(_TRAFFIC_FACES))
+    return Paint(Material.SIGN, color, 0.3, (kind, half, float(on.rng.random()), 1.0))
 
 
 def _add_emblem(on: FrontBuilder, x: float, y: float, half: float, z: float) -> None:

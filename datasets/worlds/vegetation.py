@@ -51,11 +51,12 @@ def add_tree(
     elif kind is PALM:
         _add_palm(mesh, place, rng, leaf, height)
     else:
-        _add_leafy_tree(mesh, place, rng, leaf, min(height, kind.tallest * float(rng.uniform(0.8, 1.0))), kind)
+        tallest = kind.tallest * float(rng.uniform(0.8, 1.0))
+        _add_leafy_tree(mesh, place, rng, leaf, height=min(height, tallest), kind=kind)
 
 
 def _add_leafy_tree(
-    mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, height: float, kind: Species
+    mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, height: float, kind: Species
 ) -> None:
     near = _detail(place)
     trunk = height * float(rng.uniform(*kind.trunk))
@@ -75,7 +76,9 @@ def _add_leafy_tree(
     blossoms = kind.blossoms * float(rng.random() < 0.5)
     params = (float(rng.random()), thin, _CARD, blossoms)
     if kind.core:
-        core = [ellipsoid(_point(lobe[:3]), _point(lobe[3:] * 0.72), detail=_CORES[near]) for lobe in lobes[: 1 + 2 * near]]
+        core = [
+            ellipsoid(_point(lobe[:3]), _point(lobe[3:] * 0.72), detail=_CORES[near]) for lobe in lobes[: 1 + 2 * near]
+        ]
         dark = Paint(Material.FOLIAGE, _toned(color, 0.5), 0.0, (params[0], 0.9, 0.0, 0.0))
         mesh.add(merged(*core), dark, VEGETATION, place)
     inner = count // 4
@@ -89,7 +92,9 @@ def _add_stakes(mesh: MeshBuilder, place: Placement) -> None:
     foot = np.array([[-0.35, 0.0, 0.0], [0.35, 0.0, 0.0], [-0.35, 1.4, 0.0]])
     head = np.array([[-0.35, 1.6, 0.0], [0.35, 1.6, 0.0], [0.35, 1.4, 0.0]])
     radii = np.full(3, 0.035)
-    mesh.add(tubes(foot, head, radii, radii, sides=4), Paint(Material.BARK, (0.45, 0.36, 0.25), 0.02), VEGETATION, place)
+    mesh.add(
+        tubes(foot, head, radii, radii, sides=4), Paint(Material.BARK, (0.45, 0.36, 0.25), 0.02), VEGETATION, place
+    )
 
 
 def _add_bare_tree(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, height: float) -> None:
@@ -126,7 +131,10 @@ def _add_palm(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, lea
     rise = rng.uniform(-0.3, 0.9, (count, 1))
     steps = np.array([0.0, 0.35, 0.7, 1.0])
     out = np.stack([np.cos(turn), np.zeros(count), np.sin(turn)], 1)
-    side = np.stack([-np.sin(turn), np.zeros(count), np.cos(turn)], 1)[:, None] * np.array([0.05, 0.32, 0.28, 0.05])[:, None]
+    side = (
+        np.stack([-np.sin(turn), np.zeros(count), np.cos(turn)], 1)[:, None]
+        * np.array([0.05, 0.32, 0.28, 0.05])[:, None]
+    )
     spine = path[-1] + out[:, None] * (length * steps)[..., None]
     spine[..., 1] += length * (rise * steps - 0.95 * steps**2)
     strips = []
@@ -140,7 +148,9 @@ def _add_palm(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, lea
 def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, height: float) -> None:
     """A spruce, a cypress or a pine."""
     near, luck = _detail(place), rng.random()
-    trunk = tubes(np.zeros((1, 3)), np.array([[0, height * 0.93, 0]]), np.array([0.02 * height]), np.array([0.03]), sides=5)
+    trunk = tubes(
+        np.zeros((1, 3)), np.array([[0, height * 0.93, 0]]), np.array([0.02 * height]), np.array([0.03]), sides=5
+    )
     red = (0.38, 0.24, 0.17) if luck > 0.8 else _BARK[0]
     mesh.add(trunk, Paint(Material.BARK, red, 0.02), VEGETATION, place)
     needles = _toned((leaf[0] * 0.7, leaf[1] * 0.8, leaf[2] * 0.95), rng.uniform(0.75, 1.15))
@@ -157,7 +167,9 @@ def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, l
     slim = luck < 0.3
     width = height * float(rng.uniform(0.08, 0.12) if slim else rng.uniform(0.16, 0.26))
     core = [
-        ellipsoid((0.0, height * (0.12 + 0.8 * s), 0.0), (width * (0.9 - 0.8 * s), height * 0.17, width * (0.9 - 0.8 * s)))
+        ellipsoid(
+            (0.0, height * (0.12 + 0.8 * s), 0.0), (width * (0.9 - 0.8 * s), height * 0.17, width * (0.9 - 0.8 * s))
+        )
         for s in (0.12, 0.38, 0.66)
     ]
     dark = Paint(Material.FOLIAGE, _toned(needles, 0.55), 0.0, (params[0], 0.8, 0.0, 0.0))
@@ -172,7 +184,7 @@ def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, l
     steep = np.array([0.0, 0.2 if slim else 0.9, 0.0])
     facing = out * (1.0 if slim else 0.5) + steep + 0.35 * rng.standard_normal((count, 3))
     half = np.maximum((1.0 - tier) * width * 0.55, width * 0.16) * rng.uniform(0.8, 1.2, count)
-    mesh.add(cards(centers, facing, out + [0, 0.35, 0], half, rng), paint, VEGETATION, place)
+    mesh.add(cards(centers, facing, out + np.array([0, 0.35, 0]), half, rng), paint, VEGETATION, place)
 
 
 def add_hedge(
@@ -212,11 +224,13 @@ def add_bush(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf
     seed = float(rng.random())
     if luck < 0.15:
         count = (8, 16, 26)[near]
-        centers = np.stack([rng.normal(0, 0.35 * size, count), np.full(count, 0.3), rng.normal(0, 0.35 * size, count)], 1)
+        centers = np.stack(
+            [rng.normal(0, 0.35 * size, count), np.full(count, 0.3), rng.normal(0, 0.35 * size, count)], 1
+        )
         facing = rng.standard_normal((count, 3)) * [1.0, 0.05, 1.0]
         straw = _mixed(color, (0.55, 0.46, 0.26), float(rng.uniform(0.2, 0.9)))
         half = rng.uniform(0.1, 0.2, count)
-        tuft = cards(centers, facing, facing + [0, 1.5, 0], half, rng, tall=2.6)
+        tuft = cards(centers, facing, facing + np.array([0, 1.5, 0]), half, rng, tall=2.6)
         mesh.add(tuft, Paint(Material.FOLIAGE, straw, 0.0, (seed, 0.75, _CARD, 0.0)), VEGETATION, place)
         return
     count = int(rng.integers(2, 6))
