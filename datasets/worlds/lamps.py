@@ -26,27 +26,28 @@ def _glow(rng: np.random.Generator) -> tuple[Paint, Rgb]:
 def add_lamp(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, *, height: float, arm: float) -> None:
     """A lamp whose arm points along its own +x: a bent mast, a straight arm, or without one a globe or a lantern."""
     steel, (glow, color) = metal(rng), _glow(rng)
-    parts = [tube((0, 0, 0), (0, 1.2, 0), 0.10), tube((0, 1.0, 0), (0, height, 0), 0.075, 0.05)]
+    mast = [((0, 0, 0), (0, 1.2, 0), 0.10, 0.10), ((0, 1.0, 0), (0, height, 0), 0.075, 0.05)]
     if arm > 0.3:
         lift = float(rng.choice([0.0, 0.25, 0.9]))
         middle = (arm * 0.35, height + lift * 0.75, 0)
-        parts.append(tube((0, height - 0.05, 0), middle, 0.045, sides=6))
-        parts.append(tube(middle, (arm, height + lift, 0), 0.04, sides=6))
+        mast += [((0, height - 0.05, 0), middle, 0.045, 0.045), (middle, (arm, height + lift, 0), 0.04, 0.04)]
         long, flat = float(rng.uniform(0.55, 0.9)), float(rng.uniform(0.07, 0.16))
-        parts.append(box((long, flat, 0.26), (arm + 0.2, height + lift, 0)))
+        head = [box((long, flat, 0.26), (arm + 0.2, height + lift, 0))]
         bulb = box((long * 0.7, 0.03, 0.20), (arm + 0.2, height + lift - flat / 2 - 0.01, 0))
         mesh.add(bulb, glow, POLE, place)
         mesh.add_light(place.point(arm + 0.2, height + lift - 0.15, 0), color, _DOWN)
     else:
         height = min(height, 5.5)
-        parts = [tube((0, 0, 0), (0, 0.9, 0), 0.09), tube((0, 0.8, 0), (0, height, 0), 0.055, 0.045)]
+        mast = [((0, 0, 0), (0, 0.9, 0), 0.09, 0.09), ((0, 0.8, 0), (0, height, 0), 0.055, 0.045)]
+        head = []
         if rng.random() < 0.5:
             mesh.add(ellipsoid((0, height + 0.2, 0), (0.22, 0.24, 0.22)), glow, POLE, place)
         else:
             mesh.add(tube((0, height, 0), (0, height + 0.42, 0), 0.13, 0.22, sides=6), glow, POLE, place)
-            parts.append(tube((0, height + 0.42, 0), (0, height + 0.62, 0), 0.26, 0.03, sides=6))
+            mast.append(((0, height + 0.42, 0), (0, height + 0.62, 0), 0.26, 0.03))
         mesh.add_light(place.point(0, height + 0.2, 0), color)
-    mesh.add(merged(*parts), steel, POLE, place)
+    starts, ends, first_radii, last_radii = (np.array(column) for column in zip(*mast, strict=True))
+    mesh.add(merged(tubes(starts, ends, first_radii, last_radii, sides=6), *head), steel, POLE, place)
 
 
 def add_twin_lamp(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, *, height: float) -> None:

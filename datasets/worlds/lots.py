@@ -173,7 +173,7 @@ def build_backdrop(mesh: MeshBuilder, street: StreetPlan, style: StreetStyle, rn
     if rng.random() < 0.5:
         house = draw_house(style, rng, width=60.0, low=False)
         add_house(mesh, street.curve.place(end + 30.0, -30.0), house, rng)
-    for _ in range(10):
+    for _ in range(4 if street.kind == "arm" else 10):
         leaf = style.leaves[int(rng.integers(len(style.leaves)))]
         s, t = end + float(rng.uniform(12, 25)), float(rng.uniform(-40, 40))
         place = street.curve.place(s, t, _GROUND_Y)
@@ -214,7 +214,9 @@ def _garden(lot: _Lot) -> None:
     """A park or a big garden: a border in front, trees behind."""
     if lot.rng.random() < 0.8:
         lot.border()
-    for row in (lot.uniform(2.0, 4.0), lot.uniform(7.0, 10.0), lot.uniform(13.0, 18.0)):
+    rows = (lot.uniform(2.0, 4.0), lot.uniform(7.0, 10.0), lot.uniform(13.0, 18.0))
+    near = lot.start < 55.0 and lot.street.kind != "arm"
+    for row in rows if near else rows[:1]:
         for s in np.arange(lot.start + 1.5, lot.end - 1.0, lot.uniform(3.0, 6.0)):
             lot.plant(float(s) + lot.uniform(-1, 1), row, small=bool(lot.rng.random() < 0.3))
 

@@ -10,7 +10,7 @@ from isthmus.datasets.worlds.layout import BEHIND_M, Curve, Junction, Layout, Sq
 from isthmus.datasets.worlds.style import StreetStyle
 
 _CORNER_HOUSE_M: Final = 12.0
-_ARM_M: Final = 80.0
+_ARM_M: Final = 66.0
 
 
 def draw_layout(style: StreetStyle, rng: np.random.Generator) -> Layout:

@@ -49,7 +49,7 @@ Surface road_surface(vec3 base, float gloss, vec2 uv, vec4 params, vec2 pixel) {
     vec2 cover = mod(uv + seed * 31.0, vec2(9.7, 23.0)) - vec2(4.0, 11.0);                           // lids
     float reach = seed > 0.7 ? max(abs(cover.x), abs(cover.y)) * 1.15 : length(cover);
     float lid = smoothstep(0.36, 0.33, reach);
-    albedo = mix(albedo, vec3(0.10) + 0.05 * step(0.5, fract(reach * 14.0)), lid);
+    albedo = mix(albedo, min(albedo * 0.75, vec3(0.12)) * (0.7 + 0.5 * step(0.5, fract(reach * 14.0))), lid);
     float damp = params.z * smoothstep(0.35, 0.75, noise(uv * 0.045 + 0.37).r);
     return Surface(albedo, damp, vec3(0.0), 0.0, vec3(0.0));
 }
@@ -68,7 +68,7 @@ vec3 paving(vec3 base, vec2 uv, vec4 params, vec2 pixel) {
         tone = mix(tone, base * 0.62 * (0.8 + 0.4 * noise(uv * 0.33).g), mended * step(0.5, seed));  // holes filled with tar
     }
     vec2 plate = abs(mod(uv + seed * 13.0, vec2(5.3, 11.0)) - vec2(2.0, 5.0));                         // covers
-    tone = mix(tone, vec3(0.11), smoothstep(0.02, 0.0, max(plate.x - 0.30, plate.y - 0.42)) * 0.8);
+    tone = mix(tone, min(tone * 0.6, vec3(0.12)), smoothstep(0.02, 0.0, max(plate.x - 0.30, plate.y - 0.42)) * 0.8);
     float litter = step(0.985 + 0.013 * fract(seed * 7.0), hash(floor(uv * 9.0)));                    // leaves, paper, gum
     vec3 speck = mix(vec3(0.30, 0.20, 0.08), vec3(0.55), step(0.6, fract(seed * 11.0)));
     return mix(tone, speck, litter * clamp(1.0 - max(pixel.x, pixel.y) * 9.0, 0.0, 1.0));
