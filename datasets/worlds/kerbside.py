@@ -14,6 +14,7 @@ from isthmus.datasets.worlds.mesh import MeshBuilder
 from isthmus.datasets.worlds.road import Ground, median_spans
 from isthmus.datasets.worlds.signals import add_traffic_light
 from isthmus.datasets.worlds.signs import add_board, add_keep_side, add_sign, add_signs_to_lamp
+from isthmus.datasets.worlds.species import draw_species
 from isthmus.datasets.worlds.style import StreetStyle
 from isthmus.datasets.worlds.vegetation import add_bush, add_tree
 
@@ -138,11 +139,13 @@ class _Kerbside:
         rng = self.rng
         bare = bool(rng.random() < self.style.bare_tree_probability)
         leaf = self.style.leaves[int(rng.integers(len(self.style.leaves)))]
+        species = draw_species(rng, leaf)  # a row is of one kind
         spacing = float(rng.uniform(*self.style.tree_spacing_m))
         for s0, s1 in spans:
             for s in np.arange(max(s0, 4.0) + rng.uniform(0, spacing), min(s1, _FAR_M), spacing):
                 place = self.street.curve.place(float(s), self.line, KERB_M, turn=float(rng.uniform(0, 6)))
-                add_tree(self.mesh, place, rng, leaf, bare=bare, height=float(rng.uniform(5.5, 11)))
+                height = float(rng.uniform(5.5, 11))
+                add_tree(self.mesh, place, rng, leaf, bare=bare, height=height, species=species)
                 self.taken.append(float(s))
 
     def hang_wires(self, spans: list[tuple[float, float]]) -> None:

@@ -1,4 +1,4 @@
-"""House fronts, their relief and their signs; trees and hedges: geometry, classes, agreement with the shaders' numbers."""
+"""House fronts, their relief and their signs; trees and hedges: geometry and classes, as the shaders count on them."""
 
 import numpy as np
 import pytest
