@@ -1,12 +1,16 @@
 """Everything that defines a training run, as one YAML file under configs/."""
 
 from collections import Counter
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
 
 from isthmus.configuration import config, flatten
-from isthmus.datasets.catalogue import DatasetConfig
+from isthmus.datasets.catalogue import SHARDS, DatasetConfig
+from isthmus.datasets.shards.order import LANES
 from isthmus.datasets.transforms import AugmentationConfig
 from isthmus.training.evaluation import EvaluationConfig
+from isthmus.training.madan.config import MadanConfig
 from isthmus.training.optim import OptimiserConfig
 from isthmus.training.runtime import Precision
 from isthmus.training.schedules import ScheduleConfig
@@ -16,8 +20,8 @@ from isthmus.training.source_only.config import SourceOnlyConfig
 Role = Literal["source", "target", "validation", "evaluation"]
 """What a data set is for."""
 
-MethodConfig = SourceOnlyConfig
-"""What `method:` may hold; with a second method it becomes a union told apart by `name`."""
+MethodConfig = Annotated[SourceOnlyConfig | MadanConfig, Field(discriminator="name")]
+"""What `method:` may hold, told apart by `name`."""
 
 
 @config
@@ -37,9 +41,11 @@ class LoopConfig:
     keep_last: int = 2
     """Newest checkpoints that are kept beside the best. A resumed run may change this."""
     num_workers: int = 0
-    """Processes that load frames, for each source; 0 loads between steps. A resumed run may change this."""
+    """Processes that load frames, for each source; 0 loads between steps, and shards need 0, 1, 2, 4 or 8. A resumed
+    run may change this."""
     cache_mb: int = 0
-    """MiB of decoded frames to keep, for each source and process. A resumed run may change this."""
+    """MiB of decoded frames to keep, for each source and process; shards are streamed and never kept. A resumed run
+    may change this."""
     precision: Precision = "fp32"
     """`bf16` runs training's forward passes in autocast; evaluation and export are always fp32."""
     channels_last: bool = False
@@ -98,6 +104,8 @@ class TrainingConfig:
             raise ValueError(f"seed is {self.seed}: write 0 or more")
         if self.target is not None and self.method.name == "source_only":
             raise ValueError("target is given, but method source_only never looks at one: leave it out")
+        if isinstance(self.method, MadanConfig):
+            self._check_madan(self.method)
         if self.schedule.warmup_steps >= self.loop.steps:
             raise ValueError(
                 f"schedule.warmup_steps is {self.schedule.warmup_steps}: write less than loop.steps, {self.loop.steps}"
@@ -107,10 +115,31 @@ class TrainingConfig:
                 f"decoder {self.segmenter.decoder} normalises over the batch after pooling each frame to one pixel: "
                 "set loop.batch_size to 2 or more"
             )
+        streamed = any(one.dataset == SHARDS for role, one in self.roles if role in {"source", "target"})
+        if streamed and self.loop.num_workers and LANES % self.loop.num_workers:
+            raise ValueError(f"loop.num_workers is {self.loop.num_workers}: shards are read by 0, 1, 2, 4 or 8")
         judged = [dataset for role, dataset in self.roles if role in {"validation", "evaluation"}]
         twice = sorted(title for title, count in Counter(one.title for one in judged).items() if count > 1)
         if twice:
             raise ValueError(f"two judged sets are called {', '.join(twice)}: give one of them a name")
+
+    def _check_madan(self, method: MadanConfig) -> None:
+        if self.target is None:
+            raise ValueError("method madan adapts to a target: name its unlabelled frames under target")
+        if len(method.source_checkpoints) not in {0, len(self.sources)}:
+            raise ValueError(
+                f"method.source_checkpoints names {len(method.source_checkpoints)} for {len(self.sources)} sources: "
+                "write one for each, null for those that the first stage shall train, or leave it empty"
+            )
+        untrained = not method.source_checkpoints or None in method.source_checkpoints
+        if method.stages.generators_from == 0 and untrained and method.start_from is None:
+            raise ValueError(
+                "method.stages.generators_from is 0, so nothing trains the source segmenters: "
+                "name them in method.source_checkpoints, or a run in method.start_from"
+            )
+        whole = self.augmentation.crop_size_hw
+        if method.crop_hw is not None and any(a > b for a, b in zip(method.crop_hw, whole, strict=True)):
+            raise ValueError(f"method.crop_hw is {method.crop_hw}, larger than augmentation.crop_size_hw, {whole}")
 
     @property
     def datasets(self) -> tuple[DatasetConfig, ...]:

@@ -40,6 +40,26 @@ def check_same_frames(info: CheckpointInfo, cards: Sequence[CardDataset], checkp
         )
 
 
+def check_same_order(then: Sequence[str], now: Sequence[str], checkpoint: Path) -> None:
+    """Refuse the same frames in shards of other sizes: they would come in another order.
+
+    Args:
+        then: `draw_key` of each set that the run drew from, as the checkpoint holds them.
+        now: The same of the sets as they are.
+        checkpoint: Where the run goes on from.
+
+    Raises:
+        CheckpointError: Naming the first that differs.
+    """
+    for key_then, key_now in zip(then, now, strict=True):
+        if key_then != key_now:
+            raise CheckpointError(
+                f"training frames are packed otherwise since it was written: {key_then} then, {key_now} now",
+                where=checkpoint,
+                remedy="Put the same shards back, or train in another folder.",
+            )
+
+
 def check_same_processes(then: int, now: int, checkpoint: Path) -> None:
     """Refuse another number of processes: each has random states of its own.
 

@@ -214,16 +214,21 @@ class _Run:
         info, saved = read_info(checkpoint), read_state(checkpoint)
         resuming.check_same_processes(len(saved["random"]), self.world.size, checkpoint)
         resuming.check_same_frames(info, self.cards, checkpoint)
+        # Checkpoints from before there were shards hold no keys, and drew from files.
+        resuming.check_same_order(saved.get("draw_keys", self._draw_keys), self._draw_keys, checkpoint)
         resuming.say_what_differs(info, self.config, self.provenance, self.reporter.say)
         for name, network in self.method.networks.items():
             network.load_state_dict(read_weights(checkpoint, name))
         self.method.load_state_dict(saved["method"])
+        if "local" in saved:  # checkpoints from before there were image pools hold none, and need none
+            self.method.load_local_state(saved["local"][self.world.rank])
         restore_random_state(saved["random"][self.world.rank])
         self.state = LoopState(**saved["loop"])
         return int(saved["history_rows"])
 
     def _save(self, state: LoopState, judgement: Judgement | None) -> None:
         random_states = self.world.gather(random_state())
+        local_states = self.world.gather(self.method.local_state())
         if self.history is not None:
             self.store.save(
                 self._info(state, judgement),
@@ -231,11 +236,18 @@ class _Run:
                 {
                     "method": self.method.state_dict(),
                     "random": random_states,
+                    "local": local_states,
+                    "draw_keys": self._draw_keys,
                     "loop": {name: getattr(state, name) for name in LoopState.__dataclass_fields__},
                     "history_rows": self.history.num_rows,
                 },
             )
         self.world.barrier()
+
+    @property
+    def _draw_keys(self) -> list[str]:
+        drawn_from = self.sources if self.target is None else [*self.sources, self.target]
+        return [dataset.draw_key for dataset in drawn_from]
 
     def _info(self, state: LoopState, judgement: Judgement | None) -> CheckpointInfo:
         return CheckpointInfo(

@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from typing import IO
+from itertools import pairwise
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from isthmus.datasets.shards.reader import Shards
 from isthmus.datasets.shards.reading import REMEDY, PackedFrame, check_sizes, walk
 from isthmus.errors import DataError, UnknownLabelIdError, UnreadableFileError
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES: Final = 1 << 20
 
 
 def examine_shards(
@@ -30,15 +32,11 @@ def examine_shards(
         pool: Where shards are read.
         collected: What is wrong with whole shards is added here.
     """
-    starts = np.cumsum([0, *(shard.num_frames for shard in shards.index.shards)])
-    cuts = np.searchsorted(wanted, starts)
-    jobs = [
-        (record, frozenset(ordinal - start for ordinal in wanted[first:end]))
-        for record, start, first, end in zip(
-            shards.index.shards, starts.tolist(), cuts.tolist(), cuts[1:].tolist(), strict=False
-        )
-        if first < end
-    ]
+    jobs = []
+    for record, (start, end) in zip(shards.index.shards, pairwise(shards.index.starts), strict=True):
+        members = wanted[bisect_left(wanted, start) : bisect_left(wanted, end)]
+        if members:
+            jobs.append((record, frozenset(ordinal - start for ordinal in members)))
     for findings, problems in pool.map(lambda job: _examine_shard(shards, *job), jobs):
         collected.extend(problems)
         yield from findings

@@ -5,6 +5,7 @@ store, whose address is then the index's `base_url`.
 """
 
 import re
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -104,6 +105,11 @@ class ShardIndex:
             check_base_url(self.base_url)
         if sum(shard.num_frames for shard in self.shards) != self.source.num_frames:
             raise ValueError("the shards do not add up to num_frames")
+
+    @property
+    def starts(self) -> list[int]:
+        """First ordinal of each shard, and the number of frames."""
+        return list(accumulate((shard.num_frames for shard in self.shards), initial=0))
 
 
 def check_base_url(url: str) -> None:

@@ -124,11 +124,12 @@ class _HttpShard(io.RawIOBase):
             request = urllib.request.Request(self._url)  # noqa: S310 - the index allows http and https only
             if self._position:
                 request.add_header("Range", f"bytes={self._position}-")
-            self._answer = _opener().open(request, timeout=TIMEOUT_S)
-            self._check_size(self._answer)
-            if self._position and self._answer.status != _PARTIAL_CONTENT:  # a server without ranges starts anew
+            answer: http.client.HTTPResponse = _opener().open(request, timeout=TIMEOUT_S)
+            self._answer = answer
+            self._check_size(answer)
+            if self._position and answer.status != _PARTIAL_CONTENT:  # a server without ranges starts anew
                 left = self._position
-                while left and (skipped := len(self._answer.read(min(left, _CHUNK_BYTES)))):
+                while left and (skipped := len(answer.read(min(left, _CHUNK_BYTES)))):
                     left -= skipped
         return self._answer
 
@@ -148,17 +149,17 @@ class _HttpShard(io.RawIOBase):
 
     def _judge(self, fault: Exception, faults: int) -> None:
         """Raise what another try does not mend."""
+        what = str(fault.reason if isinstance(fault, urllib.error.URLError) else fault)
         if isinstance(fault, urllib.error.HTTPError):
             fault.close()
+            what = f"the server answers {fault.code} ({fault.reason})"
             if fault.code in _REFUSALS:
                 raise DataMissingError(
-                    f"the server answers {fault.code} ({fault.reason})",
-                    where=self._url,
-                    remedy="Check the index's base_url, and that the shard was uploaded.",
+                    what, where=self._url, remedy="Check the index's base_url, and that the shard was uploaded."
                 ) from fault
         if faults >= ATTEMPTS:
             raise DataError(
-                f"cannot be fetched, tried {faults} times ({getattr(fault, 'reason', None) or fault})",
+                f"cannot be fetched, tried {faults} times: {what}",
                 where=self._url,
                 remedy="Check the connection to the server, then resume.",
             ) from fault

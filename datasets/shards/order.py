@@ -10,6 +10,7 @@ or on what was read before.
 
 import random
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -53,8 +54,8 @@ class ShardDraws:
         world_size: int = 1,
         shuffle_frames: int,
     ) -> None:
-        self._starts = np.cumsum([0, *frames_per_shard])
-        self.num_frames = int(self._starts[-1])
+        self._starts = list(accumulate(frames_per_shard, initial=0))
+        self.num_frames = self._starts[-1]
         if self.num_frames < world_size:
             raise ConfigurationError(
                 f"{self.num_frames} packed frames for {world_size} processes",

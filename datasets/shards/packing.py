@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, BinaryIO, Final, cast
 
 import numpy as np
 from rich.console import Console
@@ -182,7 +182,7 @@ def _write_shard(dataset: FileDataset, frames: Sequence[int], path: Path, on_fra
         with temporary.open("wb") as file:
             stream = _Digesting(file)
             # No encoder: bytes stay as they are. Nobody's name and no time, so that equal frames give equal bytes.
-            with TarWriter(stream, user="", group="", mtime=0, encoder=False) as tar:
+            with TarWriter(cast("BinaryIO", stream), user="", group="", mtime=0, encoder=False) as tar:
                 for frame in frames:
                     tar.write(_sample(dataset, frame))
                     on_frame()

@@ -2,6 +2,7 @@
 
 import copy
 import tarfile
+from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -65,7 +66,7 @@ class PackedFrame(NamedTuple):
             raise DataMissingError(
                 "no labels in this packed split", where=self.where, remedy="Pack the split with its labels."
             )
-        return decode_label_png(self.mask, self.where)
+        return decode_label_png(self.mask, self.where).copy()  # Pillow's memory is read-only, which torch minds
 
 
 def check_sizes(image_shape: tuple[int, ...], mask_shape: tuple[int, ...], where: str) -> None:
@@ -110,8 +111,7 @@ class FrameReader:
 
     def __init__(self, root: Path, index: ShardIndex) -> None:
         self._root, self._index = root, index
-        self.starts = np.cumsum([0, *(shard.num_frames for shard in index.shards)])
-        """First ordinal of each shard, and the number of frames."""
+        self._starts = index.starts
         self._stream: IO[bytes] | None = None
         self._frames: Iterator[PackedFrame] = iter(())
         self._next, self._end = 0, 0
@@ -125,7 +125,7 @@ class FrameReader:
             DataError: The shard's server cannot be reached.
         """
         if not self._next <= ordinal < self._end:
-            self._open(int(np.searchsorted(self.starts, ordinal, side="right")) - 1)
+            self._open(bisect_right(self._starts, ordinal) - 1)
         while True:
             frame = next(self._frames, None)
             if frame is None:
@@ -153,7 +153,7 @@ class FrameReader:
         self._where = location_of(self._root, self._index.base_url, shard.name)
         self._stream = open_shard(self._where, shard.num_bytes)
         self._frames = walk(self._stream, self._where)
-        self._start, self._end = int(self.starts[number]), int(self.starts[number + 1])
+        self._start, self._end = self._starts[number : number + 2]
         self._next = self._start
 
 

@@ -12,7 +12,8 @@ import tyro
 from pydantic import ValidationError
 
 from isthmus import __version__
-from isthmus.cli.data import doctor, fake, list_datasets
+from isthmus.cli.bench import data as bench_data
+from isthmus.cli.data import doctor, fake, list_datasets, pack
 from isthmus.cli.demonstration import demo
 from isthmus.cli.models import export, list_versions, promote, register, rollback
 from isthmus.cli.runs import evaluate, train
@@ -23,7 +24,7 @@ from isthmus.configuration import explain
 from isthmus.errors import ConfigurationError, EnvironmentMissingError, IsthmusError
 
 GROUPS: Final[Mapping[str, str]] = {
-    "data": "Look at data sets: what can be read, and whether a copy on disk is whole.",
+    "data": "Look at data sets: what can be read, whether a copy on disk is whole; pack them for streaming.",
     "worlds": "Render labelled frames of the built-in street simulators.",
     "bench": "Measure speed on this machine.",
     "registry": "Look into the model registry.",
@@ -37,6 +38,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "data list": list_datasets,
     "data doctor": doctor,
     "data fake": fake,
+    "data pack": pack,
     "train": train,
     "evaluate": evaluate,
     "export": export,
@@ -45,6 +47,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "rollback": rollback,
     "registry list": list_versions,
     "bench worlds": bench_worlds,
+    "bench data": bench_data,
     "serve": serve,
     "segment": segment,
 }

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -38,6 +38,7 @@ def list_datasets(*, names: tuple[str, ...] = (), as_json: Annotated[bool, tyro.
             dataset_page(console, fact)
     else:
         console.print(dataset_table(facts))
+        console.print("Each of them can be packed for streaming (`isthmus data pack`) and is then read as `shards`.")
 
 
 def fake(
@@ -75,6 +76,67 @@ def fake(
     Console().print(f"{len(names)} frames of random pixels in {root} ({dataset} {wanted})")
 
 
+def pack(
+    *,
+    dataset: str,
+    root: Path,
+    out: Path,
+    split: str | None = None,
+    part: Literal["fit", "holdout"] | None = None,
+    limit: int | None = None,
+    labelled: bool = True,
+    frames_per_shard: int | None = None,
+    base_url: str | None = None,
+    workers: int | None = None,
+) -> None:
+    """Pack a data set into sharded tar files that train at full speed from a disk or an object store.
+
+    $ isthmus data pack --dataset gta5 --root data/gta5 --out data/gta5-shards
+    $ isthmus data pack --dataset cityscapes --root data/cityscapes --no-labelled --out data/target-shards
+
+    Images go in as they are, labels as train ids. The same request gives the same bytes; an interrupted packing goes
+    on where it stopped. In a configuration: `{dataset: shards, root: data/gta5-shards, split: all}`.
+
+    Args:
+        dataset: Which data set; see `isthmus data list`.
+        root: Its top folder.
+        out: Folder of the shards and of SPLIT.json, their index.
+        split: Its split; by default its first.
+        part: Pack only this part of the split, as SPLIT-PART.
+        limit: Pack only the first so many frames, for trials.
+        labelled: With labels; --no-labelled packs a target's images only.
+        frames_per_shard: By default as many as make 256 MiB, and no more than leave 16 shards.
+        base_url: Where the shards will be served from, http(s)://HOST/PATH; beside the index where left out.
+        workers: Threads; by default as many as there are cores.
+    """
+    import os
+
+    from rich.console import Console
+
+    from isthmus.datasets.catalogue import DatasetConfig, splits_of
+    from isthmus.datasets.shards.packing import pack_dataset
+
+    config = DatasetConfig(
+        dataset=dataset, root=root, split=split or splits_of(dataset, root)[0], part=part, limit=limit
+    )
+    index = pack_dataset(
+        config,
+        out,
+        labelled=labelled,
+        frames_per_shard=frames_per_shard,
+        base_url=base_url,
+        workers=len(os.sched_getaffinity(0)) if workers is None else workers,
+        progress=Console(stderr=True),
+    )
+    megabytes = sum(shard.num_bytes for shard in index.shards) / 1e6
+    Console().print(
+        f"{index.source.num_frames} frames in {len(index.shards)} shards, {megabytes:.1f} MB: "
+        f"dataset shards, root {out}, split {index.source.packed_split}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
 def doctor(
     config: tyro.conf.Positional[Path | None] = None,
     *,
@@ -93,7 +155,7 @@ def doctor(
 
     Args:
         config: A training configuration; all its data sets are examined.
-        dataset: One data set by name instead, with --root.
+        dataset: One data set by name instead, with --root; `shards` for a packed one.
         root: Its top folder.
         split: Its split; by default its first.
         max_frames: Examine only so many frames, evenly spread.
@@ -101,7 +163,7 @@ def doctor(
     """
     from rich.console import Console
 
-    from isthmus.datasets.catalogue import DatasetConfig, dataset_class
+    from isthmus.datasets.catalogue import DatasetConfig, splits_of
     from isthmus.datasets.doctor import examine
 
     given = [name for name, value in (("dataset", dataset), ("root", root), ("split", split)) if value is not None]
@@ -114,7 +176,7 @@ def doctor(
             )
         wanted = _datasets_of(config)
     elif dataset is not None and root is not None:
-        default_split = dataset_class(dataset).splits[0]  # refuses an unknown name, whatever the split
+        default_split = splits_of(dataset, root)[0]  # refuses an unknown name, whatever the split
         wanted = (DatasetConfig(dataset=dataset, root=root, split=split or default_split),)
     else:
         raise ConfigurationError(

@@ -109,9 +109,9 @@ def _wanted(dataset: str | None, root: Path | None, split: str | None) -> "tuple
         raise ConfigurationError(
             "--dataset and --root go together, and --split with them", remedy="Give both of them, or none of the three."
         )
-    from isthmus.datasets.catalogue import DatasetConfig, dataset_class
+    from isthmus.datasets.catalogue import DatasetConfig, splits_of
 
-    splits = dataset_class(dataset).splits
+    splits = splits_of(dataset, root)
     return (DatasetConfig(dataset=dataset, root=root, split=split or ("val" if "val" in splits else splits[0])),)
 
 
