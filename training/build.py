@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from isthmus.artifact import CardDataset
 from isthmus.datasets.base import SegmentationDataset
@@ -11,13 +11,16 @@ from isthmus.datasets.catalogue import build_dataset, dataset_digest
 from isthmus.datasets.sample import Batch
 from isthmus.datasets.sampling import build_loader
 from isthmus.datasets.transforms import build_training_transform
+from isthmus.training.checkpoint import load_network, resolve, weights_file
 from isthmus.training.config import TrainingConfig
 from isthmus.training.frequencies import class_frequencies
 from isthmus.training.losses import enet_weights
+from isthmus.training.madan.config import MadanConfig
+from isthmus.training.madan.method import Madan
 from isthmus.training.method import Method
 from isthmus.training.optim import ScheduledOptimiser, parameter_groups
 from isthmus.training.runtime import Runtime
-from isthmus.training.segmenters import NUM_CLASSES, build_segmenter
+from isthmus.training.segmenters import NUM_CLASSES, Segmenter, build_segmenter
 from isthmus.training.source_only.method import SourceOnly
 
 
@@ -32,18 +35,62 @@ def build_method(
         runtime: Where it computes.
         resuming: A checkpoint will fill weights and state in: fetch and measure nothing for them.
     """
-    return _build_source_only(config, sources, runtime, resuming=resuming)
-
-
-def _build_source_only(
-    config: TrainingConfig, sources: Sequence[SegmentationDataset], runtime: Runtime, *, resuming: bool
-) -> SourceOnly:
     segmenter = build_segmenter(config.segmenter, load_weights=not resuming)
     runtime.place(segmenter)
     weights = None
     if config.method.class_weights == "enet":
         weights = torch.ones(NUM_CLASSES) if resuming else enet_weights(class_frequencies(sources))
+    if isinstance(config.method, MadanConfig):
+        return _build_madan(config, config.method, segmenter, weights, runtime, resuming=resuming)
     return SourceOnly(segmenter, build_optimiser(config, segmenter, segmenter.encoder), weights, runtime)
+
+
+def _build_madan(
+    config: TrainingConfig,
+    method: MadanConfig,
+    segmenter: Segmenter,
+    class_weights: Tensor | None,
+    runtime: Runtime,
+    *,
+    resuming: bool,
+) -> Madan:
+    """MADAN with its source segmenters, and whatever weights it is to begin with."""
+    source_segmenters, optimisers = [], {}
+    for i in range(len(config.sources)):
+        one = build_segmenter(config.segmenter, load_weights=not resuming)
+        runtime.place(one)
+        source_segmenters.append(one)
+        if not (method.source_checkpoints and method.source_checkpoints[i]):
+            optimisers[i] = build_optimiser(config, one, one.encoder)
+    madan = Madan(
+        method,
+        segmenter,
+        source_segmenters,
+        (build_optimiser(config, segmenter, segmenter.encoder), optimisers),
+        class_weights=class_weights,
+        runtime=runtime,
+        total_steps=config.loop.steps,
+        seed=config.seed,
+    )
+    if not resuming:
+        _fill_madan(madan, method)
+    return madan
+
+
+def _fill_madan(madan: Madan, method: MadanConfig) -> None:
+    """Weights of earlier runs: first those of `start_from`, then the source segmenters' own."""
+    networks = dict(madan.networks)
+    sources = [name for name in networks if name.startswith("source_segmenter_")]
+    if method.start_from is not None:
+        folder = resolve(method.start_from)
+        stored = {name for name in networks if weights_file(folder, name).is_file()}
+        for name in stored:
+            load_network(networks[name], folder, name)
+        for name in {*sources, "adapted_segmenter"} - stored:  # a source-only run stands for all of them
+            load_network(networks[name], folder, "segmenter")
+    for name, path in zip(sources, method.source_checkpoints, strict=False):  # may be empty
+        if path is not None:
+            load_network(networks[name], resolve(path), "segmenter")
 
 
 def build_optimiser(config: TrainingConfig, network: nn.Module, encoder: nn.Module) -> ScheduledOptimiser:

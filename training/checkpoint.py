@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from isthmus.artifact import CardDataset, CardEvaluation, sha256_of
 from isthmus.errors import CheckpointError
@@ -207,6 +207,27 @@ def read_weights(folder: Path, network: str) -> dict[str, Tensor]:
         return dict(load_file(path))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"weights cannot be read ({error})", where=path) from error
+
+
+def load_network(network: nn.Module, folder: Path, name: str) -> None:
+    """Fill a network with a checkpoint's weights.
+
+    Args:
+        network: Of the same structure.
+        folder: The checkpoint's.
+        name: The network's name there.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, or the weights are another network's.
+    """
+    try:
+        network.load_state_dict(read_weights(folder, name))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights of {name} do not fit: {error}"[:500],
+            where=folder,
+            remedy="Configure the network as the run that wrote them did.",
+        ) from error
 
 
 def weights_file(folder: Path, network: str) -> Path:

@@ -31,8 +31,8 @@ class LoopState:
     """That mIoU."""
     window: dict[str, Tensor] = field(default_factory=dict)
     """Sums of losses and metrics since the last row of the history, by `losses.NAME` and `metrics.NAME`."""
-    window_steps: int = 0
-    """Steps in the window."""
+    window_steps: dict[str, int] = field(default_factory=dict)
+    """Steps of the window that reported each of them: a method's parts begin at different steps."""
 
     def add(self, result: StepResult) -> None:
         """Take a step's numbers into the window; on the device, so that nothing waits for it."""
@@ -41,7 +41,7 @@ class LoopState:
                 tensor = torch.as_tensor(value, dtype=torch.float64)
                 key = f"{kind}.{name}"
                 self.window[key] = self.window[key] + tensor if key in self.window else tensor
-        self.window_steps += 1
+                self.window_steps[key] = self.window_steps.get(key, 0) + 1
 
     def broken(self) -> list[str]:
         """Keys of the window that are no longer finite numbers; waits for the device."""
@@ -49,8 +49,8 @@ class LoopState:
 
     def take_means(self) -> tuple[dict[str, float], dict[str, float]]:
         """Mean losses and metrics of the window, which is emptied."""
-        means = {key: float(total) / self.window_steps for key, total in self.window.items()}
-        self.window, self.window_steps = {}, 0
+        means = {key: float(total) / self.window_steps[key] for key, total in self.window.items()}
+        self.window, self.window_steps = {}, {}
         losses = {key.removeprefix("losses."): mean for key, mean in means.items() if key.startswith("losses.")}
         return losses, {key.removeprefix("metrics."): mean for key, mean in means.items() if key.startswith("metrics.")}
 

@@ -59,9 +59,17 @@ class Method(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimisers, schedules, pools, own random states: everything but the networks' weights."""
+        """Optimisers and schedules, equal on all processes: everything but the networks' weights and `local_state`."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
+        ...
+
+    def local_state(self) -> dict[str, Any]:
+        """What differs between the processes of a run, such as image pools; saved for each of them."""
+        ...
+
+    def load_local_state(self, state: dict[str, Any]) -> None:
+        """Restore what `local_state` gave on this process."""
         ...

@@ -11,7 +11,7 @@ from rich.console import Console
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.errors import CheckpointError, ConfigurationError
-from isthmus.training.checkpoint import CheckpointInfo, check_files, read_info, read_weights, resolve
+from isthmus.training.checkpoint import CheckpointInfo, check_files, load_network, read_info, resolve
 from isthmus.training.config import TrainingConfig
 from isthmus.training.evaluation import EvaluationConfig, EvaluationResult, JudgedFrame, evaluate
 from isthmus.training.figures import judged_picture, save_confusion, save_picture
@@ -33,10 +33,7 @@ def load_segmenter(path: Path) -> tuple[Segmenter, CheckpointInfo]:
     check_files(folder)
     info = read_info(folder)
     segmenter = build_segmenter(run_config(info).segmenter, load_weights=False)
-    try:
-        segmenter.load_state_dict(read_weights(folder, "segmenter"))
-    except RuntimeError as error:
-        raise CheckpointError(f"weights do not fit the segmenter: {error}"[:500], where=folder) from error
+    load_network(segmenter, folder, "segmenter")
     return segmenter.eval(), info
 
 

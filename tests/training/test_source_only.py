@@ -115,7 +115,7 @@ def test_window_gives_means_and_is_emptied():
     state.add(StepResult(losses={"total": torch.tensor(1.0)}, metrics={"learning_rate": 0.5}))
     state.add(StepResult(losses={"total": torch.tensor(3.0)}, metrics={"learning_rate": 0.0}))
     assert state.take_means() == ({"total": 2.0}, {"learning_rate": 0.25})
-    assert (state.window, state.window_steps) == ({}, 0)
+    assert (state.window, state.window_steps) == ({}, {})
 
 
 def test_first_losses_are_the_golden_ones(tiny_config):

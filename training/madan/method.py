@@ -36,7 +36,6 @@ class Madan:
         segmenter: F, on the device.
         source_segmenters: F_i, on the device.
         optimisers: Of F, and of each F_i that the first stage trains; none for those that came trained.
-        channels: Channels of F's last features.
         class_weights: [C] weights of true classes in supervised losses, or None.
         runtime: Precision and processes.
         total_steps: Of the whole run.
@@ -52,7 +51,6 @@ class Madan:
         source_segmenters: Sequence[Segmenter],
         optimisers: tuple[ScheduledOptimiser, Mapping[int, ScheduledOptimiser]],
         *,
-        channels: int,
         class_weights: Tensor | None,
         runtime: Runtime,
         total_steps: int,
@@ -66,7 +64,7 @@ class Madan:
         self._semantics = Semantics(source_segmenters, segmenter, decay=config.ema_decay)
         own_seed = 1000 * (seed * runtime.world.size + runtime.world.rank)
         self._pixel = PixelAdaptation(config, len(source_segmenters), runtime, seed=own_seed)
-        self._alignment = Alignment(config, channels, runtime)
+        self._alignment = Alignment(config, segmenter.feature_channels, runtime)
         self._watch = Watch()
         self._is_warm = False
 

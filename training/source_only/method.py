@@ -84,6 +84,13 @@ class SourceOnly:
         weights = state["class_weights"]
         self._class_weights = None if weights is None else weights.to(self._runtime.device)
 
+    def local_state(self) -> dict[str, Any]:
+        """Nothing: all processes are alike."""
+        return {}
+
+    def load_local_state(self, state: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
 
 def _mask_of(batch: Batch) -> Tensor:
     assert "mask" in batch, "a source's batch has labels"
