@@ -53,7 +53,9 @@ def add_noise_wall(mesh: MeshBuilder, points: Floats, rng: np.random.Generator) 
     height = float(rng.uniform(2.4, 4.8))
     color = (*_CONCRETE, (0.30, 0.40, 0.32), (0.42, 0.34, 0.26), (0.34, 0.42, 0.50))[int(rng.integers(6))]
     kind = float(rng.choice([0.0, 2.0, 4.0, 4.0]))
-    mesh.add(upright(points, -0.1, height), Paint(Material.MASONRY, color, 0.04, (kind, float(rng.random()), 0, 0)), WALL)
+    mesh.add(
+        upright(points, -0.1, height), Paint(Material.MASONRY, color, 0.04, (kind, float(rng.random()), 0, 0)), WALL
+    )
     shape = box((0.22, height + 0.1, 0.22), (0, height / 2, 0))
     for x, y, z in points[::3].tolist():
         mesh.add(shape, Paint(Material.PLAIN, (0.36, 0.37, 0.37), 0.2), WALL, Placement((x, y, z)))

@@ -24,7 +24,11 @@ def add_bollards(mesh: MeshBuilder, places: list[Placement], rng: np.random.Gene
     """A row of short posts; they count as poles."""
     height, radius = float(rng.uniform(0.7, 1.15)), float(rng.uniform(0.04, 0.10))
     luck = rng.random()
-    paint = metal(rng) if luck < 0.7 else Paint(Material.PLAIN, (0.65, 0.10, 0.08) if luck < 0.85 else (0.7, 0.7, 0.68), 0.3)
+    paint = (
+        metal(rng)
+        if luck < 0.7
+        else Paint(Material.PLAIN, (0.65, 0.10, 0.08) if luck < 0.85 else (0.7, 0.7, 0.68), 0.3)
+    )
     shape = merged(tube((0, 0, 0), (0, height, 0), radius), ellipsoid((0, height, 0), (radius, radius, radius)))
     band = tube((0, height * 0.80, 0), (0, height * 0.92, 0), radius + 0.004)
     for place in places:
@@ -76,7 +80,9 @@ def add_bench(mesh: MeshBuilder, place: Placement, rng: np.random.Generator) -> 
 def add_meter(mesh: MeshBuilder, place: Placement, rng: np.random.Generator) -> None:
     """A parking meter."""
     steel = metal(rng)
-    mesh.add(merged(tube((0, 0, 0), (0, 1.1, 0), 0.035, sides=6), box((0.16, 0.32, 0.12), (0, 1.25, 0))), steel, POLE, place)
+    mesh.add(
+        merged(tube((0, 0, 0), (0, 1.1, 0), 0.035, sides=6), box((0.16, 0.32, 0.12), (0, 1.25, 0))), steel, POLE, place
+    )
 
 
 def add_shelter(mesh: MeshBuilder, place: Placement, rng: np.random.Generator) -> None:

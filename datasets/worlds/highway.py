@@ -78,7 +78,13 @@ def _build_edge(
 
 
 def _put_houses(
-    mesh: MeshBuilder, street: StreetPlan, side: int, foot: float, top: float, style: StreetStyle, rng: np.random.Generator
+    mesh: MeshBuilder,
+    street: StreetPlan,
+    side: int,
+    foot: float,
+    top: float,
+    style: StreetStyle,
+    rng: np.random.Generator,
 ) -> None:
     """A few buildings behind the bank."""
     for s in np.arange(float(rng.uniform(10, 40)), 150.0, float(rng.uniform(28, 60))).tolist():
@@ -115,4 +121,6 @@ def _put_lamps(mesh: MeshBuilder, street: StreetPlan, rng: np.random.Generator) 
         else:
             side = street.drive_side
             turn = np.pi if side > 0 else 0.0
-            add_lamp(mesh, street.curve.place(s, side * (street.kerb(side) + 0.8), turn=turn), rng, height=height, arm=2.0)
+            add_lamp(
+                mesh, street.curve.place(s, side * (street.kerb(side) + 0.8), turn=turn), rng, height=height, arm=2.0
+            )

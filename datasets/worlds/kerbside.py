@@ -84,7 +84,7 @@ def _furnish_median(mesh: MeshBuilder, street: StreetPlan, style: StreetStyle, r
         for s in np.arange(max(first, 2.0) + 2.5 + spacing / 2, min(last, _FAR_M) - 2.0, 2.5 * spacing).tolist():
             if luck > 0.3 and not street.tram:
                 add_twin_lamp(mesh, street.curve.place(s, 0.0, KERB_M), rng, height=float(rng.uniform(7.0, 9.5)))
-        if 0.7 < luck and not street.tram:
+        if luck > 0.7 and not street.tram:
             row_points = np.arange(max(first, 0.0) + 1.0, min(last, 70.0), 2.0)
             if len(row_points) > 2:
                 add_fence(mesh, street.curve.at(row_points, 0.0, KERB_M), rng, at_kerb=True)

@@ -8,7 +8,7 @@ from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
 from isthmus.datasets.worlds.barriers import metal
 from isthmus.datasets.worlds.layout import StreetPlan
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, Thing, merged
+from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder, Placement, Point, Thing, merged
 from isthmus.datasets.worlds.shapes import box, ellipsoid, tube, tubes
 
 POLE: Final = Thing(TRAIN_ID["pole"])
@@ -26,7 +26,11 @@ def _glow(rng: np.random.Generator) -> tuple[Paint, Rgb]:
 def add_lamp(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, *, height: float, arm: float) -> None:
     """A lamp whose arm points along its own +x: a bent mast, a straight arm, or without one a globe or a lantern."""
     steel, (glow, color) = metal(rng), _glow(rng)
-    mast = [((0, 0, 0), (0, 1.2, 0), 0.10, 0.10), ((0, 1.0, 0), (0, height, 0), 0.075, 0.05)]
+    mast: list[tuple[Point, Point, float, float]] = [
+        ((0, 0, 0), (0, 1.2, 0), 0.10, 0.10),
+        ((0, 1.0, 0), (0, height, 0), 0.075, 0.05),
+    ]
+    head: list[Geometry] = []
     if arm > 0.3:
         lift = float(rng.choice([0.0, 0.25, 0.9]))
         middle = (arm * 0.35, height + lift * 0.75, 0)
@@ -39,7 +43,6 @@ def add_lamp(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, *, h
     else:
         height = min(height, 5.5)
         mast = [((0, 0, 0), (0, 0.9, 0), 0.09, 0.09), ((0, 0.8, 0), (0, height, 0), 0.055, 0.045)]
-        head = []
         if rng.random() < 0.5:
             mesh.add(ellipsoid((0, height + 0.2, 0), (0.22, 0.24, 0.22)), glow, POLE, place)
         else:
@@ -68,7 +71,9 @@ def add_pole_line(
 ) -> list[float]:
     """Wooden poles with cross arms and wires along a street; returns where they stand."""
     gap, height = float(rng.uniform(24.0, 36.0)), float(rng.uniform(7.0, 9.5))
-    wood = Paint(Material.BARK, ((0.34, 0.28, 0.22), (0.42, 0.38, 0.33), (0.26, 0.21, 0.17))[int(rng.integers(3))], 0.02)
+    wood = Paint(
+        Material.BARK, ((0.34, 0.28, 0.22), (0.42, 0.38, 0.33), (0.26, 0.21, 0.17))[int(rng.integers(3))], 0.02
+    )
     stations = np.arange(float(rng.uniform(-6.0, 14.0)), min(street.end, 120.0), gap)
     kept = [float(s) for s in stations if any(s0 < s < s1 for s0, s1 in spans)]
     if len(kept) < 2:

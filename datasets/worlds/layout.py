@@ -142,12 +142,12 @@ class StreetPlan:
 
     @property
     def tram_line(self) -> float:
-        """t of the middle of the tram track that comes towards the camera."""
+        """Lateral offset t of the middle of the tram track that comes towards the camera."""
         on_grass = self.half_median > TRAM_MEDIAN_M
         return -self.drive_side * (1.6 if on_grass else abs(self.lane_middle(-1, 0)))
 
     def lane_middle(self, way: int, lane: int) -> float:
-        """t of the middle of a lane; way +1 goes where the camera looks, lane 0 is the innermost."""
+        """Lateral offset t of the middle of a lane; way +1 goes where the camera looks, lane 0 is the innermost."""
         return way * self.drive_side * (self.half_median + (lane + 0.5) * self.lane_width)
 
     def kerb(self, side: int) -> float:

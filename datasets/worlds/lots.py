@@ -73,7 +73,9 @@ class _Lot:
         street, side, line = self.street, self.side, self.street.lot_line(self.side)
         s0, s1 = self.start + 0.4, self.start + 0.4 + _DRIVEWAY_M
         grey = self.uniform(0.24, 0.6)
-        paint = Paint(Material.PAVING, (grey, grey * 0.97, grey * 0.93), 0.05, (float(self.rng.integers(4)), 0.4, 0.5, 0))
+        paint = Paint(
+            Material.PAVING, (grey, grey * 0.97, grey * 0.93), 0.05, (float(self.rng.integers(4)), 0.4, 0.5, 0)
+        )
         way = strip(street.curve, (s0, s1), (side * line, side * (line + setback)), _GROUND_Y + 0.02)
         self.mesh.add(way, paint, _PRIVATE)
         kerb = street.kerb(side)

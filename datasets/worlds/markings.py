@@ -1,12 +1,13 @@
 """Paint on the road: lines, crossings, arrows, hatching, letters, coloured lanes; and the tram's rails."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds.layout import TRAM_MEDIAN_M, KERB_M, StreetPlan
+from isthmus.datasets.worlds.layout import KERB_M, TRAM_MEDIAN_M, StreetPlan
 from isthmus.datasets.worlds.materials import Material, Paint
 from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
 from isthmus.datasets.worlds.shapes import grid, polygon
@@ -106,7 +107,7 @@ class _Painter:
         """A rectangle from s on, `width` wide about t."""
         pieces = max(1, round(length / _PIECE_M))
         cuts = np.linspace(s, s + length, pieces + 1).tolist()
-        self.rectangles.extend([(a, b, t - width / 2, t + width / 2) for a, b in zip(cuts, cuts[1:], strict=False)])
+        self.rectangles.extend([(a, b, t - width / 2, t + width / 2) for a, b in pairwise(cuts)])
 
     def mouths(self) -> list[tuple[float, float]]:
         """Where side streets interrupt the lines."""
@@ -209,7 +210,8 @@ class _Painter:
     def stop_line(self, s: float) -> None:
         street = self.street
         inner, outer = street.half_median + 0.15, street.half_road - 0.15
-        self.rectangles.append((s, s + 0.45, *sorted((street.drive_side * inner, street.drive_side * outer))))
+        first, last = sorted((street.drive_side * inner, street.drive_side * outer))
+        self.rectangles.append((s, s + 0.45, first, last))
 
     def give_way(self) -> None:
         """Teeth or a dashed line at a side street's mouth, in the lane that comes in."""

@@ -1,5 +1,6 @@
 """The ground: road, kerbs, sidewalks, verges, medians and what lies beyond."""
 
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -83,8 +84,8 @@ def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.rand
     is_grass = bool(rng.random() < 0.6)
     for street in layout.streets:
         across = (-street.kerb(-1), street.kerb(1))
-        lanes = ground.asphalt.params[:1] + (street.lane_width,) + ground.asphalt.params[2:]
-        asphalt = Paint(Material.ASPHALT, ground.asphalt.color, ground.asphalt.gloss, lanes)
+        seed, _, damp, kind = ground.asphalt.params
+        asphalt = replace(ground.asphalt, params=(seed, street.lane_width, damp, kind))
         mesh.add(strip(street.curve, street.road, across, 0.0), asphalt, ROAD)
         if street.half_median:
             _build_median(mesh, street, ground, is_grass=is_grass)

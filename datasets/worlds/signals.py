@@ -47,9 +47,7 @@ def add_traffic_light(
             _head(mesh, spot, top - 0.1, state, housing, backboard=backboard)
 
 
-def _head(
-    mesh: MeshBuilder, place: Placement, y: float, state: int, housing: Paint, *, backboard: float
-) -> None:
+def _head(mesh: MeshBuilder, place: Placement, y: float, state: int, housing: Paint, *, backboard: float) -> None:
     """Three lamps that look along the placement's heading; backboard 0 none, 1 dark, 2 with a white rim."""
     mesh.add(box((0.34, 0.95, 0.22), (0, y, 0.17)), housing, LIGHT, place)
     if backboard:
@@ -60,7 +58,12 @@ def _head(
     for lamp, color in enumerate(_LAMPS):
         middle = y + 0.30 * (1 - lamp)
         power = 3.0 if lamp == state else 0.03
-        mesh.add(disc((0, middle, 0.30), 0.105, axis="z"), Paint(Material.GLOWING, color, 0.3, (power, 0, 0, 0)), LIGHT, place)
+        mesh.add(
+            disc((0, middle, 0.30), 0.105, axis="z"),
+            Paint(Material.GLOWING, color, 0.3, (power, 0, 0, 0)),
+            LIGHT,
+            place,
+        )
         mesh.add(box((0.26, 0.02, 0.16), (0, middle + 0.13, 0.35)), housing, LIGHT, place)
 
 

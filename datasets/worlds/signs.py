@@ -19,7 +19,13 @@ _BLUE: Final = (0.06, 0.20, 0.55)
 _YELLOW: Final = (0.88, 0.70, 0.08)
 _WHITE: Final = (0.86, 0.86, 0.84)
 _GREEN: Final = (0.04, 0.34, 0.16)
-_BOARDS: Final[tuple[Rgb, ...]] = ((0.05, 0.18, 0.50), _GREEN, (0.82, 0.68, 0.10), (0.86, 0.86, 0.84), (0.42, 0.22, 0.12))
+_BOARDS: Final[tuple[Rgb, ...]] = (
+    (0.05, 0.18, 0.50),
+    _GREEN,
+    (0.82, 0.68, 0.10),
+    (0.86, 0.86, 0.84),
+    (0.42, 0.22, 0.12),
+)
 
 
 def _ring(corners: int, *, turn: float = 0.0) -> Floats:
@@ -98,7 +104,7 @@ def add_board(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, *, 
     width, height, y = float(rng.uniform(1.0, 3.2)), float(rng.uniform(0.5, 1.8)), float(rng.uniform(1.6, 3.0))
     feet = np.array([[-0.38 * width, 0, 0], [0.38 * width, 0, 0]])
     radii = np.full(2, 0.05)
-    mesh.add(tubes(feet, feet + (0, y + height, 0), radii, radii, sides=6), metal(rng), POLE, place)
+    mesh.add(tubes(feet, feet + np.array([0.0, y + height, 0.0]), radii, radii, sides=6), metal(rng), POLE, place)
     turned = Placement(place.position, place.heading + facing)
     board(mesh, turned._replace(position=turned.point(0, y, 0)), rng, width=width, height=height)
 

@@ -107,10 +107,12 @@ def _crossroads(street: StreetPlan, style: StreetStyle, rng: np.random.Generator
     return replace(street, junctions=(near, *later))
 
 
-def _tee(street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
+def _tee(street: StreetPlan, _style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
     """A road that ends soon: straight, without side streets."""
     curve = Curve.bent(np.zeros(1), np.array([-BEHIND_M]))
-    return replace(street, curve=curve, junctions=(), end=float(rng.uniform(13.0, 40.0)), tram=False)
+    return replace(
+        street, curve=curve, junctions=(), end=float(rng.uniform(13.0, 40.0)), tram=False, parking=(False, False)
+    )
 
 
 def _end_at_cross_street(
@@ -149,19 +151,17 @@ def _end_at_cross_street(
         kind="cross",
         road=(0.0, 2 * _ARM_M),
     )
-    main = replace(
-        main, end=mouth - radius, road=(-25.0, mouth), lots_end=mouth - sidewalk[1] - 0.3, parking=(False, False)
-    )
+    main = replace(main, end=mouth - radius, road=(-25.0, mouth), lots_end=mouth - sidewalk[1] - 0.3)
     return main, cross
 
 
-def _boulevard(street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
+def _boulevard(street: StreetPlan, _style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
     """Two carriageways with a planted or paved strip between them, which may carry the tram."""
     half = float(rng.uniform(3.4, 4.5)) if street.tram else float(rng.uniform(0.7, 3.0))
     return replace(street, half_median=half, lanes=int(rng.integers(1, 4)))
 
 
-def _residential(street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
+def _residential(street: StreetPlan, _style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
     """A narrow street of houses with front gardens and parked cars."""
     return replace(
         street,
@@ -174,7 +174,7 @@ def _residential(street: StreetPlan, style: StreetStyle, rng: np.random.Generato
     )
 
 
-def _highway(street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
+def _highway(street: StreetPlan, _style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
     """Many lanes, a barrier in the middle, rails and banks beside them, nobody on foot."""
     verge = float(rng.uniform(1.5, 4.0))
     return replace(
@@ -194,21 +194,21 @@ def _highway(street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -
     )
 
 
-def _tunnel(street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
+def _tunnel(street: StreetPlan, _style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
     """A street that leads into a hill."""
     portal = float(rng.uniform(30.0, 75.0))
     junctions = tuple(j for j in street.junctions if j.s < portal - 30.0)
     return replace(street, crossing=portal, lots_end=portal - 1.0, junctions=junctions, verge=(0.0, 0.0))
 
 
-def _bridge(street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
+def _bridge(street: StreetPlan, _style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
     """A street under a bridge."""
     at = float(rng.uniform(22.0, 80.0))
     junctions = tuple(j for j in street.junctions if abs(j.s - at) > j.half_width + j.sidewalk + 12.0)
     return replace(street, crossing=at, junctions=junctions)
 
 
-def _square(street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
+def _square(street: StreetPlan, _style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
     """A street beside a car park or a paved place."""
     side, start = (-1 if rng.random() < 0.5 else 1), float(rng.uniform(0.0, 14.0))
     end, depth = start + float(rng.uniform(24.0, 50.0)), float(rng.uniform(18.0, 34.0))
