@@ -6,34 +6,48 @@ from isthmus.configuration import load_config, parse_config, to_yaml
 from isthmus.errors import ConfigurationError
 from isthmus.training.config import TrainingConfig
 
-SOURCE_ONLY = (
-    "camvid_oracle",
-    "demo",
-    "gta5_synthia_to_cityscapes",
-    "gta5_to_cityscapes",
-    "gta5_to_cityscapes_segformer",
-    "tiny",
-    "worlds_to_camvid",
-)
+CONFIGS = {
+    "madan": (
+        "gta5_synthia_to_bdd100k",
+        "gta5_synthia_to_cityscapes",
+        "gta5_synthia_to_cityscapes_segformer",
+        "tiny",
+    ),
+    "source_only": (
+        "arcade_to_street",
+        "camvid_oracle",
+        "demo",
+        "gta5_synthia_to_cityscapes",
+        "gta5_to_cityscapes",
+        "gta5_to_cityscapes_segformer",
+        "street_oracle",
+        "studio_to_street",
+        "tiny",
+        "worlds_to_camvid",
+        "worlds_to_street",
+    ),
+}
+FILES = [(method, stem) for method, stems in CONFIGS.items() for stem in stems]
 
 
 def test_all_are_known(repository):
-    assert tuple(sorted(path.stem for path in (repository / "configs" / "source_only").iterdir())) == SOURCE_ONLY
+    found = {method: tuple(sorted(p.stem for p in (repository / "configs" / method).iterdir())) for method in CONFIGS}
+    assert found == CONFIGS
+    assert {path.name for path in (repository / "configs").iterdir()} == {*CONFIGS, "gate"}
 
 
-@pytest.mark.parametrize("stem", SOURCE_ONLY)
-def test_loads_and_comes_back_from_its_own_yaml(repository, stem):
-    config = load_config(repository / "configs" / "source_only" / f"{stem}.yaml", TrainingConfig)
+@pytest.mark.parametrize(("method", "stem"), FILES)
+def test_loads_and_comes_back_from_its_own_yaml(repository, method, stem):
+    config = load_config(repository / "configs" / method / f"{stem}.yaml", TrainingConfig)
     assert parse_config(to_yaml(config), TrainingConfig) == config
-    assert config.method.name == "source_only"
+    assert config.method.name == method
     # The best checkpoint is never chosen on a set that the run is judged on.
     assert config.validation not in config.evaluated_on
 
 
 def test_names_are_different(repository):
-    folder = repository / "configs" / "source_only"
-    names = {load_config(folder / f"{stem}.yaml", TrainingConfig).name for stem in SOURCE_ONLY}
-    assert len(names) == len(SOURCE_ONLY)
+    names = {load_config(repository / "configs" / m / f"{s}.yaml", TrainingConfig).name for m, s in FILES}
+    assert len(names) == len(FILES)
 
 
 def test_validation_must_be_stated(repository):
