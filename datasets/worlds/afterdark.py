@@ -6,11 +6,12 @@ import numpy as np
 
 from isthmus.datasets.worlds.scene import Scene
 
-_LAMPS: Final = 16
+_LAMPS: Final = 12
 """As many as `shaders/lamps.glsl` holds."""
 _REACH_M: Final = 110.0
 _LOOKED_AT_M: Final = 18.0
 _BELOW_EYE_M: Final = 0.6
+_IN_A_CONE: Final = -0.25
 _FIRST_LIT: Final = 0.05
 
 
@@ -27,14 +28,15 @@ def lamp_uniforms(scene: Scene) -> dict[str, Any]:
     positions = np.array([lamp.position for lamp in scene.mesh.lights], np.float64).reshape(-1, 3)
     distance = np.linalg.norm(positions - looked_at, axis=1)
     nearest = [i for i in np.argsort(distance, kind="stable")[:_LAMPS].tolist() if distance[i] < _REACH_M]
-    table = np.zeros((3, _LAMPS, 3))
+    places, colors, directions = np.zeros((_LAMPS, 4)), np.zeros((_LAMPS, 3)), np.zeros((_LAMPS, 3))
     for row, i in enumerate(nearest):
         lamp = scene.mesh.lights[i]
-        table[:, row] = lamp.position, np.asarray(lamp.color) * light.night, lamp.direction
+        places[row] = *lamp.position, _IN_A_CONE if any(lamp.direction) else 1.0
+        colors[row], directions[row] = np.asarray(lamp.color) * light.night, lamp.direction
     return {
-        "u_lamp_position": table[0],
-        "u_lamp_color": table[1],
-        "u_lamp_direction": table[2],
+        "u_lamp_position": places,
+        "u_lamp_color": colors,
+        "u_lamp_direction": directions,
         "u_lamp_count": len(nearest),
         "u_headlight_position": (camera.eye[0], max(camera.eye[1] - _BELOW_EYE_M, 0.5), camera.eye[2]),
         "u_headlight_direction": tuple(forward),

@@ -11,6 +11,7 @@ REFERENCE_HEIGHT: Final = 256
 """Sizes in pixels are meant at this height and scale with it."""
 _MOTION_STEPS: Final = 5
 _UNMOVED: Final = 0.004
+_MOST_BLOOM: Final = 0.3
 _SHARP_PX: Final = 0.15
 _GLARE_SHARE: Final = 8
 _DAZZLING: Final = 1.6
@@ -50,7 +51,7 @@ def through_glass(light: Floats, style: SensorStyle, rng: np.random.Generator, *
     import cv2
 
     scale = len(light) / REFERENCE_HEIGHT
-    bloom, blur = rng.uniform(*style.bloom) * (1.0 + glare), rng.uniform(*style.blur_px) * scale
+    bloom, blur = min(rng.uniform(*style.bloom) * (1.0 + glare), _MOST_BLOOM), rng.uniform(*style.blur_px) * scale
     glow = cv2.GaussianBlur(np.minimum(light, 6.0), (0, 0), 7.0 * scale)
     light = light * np.float32(1 - bloom) + glow * np.float32(bloom) + _glare(light, bloom)
     light = _fringed(light, rng.uniform(*style.fringe))

@@ -15,7 +15,7 @@ from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.afterdark import is_dark, lamp_uniforms
 from isthmus.datasets.worlds.camera import orthographic
 from isthmus.datasets.worlds.light import Light
-from isthmus.datasets.worlds.materials import Material
+from isthmus.datasets.worlds.materials import SEE_THROUGH, Material
 from isthmus.datasets.worlds.mesh import Floats, Mesh
 from isthmus.datasets.worlds.noise import noise_texture
 from isthmus.datasets.worlds.opengl import context_for
@@ -30,9 +30,20 @@ _MIRROR_SHARE: Final = 2
 """The picture's sides are so many times those of its mirror image in wet ground."""
 _LEVEL: Final = frozenset({Material.ASPHALT, Material.PAVING, Material.MARKING, Material.GRASS})
 """Ground: what mirrors, and so is left out of the mirror image."""
+_BY_SHAPE: Final = np.array([k if k in SEE_THROUGH else Material.PLAIN for k in range(max(Material) + 1)], np.uint8)
+"""For each material, the one whose triangles are drawn with its own where colour does not matter."""
 
 Batches = dict[Material, tuple[Any, Any]]
 """Vertex and index buffer of each material's triangles."""
+
+
+class _Triangles(NamedTuple):
+    """One view's triangles, as the passes want them."""
+
+    painted: Batches
+    """By material."""
+    shaped: Batches
+    """Those with holes by material, and all others together under `PLAIN`: only painting tells them apart."""
 
 
 class Frame(NamedTuple):
@@ -87,7 +98,7 @@ class Renderer:
         pixels = noise_texture()
         self._noise = context.texture(pixels.shape[1::-1], 4, pixels.tobytes())
         self._noise.build_mipmaps()
-        self._noise.filter = (context.LINEAR_MIPMAP_LINEAR, context.LINEAR)
+        self._noise.filter = (context.LINEAR_MIPMAP_NEAREST, context.LINEAR)
 
     def __enter__(self) -> Self:
         return self
@@ -113,20 +124,20 @@ class Renderer:
         if dark:
             uniforms.update(lamp_uniforms(scene))
         weather = frozenset({"NIGHT"} if dark else ())
-        casters, batches = self._upload(scene, uniforms)
+        casters, seen = self._upload(scene, uniforms)
         self._noise.use(_NOISE_UNIT)
         self._context.enable(self._context.DEPTH_TEST)
         self._draw_shadows(casters, uniforms, sun=not dark)
         if wet:
-            self._draw_mirror(batches, uniforms, weather)
-        self._draw_image(batches, uniforms, weather | ({"WET"} if wet else frozenset()))
-        self._draw_labels(batches, uniforms)
-        for vertices, indices in (*casters.values(), *batches.values()):
+            self._draw_mirror(seen, uniforms, weather)
+        self._draw_image(seen, uniforms, weather | ({"WET"} if wet else frozenset()))
+        self._draw_labels(seen.shaped, uniforms)
+        for vertices, indices in (*casters.values(), *seen.shaped.values(), *seen.painted.values()):
             indices.release()
             vertices.release()  # one buffer for all; releasing it again does nothing
         return self._read()
 
-    def _upload(self, scene: Scene, uniforms: dict[str, Any]) -> tuple[Batches, Batches]:
+    def _upload(self, scene: Scene, uniforms: dict[str, Any]) -> tuple[Batches, _Triangles]:
         """The triangles that light's views and that the camera can see, the camera's near ones first."""
         mesh = scene.mesh
         positions = np.ascontiguousarray(mesh.vertices["position"])
@@ -139,7 +150,11 @@ class Renderer:
         distance = ((positions[seen[:, 0]] - np.asarray(scene.camera.eye, np.float32)) ** 2).sum(1)
         seen = seen[np.argsort(distance, kind="stable")]
         kinds = np.ascontiguousarray(mesh.vertices["kind"][:, 0])
-        return self._batches(kinds, vertices, mesh.faces[sun | top]), self._batches(kinds, vertices, seen)
+        shapes = _BY_SHAPE[kinds]
+        return (
+            self._batches(shapes, vertices, mesh.faces[sun | top]),
+            _Triangles(self._batches(kinds, vertices, seen), self._batches(shapes, vertices, seen)),
+        )
 
     def _batches(self, kinds: NDArray[np.uint8], vertices: Any, faces: NDArray[np.uint32]) -> Batches:
         of_faces = kinds[faces[:, 0]]
@@ -195,7 +210,7 @@ class Renderer:
         for unit, texture in zip((_SUN_UNIT, _TOP_UNIT), self._shadow_maps, strict=True):
             texture.use(unit)
 
-    def _draw_mirror(self, batches: Batches, uniforms: dict[str, Any], weather: frozenset[str]) -> None:
+    def _draw_mirror(self, seen: _Triangles, uniforms: dict[str, Any], weather: frozenset[str]) -> None:
         """The street as wet ground mirrors it: seen by the same camera, with heights turned over."""
         clip_from_world = uniforms["u_clip_from_world"] @ np.diag([1.0, -1.0, 1.0, 1.0])
         x, y, z = uniforms["u_eye"]
@@ -205,22 +220,22 @@ class Renderer:
             "u_world_from_clip": np.linalg.inv(clip_from_world),
             "u_eye": (x, -y, z),
         }
-        standing = {material: batch for material, batch in batches.items() if material not in _LEVEL}
-        self._paint(self._mirror, standing, turned, weather)
+        standing = {material: batch for material, batch in seen.painted.items() if material not in _LEVEL}
+        self._paint(self._mirror, _Triangles(standing, standing), turned, weather)
         self._mirror_map.use(_MIRROR_UNIT)
 
-    def _draw_image(self, batches: Batches, uniforms: dict[str, Any], weather: frozenset[str]) -> None:
-        self._paint(self._image, batches, uniforms, weather)
+    def _draw_image(self, seen: _Triangles, uniforms: dict[str, Any], weather: frozenset[str]) -> None:
+        self._paint(self._image, seen, uniforms, weather)
         self._context.copy_framebuffer(self._resolved, self._image)
 
-    def _paint(self, target: Any, batches: Batches, uniforms: dict[str, Any], weather: frozenset[str]) -> None:
+    def _paint(self, target: Any, seen: _Triangles, uniforms: dict[str, Any], weather: frozenset[str]) -> None:
         target.use()
         target.clear(depth=1.0)
         # Depth alone first: the dear shaders then run only where something is seen.
-        self._draw(batches, "depth", uniforms)
+        self._draw(seen.shaped, "depth", uniforms)
         target.depth_mask = False
         self._context.depth_func = "=="  # what lies in front of a hole's background was cut, not hidden
-        self._draw(batches, "image", uniforms, weather)
+        self._draw(seen.painted, "image", uniforms, weather)
         self._context.depth_func = "<"
         set_uniforms(self._programs.sky, uniforms)
         self._sky.render()

@@ -29,6 +29,8 @@ class LightStyle:
     """How often a sunny street is seen against the sun."""
     golden_probability: float = 0.15
     """How often the sun is low and yellow."""
+    clear_sky_probability: float = 0.4
+    """How often a sunny sky is blue down to the roofs."""
     white_sky_probability: float = 0.2
     """How often an overcast sky burns out."""
     wet_night_probability: float = 0.3

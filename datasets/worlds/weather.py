@@ -33,7 +33,7 @@ def sun(style: LightStyle, rng: np.random.Generator) -> Light:
     height = rng.uniform(7.0, 24.0) if into_lens else rng.uniform(6.0, 16.0) if golden else None
     light = _daylight(style, rng, height_deg=height, ahead=into_lens)
     if not into_lens:
-        return light
+        return _cleared(light) if rng.random() < style.clear_sky_probability else light
     return replace(light, metered_on_sky=float(rng.uniform(0.1, 0.6)), haze=float(rng.uniform(0.5, 1.0)))
 
 
@@ -85,7 +85,7 @@ def dusk(style: LightStyle, rng: np.random.Generator) -> Light:
 def night(style: LightStyle, rng: np.random.Generator) -> Light:
     """Lamps, windows and headlights under the glow of the city; the street may be wet."""
     light = _daylight(style, rng)
-    glow = float(rng.uniform(0.015, 0.07))
+    glow = float(rng.uniform(0.008, 0.05))
     horizon = _scaled(_mixed(_LAMP_GLOW, (0.5, 0.6, 0.9), float(rng.uniform(0.0, 0.6))), glow)
     zenith = _scaled((0.16, 0.22, 0.42), glow * float(rng.uniform(0.3, 0.8)))
     wet = rng.random() < style.wet_night_probability
@@ -194,6 +194,17 @@ def _daylight(
         haze=float(rng.uniform(0.2, 0.9)),
     )
     return _lit_by_sky(light, 1.0)
+
+
+def _cleared(light: Light) -> Light:
+    """The same day after the wind has swept the sky: blue down to the roofs, and sharp far away."""
+    return replace(
+        light,
+        horizon=_mixed(light.horizon, _scaled(light.zenith, 1.6), 0.55),
+        clouds=(light.clouds[0] * 0.4, *light.clouds[1:]),
+        fog_density=light.fog_density * 0.35,
+        haze=light.haze * 0.5,
+    )
 
 
 def _lit_by_sky(light: Light, strength: float) -> Light:

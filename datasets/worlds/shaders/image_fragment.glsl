@@ -15,15 +15,15 @@ flat in vec4 v_params;
 flat in vec4 v_color;
 out vec4 f_color;
 
-// Share of a light that reaches a point past what its depth map holds.
-float open_to(sampler2DShadow map, mat4 from_world, vec3 at, float radius, float bias) {
+// Share of a light that reaches a point past what its depth map holds: three taps around it, turned from pixel to
+// pixel. Taps are the dearest thing here.
+float open_to(sampler2DShadow map, mat4 from_world, vec3 at, vec2 turned, float bias) {
     vec3 p = (from_world * vec4(at, 1.0)).xyz * 0.5 + 0.5;
     if (any(greaterThan(abs(p.xy - 0.5), vec2(0.495)))) return 1.0;
-    float turn = 6.283 * hash(floor(gl_FragCoord.xy));
-    vec2 a = vec2(cos(turn), sin(turn)) * radius, b = vec2(-a.y, a.x) * 0.6;
     p.z -= bias;
-    return 0.25 * (texture(map, vec3(p.xy + a, p.z)) + texture(map, vec3(p.xy - a, p.z))
-                   + texture(map, vec3(p.xy + b, p.z)) + texture(map, vec3(p.xy - b, p.z)));
+    vec2 a = turned, b = vec2(-0.5 * a.x - 0.866 * a.y, 0.866 * a.x - 0.5 * a.y);
+    return 0.3333 * (texture(map, vec3(p.xy + a, p.z)) + texture(map, vec3(p.xy + b, p.z))
+                     + texture(map, vec3(p.xy - a - b, p.z)));
 }
 
 void main() {
@@ -43,14 +43,16 @@ void main() {
 #endif
     bool leafy = MATERIAL == FOLIAGE || MATERIAL == TWIGS;
     vec3 lifted = v_position + normal * 0.06;
-    float roof = open_to(u_top_map, u_top_from_world, lifted + vec3(0.0, 0.05, 0.0), 0.0055, 0.001);
+    float angle = 6.283 * hash(floor(gl_FragCoord.xy));
+    vec2 turned = vec2(cos(angle), sin(angle));
+    float roof = open_to(u_top_map, u_top_from_world, lifted + vec3(0.0, 0.05, 0.0), turned * 0.0048, 0.001);
     float openness = mix(0.34, 1.0, roof) * mix(0.72, 1.0, smoothstep(-0.05, 0.9, v_position.y + 0.5 * max(normal.y, 0.0)));
     vec3 ambient = mix(u_ambient_ground, u_ambient_sky, normal.y * 0.5 + 0.5) * openness;
 #ifdef NIGHT
     vec3 direct = lamplight(v_position, leafy ? normalize(normal + to_eye) : normal) + headlight(v_position, normal, to_eye, far);
 #else
     float lambert = leafy ? 0.35 + 0.65 * max(dot(normal, u_sun_direction), 0.0) : max(dot(normal, u_sun_direction), 0.0);
-    float sun = lambert > 0.0 ? lambert * open_to(u_sun_map, u_sun_from_world, lifted, u_sun_softness, 0.0015) : 0.0;
+    float sun = lambert > 0.0 ? lambert * open_to(u_sun_map, u_sun_from_world, lifted, turned * u_sun_softness, 0.0015) : 0.0;
     vec3 direct = u_sun_color * sun;
 #endif
     vec3 light = s.albedo * (direct + ambient);

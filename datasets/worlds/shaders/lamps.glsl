@@ -1,9 +1,9 @@
 // Light after dark: street lamps and the camera car's own headlights. Nothing here casts shadows.
 #ifdef NIGHT
-const int LAMPS = 16;
-uniform vec3 u_lamp_position[LAMPS];
+const int LAMPS = 12;
+uniform vec4 u_lamp_position[LAMPS];  // w: 1 shines every way, negative in a cone
 uniform vec3 u_lamp_color[LAMPS];
-uniform vec3 u_lamp_direction[LAMPS]; // zero shines every way
+uniform vec3 u_lamp_direction[LAMPS]; // zero where it shines every way
 uniform int u_lamp_count;
 uniform vec3 u_headlight_position;
 uniform vec3 u_headlight_direction;   // level, where the car looks
@@ -12,14 +12,12 @@ uniform float u_headlight;
 // A lamp's colour is what it gives a surface six metres away.
 vec3 lamplight(vec3 at, vec3 normal) {
     vec3 sum = vec3(0.0);
-    for (int i = 0; i < u_lamp_count; i++) {
-        vec3 way = u_lamp_position[i] - at;
-        float square = dot(way, way);
-        if (square > 900.0) continue;
-        vec3 towards = way * inversesqrt(square + 1e-4);
-        float cutoff = 1.0 - square / 900.0;
-        float cone = dot(u_lamp_direction[i], u_lamp_direction[i]) < 0.5
-            ? 1.0 : smoothstep(0.15, 0.75, -dot(towards, u_lamp_direction[i]));
+    for (int i = 0; i < u_lamp_count; i++) { // no branches: software rasterisers run both sides
+        vec3 way = u_lamp_position[i].xyz - at;
+        float square = dot(way, way) + 1e-3;
+        vec3 towards = way * inversesqrt(square);
+        float cutoff = max(1.0 - square / 900.0, 0.0);
+        float cone = clamp(u_lamp_position[i].w - 1.7 * dot(towards, u_lamp_direction[i]), 0.0, 1.0);
         float lambert = max(0.15 + 0.85 * dot(normal, towards), 0.0);
         sum += u_lamp_color[i] * (lambert * cone * cutoff * cutoff * 37.0 / (square + 1.0));
     }

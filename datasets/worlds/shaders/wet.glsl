@@ -29,7 +29,7 @@ vec3 mirrored(vec3 light, vec3 position, vec3 normal, float facing) {
     vec3 seen = 0.34 * texture(u_mirror, at).rgb
         + 0.24 * (texture(u_mirror, at + vec2(0.0, smear * 0.5)).rgb + texture(u_mirror, at - vec2(0.0, smear * 0.5)).rgb)
         + 0.09 * (texture(u_mirror, at + vec2(0.0, smear)).rgb + texture(u_mirror, at - vec2(0.0, smear)).rgb);
-    float fresnel = 0.03 + 0.97 * pow(1.0 - facing, 4.0);
-    return mix(light, seen, fresnel * u_wetness * mix(0.62, 0.95, deep));
+    float fresnel = 0.03 + 0.97 * pow(1.0 - facing, 5.0);
+    return mix(light, seen, fresnel * u_wetness * mix(0.58, 0.88, deep));
 }
 #endif
