@@ -48,6 +48,7 @@ from isthmus.training.reproducibility import (
     seed_everything,
 )
 from isthmus.training.runtime import Runtime, choose_device
+from isthmus.training.target_pool import check_target_apart
 from isthmus.training.tracking import NoTracker, Tracker, Tracking, tracked
 
 CONFIG_FILE: Final = "config.yaml"
@@ -146,6 +147,11 @@ class _Run:
         self.target = None if config.target is None else build_dataset(config.target, labelled=False)
         self.validation = None if config.validation is None else build_dataset(config.validation)
         self.evaluated_on = [build_dataset(dataset) for dataset in config.evaluated_on]
+        if self.target is not None and world.is_main:
+            judged = [(one.title, dataset) for one, dataset in zip(config.evaluated_on, self.evaluated_on, strict=True)]
+            if config.validation is not None and self.validation is not None:
+                judged.append((config.validation.title, self.validation))
+            check_target_apart(self.target, judged)
         self.cards: tuple[CardDataset, ...] = world.gather(self._describe() if world.is_main else ())[0]
         self.provenance: Provenance = provenance(self.runtime.device)
         self.method: Method = build_method(config, self.sources, self.runtime, resuming=checkpoint is not None)

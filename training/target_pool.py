@@ -1,0 +1,72 @@
+"""The target's frames must be no frames that the run is judged on: adapting to those would be cheating."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from isthmus.datasets.base import FileDataset, SegmentationDataset
+from isthmus.datasets.shards.reader import Shards
+from isthmus.errors import ConfigurationError
+
+
+def check_target_apart(target: SegmentationDataset, judged: Sequence[tuple[str, SegmentationDataset]]) -> None:
+    """Refuse a target that shares frames with a validation or evaluation set, under whatever name.
+
+    Files are compared by path, and by content where two have the same size. Packed sets are compared by what their
+    index says they were packed from, since reading all of an object store is no check.
+
+    Args:
+        target: The unlabelled pool that a method adapts to.
+        judged: Title and frames of each set that the run is judged on.
+
+    Raises:
+        ConfigurationError: Naming the set, how many frames are shared, and one of them.
+    """
+    files = _images_by_size(target)
+    for title, dataset in judged:
+        if isinstance(target, FileDataset) and isinstance(dataset, FileDataset):
+            shared = [str(frame.image) for frame in dataset.frames if _is_among(frame.image, files)]
+        else:
+            shared = _shared_origin(target, dataset)
+        if shared:
+            raise ConfigurationError(
+                f"the target holds {len(shared)} of the frames of {title}, for example {shared[0]}",
+                where="target",
+                remedy="Adapt to the training split alone, and judge on frames that no training has seen.",
+            )
+
+
+def _images_by_size(dataset: SegmentationDataset) -> Mapping[int, list[Path]]:
+    """Image files by their size in bytes; none for a packed set."""
+    files: dict[int, list[Path]] = defaultdict(list)
+    if isinstance(dataset, FileDataset):
+        for frame in dataset.frames:
+            files[frame.image.stat().st_size].append(frame.image.resolve())
+    return files
+
+
+def _is_among(image: Path, files: Mapping[int, list[Path]]) -> bool:
+    candidates = files.get(image.stat().st_size, [])
+    return image.resolve() in candidates or any(_digest(one) == _digest(image) for one in candidates)
+
+
+@cache
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+def _shared_origin(target: SegmentationDataset, judged: SegmentationDataset) -> list[str]:
+    """All frames of the judged set, by number, where both come from overlapping parts of one split."""
+    same = _origin(target)[:2] == _origin(judged)[:2]
+    parts = {_origin(target)[2], _origin(judged)[2]}
+    return [f"frame {number}" for number in range(len(judged))] if same and parts != {"fit", "holdout"} else []
+
+
+def _origin(dataset: SegmentationDataset) -> tuple[str, str, str | None]:
+    """Data set, split and part that the frames come from."""
+    if isinstance(dataset, Shards):
+        source = dataset.index.source
+        return source.dataset, source.split, source.part
+    return dataset.dataset_name, dataset.split, dataset.part
