@@ -7,9 +7,21 @@ from isthmus.datasets.worlds.shapes import tubes
 
 
 def grow_branches(
-    rng: np.random.Generator, trunk_height: float, height: float, radius: float, *, generations: int
+    rng: np.random.Generator, trunk_height: float, height: float, radius: float, *, generations: int, reach: float = 1.0
 ) -> tuple[Geometry, Floats]:
-    """Trunk and forking branches as one shape, and the tips [N, 3] of the last fork but one."""
+    """Trunk and forking branches.
+
+    Args:
+        rng: Random numbers.
+        trunk_height: Where the branches begin, in metres.
+        height: About where they end.
+        radius: Of the trunk, in metres.
+        generations: How often they fork.
+        reach: How far they lean outwards; below 1 for slim crowns.
+
+    Returns:
+        All of them as one shape, and the tips [N, 3] of the last fork but one.
+    """
     lean = rng.normal(0, 0.04, 2)
     top = np.array([lean[0] * trunk_height, trunk_height, lean[1] * trunk_height])
     starts, ends = [np.zeros((1, 3))], [top[None]]
@@ -21,6 +33,7 @@ def grow_branches(
         forks = int(rng.integers(3, 6)) if generation == 0 else 3
         origins, directions = origins.repeat(forks, axis=0), directions.repeat(forks, axis=0)
         directions = directions + rng.normal(0, 0.55, directions.shape)
+        directions[:, ::2] *= reach
         directions[:, 1] = np.abs(directions[:, 1]) * 0.9 + 0.15
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         reached = origins + directions * length * rng.uniform(0.75, 1.15, (len(origins), 1))

@@ -16,7 +16,7 @@ VEGETATION: Final = Thing(TRAIN_ID["vegetation"])
 _NEAR_M: Final = 22.0
 _MIDDLE_M: Final = 55.0
 _CORES: Final = ("low", "low", "medium")
-_CARDS: Final = (46, 100, 190)
+_CARDS: Final = (46, 110, 230)
 """Cards of a crown, far to near."""
 _CARD: Final = 1.0
 """Value of params.z that marks cards for the shaders; 0 are closed surfaces."""
@@ -63,9 +63,10 @@ def _add_leafy_tree(
     crown = height - trunk
     bark = Paint(Material.BARK, _toned(kind.bark, rng.uniform(0.75, 1.2)), 0.02)
     radius = 0.015 * height * float(rng.uniform(0.8, 1.3))
-    skeleton, _ = grow_branches(rng, trunk, height * 0.92, radius, generations=(1, 1, 2)[near])
-    mesh.add(skeleton, bark, VEGETATION, place)
     spread = height * float(rng.uniform(*kind.spread))
+    reach = min(1.0, 1.3 * spread / crown)
+    skeleton, _ = grow_branches(rng, trunk, height * 0.88, radius, generations=(1, 1, 2)[near], reach=reach)
+    mesh.add(skeleton, bark, VEGETATION, place)
     center = np.array([*rng.normal(0, 0.04 * spread, 2), 0.0])[[0, 2, 1]] + [0.0, trunk + crown * 0.48, 0.0]
     radii = np.array([spread * float(rng.uniform(0.85, 1.15)), crown * 0.56, spread * float(rng.uniform(0.85, 1.15))])
     lobes = lobes_in(center, radii, int(rng.integers(kind.lobes[0], kind.lobes[1] + 1)), rng)
@@ -77,9 +78,9 @@ def _add_leafy_tree(
     params = (float(rng.random()), thin, _CARD, blossoms)
     if kind.core:
         core = [
-            ellipsoid(_point(lobe[:3]), _point(lobe[3:] * 0.72), detail=_CORES[near]) for lobe in lobes[: 1 + 2 * near]
+            ellipsoid(_point(lobe[:3]), _point(lobe[3:] * 0.64), detail=_CORES[near]) for lobe in lobes[: 1 + 2 * near]
         ]
-        dark = Paint(Material.FOLIAGE, _toned(color, 0.5), 0.0, (params[0], 0.9, 0.0, 0.0))
+        dark = Paint(Material.FOLIAGE, _toned(color, 0.62), 0.0, (params[0], 0.9, 0.0, 0.0))
         mesh.add(merged(*core), dark, VEGETATION, place)
     inner = count // 4
     crown_leaves = leaves_on(lobes, count + inner, half * 0.88, rng, inner=inner, tall=kind.hanging)

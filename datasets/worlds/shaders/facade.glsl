@@ -173,7 +173,7 @@ Surface facade(vec3 base, float code, vec3 position, vec3 normal, vec2 uv, vec4 
     vec2 inside = clamp((behind - low) / (high - low), 0.0, 1.0);
     vec3 reveal = mix(trim, s.albedo, 0.5) * (behind.y > high.y ? 0.25 : behind.y < low.y ? 0.9 : 0.55);
     vec2 line = abs(fract(inside * grid + 0.5) - 0.5) / grid * (high - low);
-    float bars = smoothstep(0.018, 0.03 + pixel.x, line.x) * smoothstep(0.02, 0.035 + pixel.y, line.y);
+    float bars = smoothstep(0.018, 0.03 + min(pixel.x, 0.08), line.x) * smoothstep(0.02, 0.035 + min(pixel.y, 0.08), line.y);
     bars = mix(bars, 1.0, float(loggia > 0.5) * step(inside.x * 3.0, 1.0) * 0.5);
     vec2 far = local + deeper * (shop ? 0.9 : 0.35);
     vec3 room = vec3(0.018, 0.020, 0.024) + 0.10 * luck * noise(uv * 0.3 + seed).a;
