@@ -128,7 +128,7 @@ def build_lots(
     """Fill both sides of a street. Neighbouring lots tend to be alike, as in real quarters.
 
     Returns:
-        Where cars may stand off the road: on driveways and in car parks.
+        Where cars may stand off the main street: on driveways, in car parks, and on the streets that meet it.
     """
     if not street.has_sidewalk:
         return []
@@ -136,7 +136,7 @@ def build_lots(
     kinds = list(shares)
     weights = np.array([shares[kind] for kind in kinds])
     weights = weights / weights.sum()
-    bays = build_square(mesh, street, style, ground, rng)
+    bays = build_square(mesh, street, style, ground, rng) + _side_places(street, rng)
     for side in (-1, 1):
         kind = str(rng.choice(kinds, p=weights))
         for s0, s1 in street.lot_spans(side):
@@ -152,6 +152,33 @@ def build_lots(
         if square is not None and square.side == side:
             _close_square(_Lot(mesh, style, rng, street, side, square.start, square.end - square.start, bays))
     return bays
+
+
+def _side_places(street: StreetPlan, rng: np.random.Generator) -> list[Placement]:
+    """Places for cars on a street that meets the main one: along its kerbs, waiting at its mouth, on its lanes."""
+    if street.kind not in ("arm", "cross"):
+        return []
+    is_arm = street.kind == "arm"
+    middle = street.start if is_arm else street.junctions[0].s
+    places: list[Placement] = []
+
+    def put(s: float, t: float, *, onwards: bool) -> None:
+        places.append(street.curve.place(s, t, turn=0.0 if onwards else np.pi))
+
+    for side in (-1, 1):
+        has_strip, is_wide = street.parking[side > 0], is_arm and side > 0 and street.half_road > 4.2
+        if has_strip or is_wide:
+            t = side * (street.kerb(side) - 1.05)
+            for s in np.arange(middle + 9.0 if is_arm else middle - 32.0, middle + 34.0, 6.4).tolist():
+                if is_arm or abs(s - middle) > street.junctions[0].half_width + 5.0 or side < 0:
+                    put(s, t, onwards=side == street.drive_side)
+    if is_arm and rng.random() < 0.6:
+        put(street.start + 3.5, street.lane_middle(-1, 0), onwards=False)
+    if not is_arm:
+        for way in (-1, 1):
+            for s in np.arange(middle - float(rng.uniform(4, 26)), middle + 26.0, float(rng.uniform(9, 22))).tolist():
+                put(s, street.lane_middle(way, int(rng.integers(street.lanes))), onwards=way > 0)
+    return places
 
 
 def _close_square(lot: _Lot) -> None:

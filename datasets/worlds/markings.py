@@ -70,15 +70,15 @@ def _pave_landings(mesh: MeshBuilder, street: StreetPlan, landings: list[float],
                 mesh.add(strip(street.curve, (s, s + 3.0), ramp, 0.02, KERB_M + 0.006), plates, _SIDEWALK)
 
 
-def build_rails(mesh: MeshBuilder, street: StreetPlan) -> None:
-    """Two tracks of grooved rails."""
+def build_rails(mesh: MeshBuilder, street: StreetPlan, grass: Thing) -> None:
+    """Two tracks of grooved rails, in the road or on a median's grass."""
     steel = Paint(Material.PLAIN, (0.20, 0.19, 0.18), 0.6)
     on_grass = street.half_median > TRAM_MEDIAN_M
     for side in (-1, 1):
         for rail in (-0.72, 0.72):
             t = side * abs(street.tram_line) + rail
             y = KERB_M + 0.01 if on_grass else 0.014
-            mesh.add(strip(street.curve, street.road, (t - 0.05, t + 0.05), y), steel, _ROAD)
+            mesh.add(strip(street.curve, street.road, (t - 0.05, t + 0.05), y), steel, grass if on_grass else _ROAD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ def draw_ground(style: StreetStyle, rng: np.random.Generator, *, has_terrain: bo
     kind = 2.0 if luck < style.cobbles_probability else 1.0 if luck > 1.0 - style.concrete_probability else 0.0
     damp = float(rng.uniform(0.2, 0.7)) if rng.random() < 0.25 else 0.0
     asphalt = Paint(Material.ASPHALT, tarmac, 0.1, (seed, 3.2, damp, kind + float(rng.uniform(0.0, 0.95))))
+    if style.cobbles_probability <= luck < 2 * style.cobbles_probability:  # bricks, as where everybody shares the road
+        asphalt = Paint(Material.PAVING, tarmac, 0.05, (2.0, float(rng.uniform(0.4, 0.7)), seed, 0.0))
     paving = _draw_paving(style, rng, tarmac, seed)
     kerb = _scaled(paving.color, float(rng.uniform(0.85, 1.5)))
     green = (rng.uniform(0.16, 0.30), rng.uniform(0.28, 0.38), rng.uniform(0.08, 0.14))
@@ -84,8 +86,10 @@ def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.rand
     is_grass = bool(rng.random() < 0.6)
     for street in layout.streets:
         across = (-street.kerb(-1), street.kerb(1))
-        seed, _, damp, kind = ground.asphalt.params
-        asphalt = replace(ground.asphalt, params=(seed, street.lane_width, damp, kind))
+        asphalt = ground.asphalt
+        if asphalt.material == Material.ASPHALT:
+            seed, _, damp, kind = asphalt.params
+            asphalt = replace(asphalt, params=(seed, street.lane_width, damp, kind))
         mesh.add(strip(street.curve, street.road, across, 0.0), asphalt, ROAD)
         if street.half_median:
             _build_median(mesh, street, ground, is_grass=is_grass)
@@ -100,7 +104,7 @@ def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.rand
         build_markings(mesh, street, ground.marking, rng)
     _build_gullies(mesh, main)
     if main.tram:
-        build_rails(mesh, main)
+        build_rails(mesh, main, ground.soft)
 
 
 def _build_sidewalk(mesh: MeshBuilder, street: StreetPlan, side: int, ground: Ground) -> None:

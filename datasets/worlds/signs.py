@@ -154,7 +154,7 @@ def _put_face(
 def _plate(mesh: MeshBuilder, place: Placement, outline: Floats, uvs: Floats, paint: Paint) -> None:
     """A face and, 2 cm behind it, its grey back."""
     flat = np.concatenate([outline, np.full((len(outline), 1), 0.06)], axis=1)
-    front = polygon(flat, uvs)
+    front = polygon(flat, uvs * np.array([-1.0, 1.0], np.float32))  # its reader sees x run to the left
     mesh.add(front, paint, SIGN, place)
     back = front._replace(positions=front.positions - np.array([0, 0, 0.02], np.float32))
     mesh.add(back, Paint(Material.PLAIN, (0.38, 0.39, 0.40), 0.3), _BACK, place)

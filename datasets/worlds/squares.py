@@ -24,6 +24,8 @@ _FLOOR_Y: Final = KERB_M - 0.012
 _BAY_M: Final = (2.5, 5.0)
 """Width and length of a parking bay."""
 _AISLE_M: Final = 6.0
+_MOST_BAYS: Final = 26
+"""The nearest ones hide the rest."""
 
 
 def build_square(
@@ -88,7 +90,8 @@ def _build_car_park(
     for s in np.arange(square.start + 6.0, square.end, 16.0).tolist():
         lamp = curve.place(s, side * (front + long + 3.5), KERB_M, turn=float(rng.choice([0.0, np.pi])))
         add_lamp(mesh, lamp, rng, height=float(rng.uniform(5.0, 8.0)), arm=float(rng.choice([0.0, 1.0])))
-    return [bay for bay in bays if np.hypot(bay.position[0], bay.position[2]) < 75.0]
+    bays.sort(key=lambda bay: float(np.hypot(bay.position[0], bay.position[2])))
+    return bays[:_MOST_BAYS]
 
 
 def _build_place(
