@@ -18,8 +18,8 @@ from isthmus.datasets.shards.reader import Shards
 from isthmus.datasets.transforms import AugmentationConfig, build_training_transform
 from isthmus.errors import ConfigurationError
 
-_TURNS: Final = ("files", "shards", "shards", "files")
-"""So that a machine that gets slower or faster meanwhile favours neither."""
+_TURNS: Final = ("files", "shards", "shards", "files") * 2
+"""Short and mixed, so that other work on the machine, which comes and goes, favours neither."""
 _WARM_UP_BATCHES: Final = 2
 """For each worker: those that were prepared before the clock started."""
 
@@ -68,9 +68,9 @@ class LoadingReport:
         height, width = self.crop_size_hw
         console.print(
             f"{self.num_frames} frames, {self.num_shards} shards, {self.cores} cores. Each figure: {self.seconds:g} s "
-            f"of reading, decoding and augmentation to {height}x{width} in batches of {self.batch_size}, in two turns. "
-            "What fits into memory comes from the page cache in both forms: this says nothing of a cold disk or of an "
-            "object store.",
+            f"in {len(_TURNS) // 2} turns, of reading, decoding and augmentation to {height}x{width} in batches of "
+            f"{self.batch_size}. What fits into memory comes from the page cache in both forms: this says nothing of "
+            "a cold disk or of an object store.",
             highlight=False,
         )
 
@@ -119,7 +119,7 @@ def measure_loading(
         for number in workers:
             batches, spent = dict.fromkeys(datasets, 0), dict.fromkeys(datasets, 0.0)
             for turn in _TURNS:
-                count, took = _timed(datasets[turn], augmentation, number, seconds / 2, batch_size)
+                count, took = _timed(datasets[turn], augmentation, number, 2 * seconds / len(_TURNS), batch_size)
                 batches[turn] += count
                 spent[turn] += took
                 bar.advance(task)

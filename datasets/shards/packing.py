@@ -86,7 +86,7 @@ def pack_dataset(
     )
     journal = Journal(out, source)
     finished = _whole(out, journal.begin(), progress)
-    for record in _packed(dataset, source, out, finished=finished.keys(), workers=workers, progress=progress):
+    for record in _packed(dataset, source, out, finished=frozenset(finished), workers=workers, progress=progress):
         journal.add(record)
         finished[record.name] = record
     index = ShardIndex(
@@ -187,15 +187,14 @@ def _write_shard(dataset: FileDataset, frames: Sequence[int], path: Path, on_fra
                     tar.write(_sample(dataset, frame))
                     on_frame()
         temporary.replace(path)
-    except OSError as error:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
-        raise DataError(
-            f"the shard cannot be written ({error.strerror or error})",
-            where=path,
-            remedy="Make room and pack again: finished shards are kept.",
-        ) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # those of the source's files are `DataError`s already
+            raise DataError(
+                f"the shard cannot be written ({error.strerror or error})",
+                where=path,
+                remedy="Make room and pack again: finished shards are kept.",
+            ) from error
         raise
     return ShardRecord(
         name=path.name, num_frames=len(frames), num_bytes=stream.num_bytes, sha256=stream.digest.hexdigest()
