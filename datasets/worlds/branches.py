@@ -40,7 +40,7 @@ def grow_branches(
         starts.append(origins)
         ends.append(reached)
         first_radii.append(np.full(len(origins), thick))
-        last_radii.append(np.full(len(origins), thick * 0.5))
+        last_radii.append(np.full(len(origins), thick * (0.5 if generation < generations - 1 else 0.15)))
         if generation == 1 or generations == 1:
             tips = reached
         origins, length, thick = reached, length * 0.66, thick * 0.5

@@ -13,7 +13,7 @@ from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, Thing, merged
 from isthmus.datasets.worlds.roofs import RoofBuilder, varied
 from isthmus.datasets.worlds.shapes import box
-from isthmus.datasets.worlds.shopfronts import add_hall_sign, add_shopfront, add_wall_signs
+from isthmus.datasets.worlds.shopfronts import add_gable_adverts, add_hall_sign, add_shopfront, add_wall_signs
 from isthmus.datasets.worlds.style import StreetStyle
 from isthmus.datasets.worlds.vegetation import add_climber
 
@@ -94,6 +94,8 @@ def add_house(mesh: MeshBuilder, place: Placement, house: House, rng: np.random.
         add_shopfront(on)
     elif house.front.floors < 5 and house.front.grammar in _WITH_BAYS and rng.random() < 0.4:
         relief.add_bay_window(on)
+    if not house.low and rng.random() < 0.25:
+        add_gable_adverts(on, house.depth)
     if near:
         relief.add_relief(on)
         add_wall_signs(on)
@@ -112,7 +114,7 @@ def _add_walls(mesh: MeshBuilder, place: Placement, house: House, rng: np.random
     w, d, h, front = house.width, house.depth, house.height, house.front
     plan = np.array([[0.0, 0.0], [w, 0.0], [w, d], [0.0, d], [0.0, 0.0]])
     mesh.add(walls(plan[:2], _BASE_M, h), front.paint(house.color), BUILDING, place)
-    glazed = front.grammar is Grammar.CURTAIN or rng.random() < (0.4 if front.shops else 0.65)
+    glazed = front.grammar is Grammar.CURTAIN or rng.random() < (0.55 if front.shops else 0.75)
     if not glazed:
         mesh.add(walls(plan[1:], _BASE_M, h), _masonry(house), BUILDING, place)
         return

@@ -67,6 +67,20 @@ def add_hall_sign(on: FrontBuilder) -> None:
     on.add(Paint(Material.PLAIN, color, 0.2), cuboids(np.array([[x - wide, y - half, -0.15, x + wide, y + half, 0.0]])))
 
 
+def add_gable_adverts(on: FrontBuilder, depth: float) -> None:
+    """Big posters or painted names on the end walls, `depth` metres deep."""
+    rng = on.rng
+    for x in (-0.04, on.width + 0.04):
+        if rng.random() < 0.5:
+            continue
+        half = float(rng.uniform(0.8, 1.6))
+        wide = half * float(rng.uniform(0.7, 2.2))
+        y, z = float(rng.uniform(2.0, max(on.front.height - half, 2.5))), depth * float(rng.uniform(0.3, 0.7))
+        corners = np.array([[-wide, -half], [wide, -half], [wide, half], [-wide, half]])
+        turn = 1.0 if x > 0 else -1.0
+        on.add(_face(on, half), polygon(np.array([[x, y + v, z + turn * u] for u, v in corners]), corners))
+
+
 def add_projecting_sign(on: FrontBuilder, x: float, ground: float) -> None:
     """A disc, shield, box or banner on a bracket, square to the front, so that drivers see its face."""
     rng = on.rng

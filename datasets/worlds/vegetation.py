@@ -65,7 +65,7 @@ def _add_leafy_tree(
     radius = 0.015 * height * float(rng.uniform(0.8, 1.3))
     spread = height * float(rng.uniform(*kind.spread))
     reach = min(1.0, 1.3 * spread / crown)
-    skeleton, _ = grow_branches(rng, trunk, height * 0.88, radius, generations=(1, 1, 2)[near], reach=reach)
+    skeleton, _ = grow_branches(rng, trunk, height * 0.8, radius, generations=(1, 1, 2)[near], reach=reach)
     mesh.add(skeleton, bark, VEGETATION, place)
     center = np.array([*rng.normal(0, 0.04 * spread, 2), 0.0])[[0, 2, 1]] + [0.0, trunk + crown * 0.48, 0.0]
     radii = np.array([spread * float(rng.uniform(0.85, 1.15)), crown * 0.56, spread * float(rng.uniform(0.85, 1.15))])
