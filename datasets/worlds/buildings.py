@@ -5,19 +5,18 @@ from typing import Final
 
 import numpy as np
 
-from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds import facade_relief as relief
 from isthmus.datasets.worlds.cuboids import sheets, walls
 from isthmus.datasets.worlds.facade_grammar import RULES, Front, Grammar, draw_front, fitting_bay
+from isthmus.datasets.worlds.facade_relief import BUILDING
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, Thing, merged
+from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, merged
 from isthmus.datasets.worlds.roofs import RoofBuilder, varied
 from isthmus.datasets.worlds.shapes import box
 from isthmus.datasets.worlds.shopfronts import add_gable_adverts, add_hall_sign, add_shopfront, add_wall_signs
 from isthmus.datasets.worlds.style import StreetStyle
 from isthmus.datasets.worlds.vegetation import add_climber
 
-BUILDING: Final = Thing(TRAIN_ID["building"])
 _WITH_BAYS: Final = frozenset({Grammar.SASH, Grammar.VICTORIAN, Grammar.TIMBER})
 _NEAR_M: Final = 32.0
 _MIDDLE_M: Final = 75.0

@@ -119,11 +119,10 @@ class Front:
         first = int(self.seed * 29.0 % 1.0 * every)
         return list(range(first, bays, every))
 
-    def paint(self, color: Rgb, *, bay: float | None = None, shops: bool | None = None) -> Paint:
-        """The wall's surface; other sides of the house may have other bays and no shops."""
-        with_shops = self.shops if shops is None else shops
+    def paint(self, color: Rgb, *, bay: float | None = None) -> Paint:
+        """The wall's surface; other sides of the house may have other bays."""
         number = self.floors + self.share
-        params = (bay or self.bay, self.floor_height, -number if with_shops else number, self.wall_kind + self.seed)
+        params = (bay or self.bay, self.floor_height, -number if self.shops else number, self.wall_kind + self.seed)
         return Paint(Material.FACADE, color, (self.grammar + 0.5) / _CODES, params)
 
 

@@ -4,13 +4,12 @@ from typing import Final
 
 import numpy as np
 
-from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.cuboids import cuboids, sheets
+from isthmus.datasets.worlds.facade_relief import BUILDING
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing, merged
+from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, merged
 from isthmus.datasets.worlds.shapes import box, disc, tube, tubes
 
-_BUILDING: Final = Thing(TRAIN_ID["building"])
 _METAL: Final = Paint(Material.PLAIN, (0.25, 0.24, 0.24), 0.2)
 _EAVES_M: Final = 0.35
 _HIGHEST_M: Final = 5.5
@@ -123,7 +122,7 @@ class RoofBuilder:
             self._add_mast(float(rng.uniform(1, w - 1)), h, float(rng.uniform(2.5, 5.5)))
 
     def _add(self, paint: Paint, *shapes: Geometry) -> None:
-        self._mesh.add(merged(*shapes), paint, _BUILDING, self._place)
+        self._mesh.add(merged(*shapes), paint, BUILDING, self._place)
 
     def _rise(self, span: float) -> float:
         return float(min(span * self._rng.uniform(0.28, 0.50), _HIGHEST_M))

@@ -94,7 +94,6 @@ def test_a_front_with_shops_is_taller_and_says_so_to_the_shader() -> None:
     assert shops.height == pytest.approx(9.45)
     assert plain.paint((1, 1, 1)).params == pytest.approx((2.0, 3.0, 3.5, 1.5))
     assert shops.paint((1, 1, 1)).params[2] == pytest.approx(-3.5)
-    assert shops.paint((1, 1, 1), shops=False).params[2] == pytest.approx(3.5)
 
 
 @pytest.mark.parametrize("grammar", Grammar)
