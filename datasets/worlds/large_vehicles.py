@@ -1,100 +1,242 @@
-"""Vans, trucks, buses and trams: rounded boxes with glass all round.
+"""Trucks, buses and trams in several builds."""
 
-A vehicle's own coordinates: z forward from its middle, x to its right, y up from the road.
-"""
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
+from isthmus.datasets.worlds.hulls import ARTICULATED, BUSES, CABS, OLD_TRAM, TRAMS, Hull, hull_model
+from isthmus.datasets.worlds.layout import Curve
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import Assembly, Floats, Geometry, MeshBuilder, Placement, Thing
-from isthmus.datasets.worlds.shapes import box, loft, polygon, tubes
-from isthmus.datasets.worlds.vehicle_parts import GLASS, TRIM, add_big_lights, add_wheels, lacquer
+from isthmus.datasets.worlds.mesh import Assembly, Geometry, MeshBuilder, Placement, Thing
+from isthmus.datasets.worlds.sculpture import Model, add_model, collected, rods
+from isthmus.datasets.worlds.shapes import box, ellipsoid, loft, polygon, tube
+from isthmus.datasets.worlds.vehicle_parts import is_lit, is_near, lacquer, vehicle_paints, wheel
+
+_LOADS: Final = ("box", "box", "box", "tipper", "tanker", "refuse", "flatbed", "curtain")
+_WHITE: Final = (0.85, 0.85, 0.83)
+_DISPLAY: Final = (0.95, 0.62, 0.12)
+_BELLOWS_M: Final = 0.55
 
 
-def add_van(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, color: Rgb, *, instance: int) -> None:
-    """A panel van; counts as a car, as Cityscapes has it."""
-    van = Assembly(mesh, place, Thing(TRAIN_ID["car"], instance))
-    length = 4.9
-    _add_coach(van, rng, color, size=(1.95, 2.15, length), windows=False)
-    add_wheels(van, half_width=1.95 / 2, axles=(-length * 0.3, length * 0.3), radius=0.34)
-
-
-def add_truck(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, color: Rgb, *, instance: int) -> None:
-    """A cab with a box behind it."""
-    truck = Assembly(mesh, place, Thing(TRAIN_ID["truck"], instance))
-    length, top = float(rng.uniform(5.5, 9.0)), float(rng.uniform(2.6, 3.7))
-    front = length / 2
-    truck.add(
-        lacquer(color, rng, gloss=0.7), loft(_rounded(front - 2.0, front, 0.55, 2.7, half=1.15), exponent=7, sides=20)
-    )
-    screen = np.array([[-1.0, 1.65, 0.02], [1.0, 1.65, 0.02], [0.95, 2.5, -0.1], [-0.95, 2.5, -0.1]])
-    screen[:, 2] += front
-    sides = []
-    for side in (-1, 1):
-        pane = np.array([[0, 1.6, -1.4], [0, 1.6, -0.4], [0, 2.4, -0.5], [0, 2.4, -1.4]])
-        sides.append(polygon(pane + np.array([side * 1.165, 0.0, front])))
-    truck.add(GLASS, polygon(screen), *sides)
-    r, g, b = (float(c) for c in rng.uniform(0.15, 0.9, 3)) if rng.random() < 0.5 else (0.85, 0.85, 0.83)
-    truck.add(Paint(Material.PLAIN, (r, g, b), 0.3), box((2.4, top - 1.0, length - 2.2), (0, (top + 1.0) / 2, -1.1)))
-    truck.add(TRIM, box((2.0, 0.35, length - 0.6), (0, 0.75, -0.2)))
-    add_wheels(truck, half_width=1.18, axles=(front - 1.1, -front + 1.0, -front + 2.1), radius=0.48)
-    add_big_lights(truck, x=1.05, back=-front, front=front)
-
-
-def add_bus(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, color: Rgb, *, instance: int) -> None:
-    """A city bus, sometimes a double-decker."""
-    bus = Assembly(mesh, place, Thing(TRAIN_ID["bus"], instance))
-    length, height = float(rng.uniform(9.0, 12.0)), 4.2 if rng.random() < 0.25 else 3.05
-    _add_coach(bus, rng, color, size=(2.5, height, length), windows=True)
-    add_wheels(bus, half_width=1.25, axles=(-length * 0.3, length * 0.3), radius=0.48)
-
-
-def add_tram(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, color: Rgb, *, instance: int) -> None:
-    """A tram of two or three cars with pantographs; the class `train`."""
-    for number in range(int(rng.integers(2, 4))):
-        middle = Placement(place.point(0.0, 0.0, number * 9.2), place.heading)
-        car = Assembly(mesh, middle, Thing(TRAIN_ID["train"], instance))
-        _add_coach(car, rng, color, size=(2.4, 3.4, 8.9), windows=True)
-        starts, ends = np.array([[0, 3.4, -0.8], [0, 3.9, 0.5]]), np.array([[0, 3.9, 0.5], [0, 4.7, -0.4]])
-        car.add(TRIM, box((2.2, 0.5, 7.5), (0, 0.3, 0)), tubes(starts, ends, np.full(2, 0.04), np.full(2, 0.04)))
-
-
-def _add_coach(
-    coach: Assembly, rng: np.random.Generator, color: Rgb, *, size: tuple[float, float, float], windows: bool
+def add_truck(
+    mesh: MeshBuilder, place: Placement, rng: np.random.Generator, color: Rgb, *, instance: int, length: float
 ) -> None:
-    """The body of vans, buses and tram cars; vans have glass only in front and perhaps behind."""
-    width, height, length = size
-    half, front = width / 2, length / 2
-    coach.add(
-        lacquer(color, rng, gloss=0.75), loft(_rounded(-front, front, 0.32, height, half=half), exponent=8, sides=24)
-    )
-    if rng.random() < 0.6:
-        stripe = lacquer((rng.uniform(0, 0.9), rng.uniform(0, 0.8), rng.uniform(0, 0.9)), rng, gloss=0.6)
-        coach.add(stripe, box((width + 0.012, height * 0.16, length - 0.9), (0, height * 0.30, 0)))
-    panes: list[Geometry] = []
-    for low, high in [(height * 0.44, height * 0.76)] if height < 3.6 else [(1.1, 1.95), (2.75, 3.6)]:
-        for z in np.arange(-front + 0.5, front - 1.0, 1.5) if windows else np.array([front - 1.75]):
-            for x in (-half - 0.012, half + 0.012):
-                panes.append(polygon(np.array([[x, low, z], [x, low, z + 1.3], [x, high, z + 1.3], [x, high, z]])))
-        for end in (-1, 1) if windows or rng.random() < 0.5 else (1,):
-            z, foot, top = end * (front + 0.015), half * 0.84, half * 0.8
-            panes.append(polygon(np.array([[-foot, low, z], [foot, low, z], [top, high, z], [-top, high, z]])))
-    coach.add(GLASS, *panes)
-    if windows:
-        display = Paint(Material.GLOWING, (0.95, 0.70, 0.15), 0.2, (0.5, 0.0, 0.0, 0.0))
-        coach.add(display, box((half * 1.1, 0.22, 0.06), (0, height - 0.35, front)))
-    add_big_lights(coach, x=half * 0.84, back=-front, front=front)
+    """A truck: delivery below 7.5 m, rigid below 11 m, with a trailer beyond.
+
+    Args:
+        mesh: Where it goes.
+        place: Its middle, on the road.
+        rng: Draws build, load and paint.
+        color: Of the cab.
+        instance: Number of the object.
+        length: Metres.
+    """
+    truck = Assembly(mesh, place, Thing(TRAIN_ID["truck"], instance))
+    near = is_near(place)
+    cab = CABS[2 if length < 7.5 else 0 if length < 11 else 1]
+    load = ("box" if length < 7.5 else "curtain" if length > 11 and rng.random() < 0.6 else
+            _LOADS[int(rng.integers(len(_LOADS)))])  # fmt: skip
+    paints = _paints(rng, color)
+    front = length / 2
+    ahead = Assembly(mesh, Placement(place.point(0, 0, front - cab.length / 2), place.heading), truck.thing)
+    add_model(ahead, hull_model(cab, near=near, is_cab=True), paints)
+    top = round(cab.height + float(rng.uniform(0.1, 0.7)) if length < 11 else 3.9, 1)
+    bright = tuple(float(c) for c in rng.uniform(0.1, 0.9, 3))
+    tone = float(rng.uniform(0.3, 0.85))
+    cover = _WHITE if rng.random() < 0.4 else (bright[0], bright[1], bright[2]) if rng.random() < 0.6 else (tone,) * 3
+    paints["load"] = lacquer(cover, rng, gloss=0.4)
+    add_model(truck, _chassis(round(length, 1), cab, near=near), paints)
+    add_model(truck, _load(load, round(length, 1), cab, top), paints)
 
 
-def _rounded(z0: float, z1: float, low: float, high: float, *, half: float) -> Floats:
-    """Stations of a box whose ends are slightly drawn in."""
-    return np.array(
-        [
-            [z0, low + 0.12, high - 0.12, half * 0.93],
-            [z0 + 0.12, low, high, half],
-            [(z0 + z1) / 2, low, high, half],
-            [z1 - 0.16, low, high, half],
-            [z1, low + 0.12, high - 0.18, half * 0.92],
+def add_bus(
+    mesh: MeshBuilder,
+    curve: Curve,
+    s: float,
+    t: float,
+    turn: float,
+    rng: np.random.Generator,
+    color: Rgb,
+    *,
+    instance: int,
+) -> float:
+    """A city bus, midi, double-decker, coach or articulated bus whose middle is at (s, t); returns its length."""
+    thing = Thing(TRAIN_ID["bus"], instance)
+    paints = _paints(rng, color)
+    paints["display"] = Paint(Material.LAMP, _DISPLAY, 0.2, (0.8, 2.2, 0.0, 0.0))
+    if rng.random() < 0.15:
+        _add_train(mesh, curve, (s, t, turn), thing, ARTICULATED, paints)
+        return sum(hull.length for hull in ARTICULATED) + _BELLOWS_M
+    hull = BUSES[int(rng.choice(len(BUSES), p=[0.45, 0.15, 0.24, 0.16]))]
+    bus = Assembly(mesh, curve.place(s, t, turn=turn), thing)
+    near = is_near(bus.place)
+    add_model(bus, hull_model(hull, near=near), paints)
+    if rng.random() < 0.6:  # an advertisement
+        colors = rng.uniform(0.05, 0.9, (2, 3))
+        low, high = (hull.bands[0][1] + 0.1, hull.bands[1][0] - 0.1) if len(hull.bands) > 1 else (0.45, 1.05)
+        for inset, tint in zip((0.0, 0.12), colors, strict=True):
+            paint = Paint(Material.PLAIN, (float(tint[0]), float(tint[1]), float(tint[2])), 0.3)
+            size = (hull.width + 0.02 + inset * 0.1, high - low - inset, 3.2 - inset * 6)
+            bus.add(paint, box(size, (0, (low + high) / 2, -0.3)))
+    return hull.length
+
+
+def add_tram(
+    mesh: MeshBuilder,
+    curve: Curve,
+    s: float,
+    t: float,
+    turn: float,
+    rng: np.random.Generator,
+    color: Rgb,
+    *,
+    instance: int,
+) -> float:
+    """A tram, articulated or of an old build, whose middle is at (s, t); the class `train`; returns its length."""
+    thing = Thing(TRAIN_ID["train"], instance)
+    paints = _paints(rng, color)
+    paints["display"] = Paint(Material.LAMP, _DISPLAY, 0.2, (0.8, 2.2, 0.0, 0.0))
+    if rng.random() < 0.3:
+        hulls: Sequence[Hull] = (OLD_TRAM,) * int(rng.integers(1, 3))
+    else:
+        hulls = (TRAMS[0], *(TRAMS[1],) * int(rng.integers(1, 4)), TRAMS[2])
+    return _add_train(mesh, curve, (s, t, turn), thing, hulls, paints, pantograph=True)
+
+
+def _add_train(
+    mesh: MeshBuilder, curve: Curve, at: tuple[float, float, float], thing: Thing, hulls: Sequence[Hull],
+    paints: dict[str, Paint], *, pantograph: bool = False,
+) -> float:  # fmt: skip
+    """Coupled hulls along a curve, the first ahead; returns their length."""
+    s, t, turn = at
+    way = 1.0 if abs(turn) < 1.0 else -1.0
+    length = sum(hull.length for hull in hulls) + _BELLOWS_M * (len(hulls) - 1)
+    front = length / 2
+    for number, hull in enumerate(hulls):
+        middle = front - hull.length / 2
+        car = Assembly(mesh, curve.place(s + way * middle, t, turn=turn), thing)
+        add_model(car, hull_model(hull, near=is_near(car.place)), paints)
+        if number:
+            joint = curve.place(s + way * (front + _BELLOWS_M / 2), t, turn=turn)
+            bellows = box((hull.width - 0.25, hull.height - 0.55, _BELLOWS_M + 0.3), (0, hull.height / 2 + 0.1, 0))
+            Assembly(mesh, joint, thing).add(paints["trim"], bellows)
+        if pantograph:
+            car.add(paints["trim"], *_running_gear(hull), *(_pantograph(hull.height) if number == 0 else ()))
+        front -= hull.length + _BELLOWS_M
+    return length
+
+
+def _running_gear(hull: Hull) -> tuple[Geometry, ...]:
+    reach = hull.length * 0.28
+    return tuple(box((hull.width - 0.3, 0.42, 1.8), (0, 0.22, z)) for z in (-reach, reach))
+
+
+def _pantograph(height: float) -> tuple[Geometry, ...]:
+    arms = [
+        ((x, height, -0.9), (x * 0.5, height + 0.7, 0.5), 0.03, 0.03) for x in (-0.45, 0.45)
+    ] + [((x * 0.5, height + 0.7, 0.5), (x, height + 1.5, -0.5), 0.025, 0.025) for x in (-0.45, 0.45)]  # fmt: skip
+    bar = ((-0.85, height + 1.5, -0.5), (0.85, height + 1.5, -0.5), 0.035, 0.035)
+    return (rods(*arms, bar), box((1.3, 0.22, 1.8), (0, height + 0.1, 0.0)))
+
+
+def _paints(rng: np.random.Generator, color: Rgb) -> dict[str, Paint]:
+    """The paints of a large vehicle: livery, and what all vehicles have."""
+    paint = lacquer(color, rng, gloss=0.7)
+    second = tuple(float(c) for c in rng.uniform(0.05, 0.9, 3))
+    stripe = paint if rng.random() < 0.35 else lacquer((second[0], second[1], second[2]), rng, gloss=0.6)
+    dark = (color[0] * 0.35, color[1] * 0.35, color[2] * 0.35)
+    skirt = (paint, stripe, lacquer(dark, rng, gloss=0.4))[int(rng.integers(3))]
+    common = vehicle_paints(rng, lit=is_lit(rng), braking=bool(rng.random() < 0.3))
+    return {**common, "body": paint, "stripe": stripe, "skirt": skirt, "display": paint}
+
+
+@lru_cache(maxsize=64)
+def _chassis(length: float, cab: Hull, *, near: bool) -> Model:
+    """Frame, wheels, mudguards, tanks and the rear's lamps."""
+    front, half = length / 2, cab.width / 2
+    radius = 0.36 if length < 7.5 else 0.48
+    axles = [front - cab.length * 0.55, -front + 1.1] + ([-front + 2.3] if length > 8 else [])
+    axles += [-front + 3.5, front - cab.length - 1.6] if length > 11 else []
+    parts: list[tuple[str, Geometry]] = [("trim", box((half * 1.3, 0.30, length - 0.5), (0, radius + 0.32, -0.1)))]
+    for axle in axles:
+        for side in (-1, 1):
+            parts += wheel((side * (half - 0.13), radius, axle), radius, side=side, near=near, width=0.26)
+        if axle > front - cab.length:
+            parts += [
+                ("trim", box((0.04, 0.35, radius * 2.2), (s * half * 0.995, radius * 2 - 0.1, axle))) for s in (-1, 1)
+            ]
+    parts.append(("trim", box((half * 1.9, 0.14, 0.1), (0, 0.50, -front + 0.12))))
+    parts += [("tail", box((0.30, 0.16, 0.06), (s * half * 0.76, 0.78, -front + 0.02))) for s in (-1, 1)]
+    parts.append(("plate", box((0.5, 0.12, 0.04), (0, 0.78, -front + 0.02))))
+    parts += [("chrome", box((0.3, 0.45, 1.1), (s * half * 0.8, 0.68, front - cab.length - 0.9))) for s in (-1, 1)]
+    return collected(*parts)
+
+
+@lru_cache(maxsize=256)
+def _load(kind: str, length: float, cab: Hull, top: float) -> Model:
+    """What is behind the cab; slots load, trim, chrome, skirt."""
+    floor = 0.85 if length < 7.5 else 1.05
+    long = length - cab.length - (0.25 if length < 11 else 0.75)
+    middle, width = -length / 2 + long / 2, cab.width + 0.12
+    back = -length / 2
+    if kind == "tanker":
+        y = floor + 1.0
+        tank = [tube((0, y, back + 0.3), (0, y, back + long - 0.3), 1.05, sides=18)]
+        tank += [ellipsoid((0, y, back + e), (1.05, 1.05, 0.35), detail="high") for e in (0.3, long - 0.3)]
+        return collected(
+            *(("load", part) for part in tank), ("trim", box((0.7, 0.12, long - 1), (0, y + 1.06, middle)))
+        )
+    if kind == "tipper":
+        sides = np.array([[back, floor, top * 0.72, width / 2 * 0.94], [back + 0.06, floor, top * 0.72, width / 2]])
+        hopper = np.concatenate(
+            [sides, sides[::-1] * (0, 1, 1, 1) + ([[back + long - 0.06, 0, 0, 0], [back + long, 0, 0, 0]])]
+        )
+        ribs = [
+            box((width + 0.1, top * 0.72 - floor, 0.10), (0, (floor + top * 0.72) / 2, z))
+            for z in np.arange(back + 0.6, back + long, 1.1)
         ]
-    )
+        heap = ellipsoid((0, top * 0.70, middle), (width * 0.44, 0.45, long * 0.45), detail="medium")
+        return collected(
+            ("load", loft(hopper, exponent=14, sides=20)), *(("load", rib) for rib in ribs), ("trim", heap)
+        )
+    if kind == "refuse":
+        hopper = np.array([[back, floor - 0.2, top - 0.5, width / 2 * 0.9], [back + 0.3, floor - 0.3, top - 0.1, width / 2],
+                           [back + 1.6, floor - 0.1, top, width / 2], [back + long, floor, top - 0.05, width / 2]])  # fmt: skip
+        mouth = box((width * 0.8, 0.9, 0.08), (0, floor + 0.7, back - 0.01))
+        return collected(("load", loft(hopper, exponent=7, sides=20)), ("trim", mouth))
+    if kind == "flatbed":
+        bed = [
+            box((width, 0.14, long), (0, floor + 0.07, middle)),
+            box((width, 1.1, 0.1), (0, floor + 0.6, back + long)),
+        ]
+        crates = [box((width * 0.8, 0.7, 1.3), (0, floor + 0.49, back + z)) for z in np.arange(1.0, long - 1.0, 1.6)]
+        return collected(*(("skirt", part) for part in bed), *(("load", crate) for crate in crates))
+    return _box_body(kind, (width, floor, top), (back, long))
+
+
+def _box_body(kind: str, size: tuple[float, float, float], along: tuple[float, float]) -> Model:
+    """A box with frames at its edges and doors behind, or a curtain with straps."""
+    width, floor, top = size
+    back, long = along
+    middle, mid_y = back + long / 2, (floor + top) / 2
+    parts: list[tuple[str, Geometry]] = [("load", box((width, top - floor, long), (0, mid_y, middle)))]
+    for x in (-1, 1):
+        parts += [("chrome", box((0.07, top - floor, 0.07), (x * width / 2, mid_y, z))) for z in (back, back + long)]
+        parts.append(("chrome", box((0.06, 0.14, long), (x * width / 2, floor + 0.05, middle))))
+        parts.append(("chrome", box((0.06, 0.08, long), (x * width / 2, top - 0.04, middle))))
+        parts.append(("chrome", box((0.035, top - floor - 0.2, 0.03), (x * width * 0.17, mid_y, back - 0.012))))
+    parts.append(("trim", box((0.03, top - floor - 0.1, 0.02), (0, mid_y, back - 0.005))))
+    parts.append(("chrome", box((width, 0.10, 0.05), (0, top - 0.05, back))))
+    if kind == "curtain":
+        for z in np.arange(back + 0.7, back + long, 0.9):
+            parts.append(("trim", box((width + 0.02, top - floor - 0.2, 0.035), (0, mid_y, float(z)))))
+    else:  # a name on the side
+        for x in (-1, 1):
+            side = x * (width / 2 + 0.012)
+            low, high, z0, z1 = mid_y - 0.1, mid_y + 0.45, back + long * 0.25, back + long * 0.75
+            name = np.array([[side, low, z0], [side, low, z1], [side, high, z1], [side, high, z0]])
+            parts.append(("stripe", polygon(name)))
+    return collected(*parts)

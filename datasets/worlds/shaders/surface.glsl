@@ -28,18 +28,41 @@ Surface surface(uint material, vec3 base, float gloss, vec3 position, vec3 norma
         vec4 tuft = noise(uv * 0.30), field = noise(uv * 0.017);
         s.albedo = base * (0.55 + 0.5 * tuft.r + 0.5 * (tuft.g - 0.4) + 0.3 * field.r);
         s.albedo = mix(s.albedo, vec3(0.36, 0.29, 0.19) * (0.6 + tuft.g), smoothstep(0.52, 0.75, field.a) * 0.7);
-    } else if (material == CAR_PAINT) {
-        float dirt = smoothstep(0.75, 0.15, params.y) * (0.3 + noise(plane * 0.3).r) * params.x;
+    } else if (material == CAR_PAINT) { // params: x dirt, y its height, z front edge of the first door, w its length or 0
+        float dirt = smoothstep(params.y, params.y - 0.6, position.y) * (0.3 + noise(plane * 0.3).r) * params.x;
+        if (params.w > 0.0) { // seams of doors; uv is (along the car, height)
+            float from_edge = params.z - uv.x;
+            float door = abs(fract(from_edge / params.w + 0.5) - 0.5) * params.w;
+            float seam = 1.0 - smoothstep(0.008, 0.012 + pixel.x, door);
+            seam *= step(-0.3, from_edge) * step(from_edge, params.w * 2.3) * smoothstep(0.28, 0.36, uv.y);
+            base *= 1.0 - 0.75 * seam * clamp(0.03 / max(pixel.x, 0.01), 0.0, 1.0);
+        }
         s.albedo = mix(base, vec3(0.33, 0.30, 0.26), dirt * 0.6);
         s.mirror = 0.05; s.gloss = gloss * (1.0 - dirt);
-    } else if (material == GLASS) { s.albedo = base * 0.5; s.mirror = 0.14; }
+    } else if (material == GLASS) { // params: x 1 at the side, 2 in front or behind; uv is (along or across, over the belt)
+        s.mirror = params.x > 0.5 ? 0.04 : 0.12;
+        s.albedo = base * 0.4;
+        if (params.x > 0.5) {
+            float pitch = params.x > 1.5 ? 0.74 : 0.86;
+            vec2 seat = vec2(fract(uv.x / pitch + 0.5 * step(1.5, params.x) + params.y * step(params.x, 1.5)) - 0.5, uv.y - 0.10);
+            seat.x *= pitch;
+            float rest = 1.0 - smoothstep(0.12, 0.16 + pixel.y, length(seat * vec2(1.0, 0.75)));
+            float driver = step(0.55, fract(params.y * 7.0 + floor(uv.x / pitch) * 0.37));
+            rest = max(rest, driver * (1.0 - smoothstep(0.09, 0.12 + pixel.y, length(seat - vec2(0.0, 0.19)))));
+            s.albedo = mix(base * (0.5 + 0.9 * smoothstep(0.0, 0.45, uv.y)), vec3(0.012), rest * 0.85);
+        }
+    }
     else if (material == MARKING) s.albedo = marking(base, uv, params);
     else if (material == GLOWING) { s.glow = base * params.x; s.albedo = base * 0.6; s.mirror = 0.05; }
     else if (material == LAMP) { // params: x power by day, y power by night
         s.glow = base * mix(params.x, params.y, u_night); s.albedo = base * 0.6; s.mirror = 0.08;
-    } else if (material == CLOTH) {
-        s.albedo = base * (0.75 + 0.5 * noise(plane * 0.9 + params.x).r);
-        if (params.y > 0.5) s.albedo = mix(s.albedo, vec3(0.75), step(0.5, fract(position.y * 9.0)) * 0.6);
+    } else if (material == CLOTH) { // params: x offset, y 1 stripes, 2 checks, 3 reflecting bands, z folds
+        vec4 weave = noise(plane * 0.9 + params.x);
+        s.albedo = base * (0.72 + 0.4 * weave.r + 0.25 * (noise(plane * vec2(2.3, 0.7) + params.x).r - 0.5) * params.z);
+        s.bend = (vec3(noise(plane * 0.55 + params.x).r, 0.5, noise(plane * 0.55 + params.x + 0.3).a) - 0.5) * 0.5 * params.z;
+        if (params.y > 2.5) s.albedo = mix(s.albedo, vec3(0.75), band(0.30, 0.46, fract(position.y * 3.3 + params.x), pixel.y * 3.3));
+        else if (params.y > 1.5) s.albedo *= 1.0 - 0.5 * step(0.6, max(fract(position.y * 7.0), fract(plane.x * 7.0)));
+        else if (params.y > 0.5) s.albedo = mix(s.albedo, vec3(0.75), step(0.5, fract(position.y * 9.0)) * 0.6);
     } else if (material == SIGN) s.albedo = sign_face(base, uv, params);
     else if (material == BARK) s.albedo = base * (0.55 + 0.8 * noise(vec2(uv.x * 1.5, uv.y * 0.3)).r + 0.3 * (noise(uv * 1.9).g - 0.5));
     else if (material == MASONRY) s.albedo = wall(base, uv, params.x, params.y, pixel) * mix(0.7, 1.0, smoothstep(0.0, 0.4, uv.y));
