@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from isthmus import __version__
 from isthmus.cli.bench import data as bench_data
+from isthmus.cli.bench import train as bench_train
 from isthmus.cli.data import doctor, fake, list_datasets, pack
 from isthmus.cli.demonstration import demo
 from isthmus.cli.models import export, list_versions, promote, register, rollback
@@ -48,6 +49,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "registry list": list_versions,
     "bench worlds": bench_worlds,
     "bench data": bench_data,
+    "bench train": bench_train,
     "serve": serve,
     "segment": segment,
 }
