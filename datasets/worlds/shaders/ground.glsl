@@ -69,9 +69,9 @@ vec3 paving(vec3 base, vec2 uv, vec4 params, vec2 pixel) {
     }
     vec2 plate = abs(mod(uv + seed * 13.0, vec2(5.3, 11.0)) - vec2(2.0, 5.0));                         // covers
     tone = mix(tone, min(tone * 0.6, vec3(0.12)), smoothstep(0.02, 0.0, max(plate.x - 0.30, plate.y - 0.42)) * 0.8);
-    float litter = step(0.985 + 0.013 * fract(seed * 7.0), hash(floor(uv * 9.0)));                    // leaves, paper, gum
-    vec3 speck = mix(vec3(0.30, 0.20, 0.08), vec3(0.55), step(0.6, fract(seed * 11.0)));
-    return mix(tone, speck, litter * clamp(1.0 - max(pixel.x, pixel.y) * 9.0, 0.0, 1.0));
+    float litter = step(0.994 + 0.0055 * fract(seed * 7.0), hash(floor(uv * 14.0)));                    // leaves, paper, gum
+    vec3 speck = mix(vec3(0.22, 0.13, 0.05), vec3(0.28), step(0.6, fract(seed * 11.0)));
+    return mix(tone, speck, litter * clamp(1.0 - max(pixel.x, pixel.y) * 12.0, 0.0, 1.0));
 }
 
 // MARKING params: x seed; y wear, 0 fresh .. 1 gone; z grey of the asphalt below (sRGB).
