@@ -167,7 +167,7 @@ class _HttpShard(io.RawIOBase):
 
 @cache
 def _opener() -> urllib.request.OpenerDirector:
-    """An opener that knows HTTP and nothing else, so that no redirection reaches local files."""
+    """An opener that knows HTTP and nothing else: urllib's own would follow a redirection to FTP as well."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),

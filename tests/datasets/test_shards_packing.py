@@ -282,6 +282,18 @@ def test_the_verb_packs_a_part(open_fakes, tmp_path, capsys):
     assert {shards[i]["name"] for i in range(2)} == {"images/00010.png", "images/00020.png"}
 
 
+def test_long_names_with_dots_and_umlauts_are_packed(open_fakes, tmp_path):
+    files = open_fakes("folder", num_frames=2)
+    stem = "köln.2.tour " + "x" * 150
+    for folder in ("images", "labels"):
+        (files.root / folder / "frame000000.png").rename(files.root / folder / f"{stem}.png")
+    config = DatasetConfig(dataset="folder", root=files.root, split="all")
+    first, second = (pack_dataset(config, tmp_path / out) for out in "ab")
+    assert first == second
+    shards = Shards(tmp_path / "a", "all")
+    assert {shards[i]["name"] for i in range(2)} == {f"images/{stem}.png", "images/frame000001.png"}
+
+
 @pytest.mark.parametrize("name", ["images/00001.png", "a.b/tour.2.x.JPG", "städte/köln 1%2E.jpeg"])
 def test_names_survive_the_way_through_keys(name):
     key, suffix = key_and_suffix(name)

@@ -226,10 +226,16 @@ class ObjectStore:
         self.server.server_close()
 
 
-@pytest.fixture(params=[True, False], ids=["ranges", "no ranges"])
-def served(request, pack_fakes, monkeypatch) -> Iterator[tuple[SegmentationDataset, Shards, ObjectStore]]:
-    """Shards on a server, their index here, and the same frames as files."""
+@pytest.fixture
+def _impatient(monkeypatch) -> None:
+    """No pauses between tries, and no proxy in between."""
     monkeypatch.setattr(opening, "PAUSE_S", 0)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture(params=[True, False], ids=["ranges", "no ranges"])
+def served(request, pack_fakes, _impatient) -> Iterator[tuple[SegmentationDataset, Shards, ObjectStore]]:
+    """Shards on a server, their index here, and the same frames as files."""
     files, shards = pack_fakes(num_frames=12, frames_per_shard=4)
     store = ObjectStore(shards.root.parent / "store", ranges=request.param)
     try:
@@ -320,8 +326,8 @@ def test_a_redirection_never_reaches_local_files(served, monkeypatch):
         shards[0]
 
 
-def test_a_server_that_is_not_there(pack_fakes, monkeypatch):
-    monkeypatch.setattr(opening, "PAUSE_S", 0)
+@pytest.mark.usefixtures("_impatient")
+def test_a_server_that_is_not_there(pack_fakes):
     _, shards = pack_fakes(num_frames=2, base_url="http://127.0.0.1:9")
     with pytest.raises(DataError, match=r"tried 4 times: .* refused"):
         shards[0]
