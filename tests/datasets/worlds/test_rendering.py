@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
 from isthmus.datasets.worlds import WORLDS, Renderer, render_frame
-from isthmus.datasets.worlds import renderer as renderer_module
+from isthmus.datasets.worlds import opengl
 from isthmus.datasets.worlds.camera import Camera
 from isthmus.datasets.worlds.materials import Material, Paint
 from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
@@ -157,7 +157,7 @@ def test_without_egl_the_error_names_the_packages(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(moderngl, "create_context", refuse)
     with pytest.raises(EnvironmentMissingError, match="apt-get install -y libegl1 libgl1-mesa-dri"):
-        renderer_module.create_context()
+        opengl.create_context()
 
 
 def test_frames_larger_than_the_driver_draws_are_refused() -> None:
