@@ -1,4 +1,8 @@
-"""Opening OpenGL without a window, on a GPU's driver or on Mesa's software rasteriser."""
+"""Opening OpenGL without a window, on a GPU's driver or on Mesa's software rasteriser.
+
+EGL lists a machine's devices, GPUs before the software rasteriser, and the first one is taken. Set
+`GLCONTEXT_DEVICE_INDEX` to take another, e.g. the second GPU, or the software whose pixels a manifest asks for.
+"""
 
 import importlib.util
 from typing import Any
