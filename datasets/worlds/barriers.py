@@ -35,7 +35,7 @@ def add_fence(mesh: MeshBuilder, points: Floats, rng: np.random.Generator, *, at
     _FENCES[str(rng.choice(names, p=shares / shares.sum()))][2](mesh, points, rng)
 
 
-def add_guard_rail(mesh: MeshBuilder, points: Floats, rng: np.random.Generator, *, towards: float = 1.0) -> None:
+def add_guard_rail(mesh: MeshBuilder, points: Floats, *, towards: float = 1.0) -> None:
     """A steel rail of W section on posts; `towards` is +1 where the traffic is to the right of the line."""
     mesh.add(_profiled(points, _W_PROFILE * (towards, 1.0)), _GALVANISED, FENCE)
     _posts(mesh, points, 0.72, _GALVANISED, width=0.10)
@@ -98,7 +98,7 @@ def _paint_over(mesh: MeshBuilder, points: Floats, height: float, rng: np.random
 
 
 def _guard(mesh: MeshBuilder, points: Floats, rng: np.random.Generator) -> None:
-    add_guard_rail(mesh, points, rng, towards=1.0 if rng.random() < 0.5 else -1.0)
+    add_guard_rail(mesh, points, towards=1.0 if rng.random() < 0.5 else -1.0)
 
 
 def _railing(mesh: MeshBuilder, points: Floats, rng: np.random.Generator) -> None:

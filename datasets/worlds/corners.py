@@ -1,34 +1,29 @@
 """Round kerbs where streets meet."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
-from isthmus.datasets.label_space import TRAIN_ID
+from isthmus.datasets.worlds.ground import ROAD, SIDEWALK, Ground
 from isthmus.datasets.worlds.layout import KERB_M, Junction, StreetPlan
-from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
+from isthmus.datasets.worlds.mesh import MeshBuilder
 from isthmus.datasets.worlds.shapes import grid, polygon
 from isthmus.datasets.worlds.strip import patches
 
-if TYPE_CHECKING:
-    from isthmus.datasets.worlds.road import Ground
-
-_SIDEWALK: Final = Thing(TRAIN_ID["sidewalk"])
-_ROAD: Final = Thing(TRAIN_ID["road"])
 _ARC_POINTS: Final = 8
 _EDGE_M: Final = 0.16
 
 
-def build_corners(mesh: MeshBuilder, street: StreetPlan, side: int, ground: "Ground") -> None:
+def build_corners(mesh: MeshBuilder, street: StreetPlan, side: int, ground: Ground) -> None:
     """Join a street's sidewalk on one side with those of the streets that meet it there."""
     for junction in street.junctions:
         if side in junction.sides:
             for end in (-1, 1):
-                _build_corner(mesh, street, junction, side, end, ground)
+                _build_corner(mesh, street, ground, junction=junction, side=side, end=end)
 
 
 def _build_corner(
-    mesh: MeshBuilder, street: StreetPlan, junction: Junction, side: int, end: int, ground: "Ground"
+    mesh: MeshBuilder, street: StreetPlan, ground: Ground, *, junction: Junction, side: int, end: int
 ) -> None:
     """A quarter of a disc of paving with its kerb, and road in front of it."""
     radius, kerb = junction.radius, street.kerb(side)
@@ -41,12 +36,12 @@ def _build_corner(
         return street.curve.at(s, side * (middle[1] - reach * np.sin(angle)), y)
 
     square = np.array([[first, first + end * radius, side * kerb, side * (kerb + radius)]])
-    mesh.add(patches(street.curve, square, 0.0), ground.asphalt, _ROAD)
+    mesh.add(patches(street.curve, square, 0.0), ground.asphalt, ROAD)
     centre = street.curve.at(np.array([middle[0]]), side * middle[1], KERB_M)
     inner, outer = ring(radius - _EDGE_M, KERB_M), ring(radius, KERB_M)
     fan = polygon(np.concatenate([centre, inner]))
     local = np.concatenate([centre, inner])[:, [0, 2]]
     up = np.tile(np.array([0.0, 1.0, 0.0], np.float32), (len(local), 1))
-    mesh.add(fan._replace(uvs=local, normals=up), ground.paving, _SIDEWALK)
-    mesh.add(grid(np.stack([inner, outer])), ground.kerb, _SIDEWALK)
-    mesh.add(grid(np.stack([outer, ring(radius, 0.0)])), ground.kerb, _SIDEWALK)
+    mesh.add(fan._replace(uvs=local, normals=up), ground.paving, SIDEWALK)
+    mesh.add(grid(np.stack([inner, outer])), ground.kerb, SIDEWALK)
+    mesh.add(grid(np.stack([outer, ring(radius, 0.0)])), ground.kerb, SIDEWALK)

@@ -6,10 +6,10 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.barriers import FENCE, WALL, upright
+from isthmus.datasets.worlds.ground import Ground
 from isthmus.datasets.worlds.layout import BRIDGE_M, StreetPlan
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
-from isthmus.datasets.worlds.road import Ground
 from isthmus.datasets.worlds.shapes import box, polygon
 from isthmus.datasets.worlds.strip import patches, strip
 from isthmus.datasets.worlds.style import StreetStyle
@@ -34,14 +34,12 @@ def build_crossing(
     kind, color = _STONES[int(rng.integers(len(_STONES)))]
     stone = Paint(Material.MASONRY, color, 0.04, (kind, float(rng.random()), 0.0, 0.0))
     if street.kind == "tunnel":
-        _build_tunnel(mesh, street, style, ground, stone, rng)
+        _build_tunnel(mesh, street, style, ground, rng, stone=stone)
     else:
-        _build_bridge(mesh, street, ground, stone, rng)
+        _build_bridge(mesh, street, stone, rng)
 
 
-def _build_bridge(
-    mesh: MeshBuilder, street: StreetPlan, ground: Ground, stone: Paint, rng: np.random.Generator
-) -> None:
+def _build_bridge(mesh: MeshBuilder, street: StreetPlan, stone: Paint, rng: np.random.Generator) -> None:
     """A deck on abutments; banks or retaining walls lead up to it."""
     place = street.curve.place(street.crossing or 0.0, 0.0, turn=float(rng.normal(0.0, 0.08)))
     depth = float(rng.uniform(0.8, 1.8))
@@ -67,8 +65,9 @@ def _build_tunnel(
     street: StreetPlan,
     style: StreetStyle,
     ground: Ground,
-    stone: Paint,
     rng: np.random.Generator,
+    *,
+    stone: Paint,
 ) -> None:
     """A portal in a slope, and the dark tube behind it."""
     portal = street.crossing or 0.0

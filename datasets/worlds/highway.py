@@ -6,10 +6,10 @@ import numpy as np
 
 from isthmus.datasets.worlds.barriers import add_concrete_barrier, add_guard_rail, add_noise_wall, metal
 from isthmus.datasets.worlds.buildings import add_house, draw_house
+from isthmus.datasets.worlds.ground import Ground
 from isthmus.datasets.worlds.lamps import add_lamp, add_twin_lamp
 from isthmus.datasets.worlds.layout import StreetPlan
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement
-from isthmus.datasets.worlds.road import Ground
 from isthmus.datasets.worlds.shapes import box
 from isthmus.datasets.worlds.signs import POLE, add_board, add_sign, board
 from isthmus.datasets.worlds.strip import strip
@@ -32,16 +32,16 @@ def build_highway(
     else:
         for side in (-1, 1):
             line = street.curve.at(np.arange(_FROM_M, _TO_M, _STEP_M), side * 0.3, 0.0)
-            add_guard_rail(mesh, line, rng, towards=side)
+            add_guard_rail(mesh, line, towards=side)
     for side in (-1, 1):
-        _build_edge(mesh, street, side, style, ground, rng)
+        _build_edge(mesh, street, style, ground, rng, side=side)
     if rng.random() < 0.6:
         _build_gantry(mesh, street, float(rng.uniform(18.0, 75.0)), rng)
     _put_lamps(mesh, street, rng)
 
 
 def _build_edge(
-    mesh: MeshBuilder, street: StreetPlan, side: int, style: StreetStyle, ground: Ground, rng: np.random.Generator
+    mesh: MeshBuilder, street: StreetPlan, style: StreetStyle, ground: Ground, rng: np.random.Generator, *, side: int
 ) -> None:
     """Rail or barrier, signs, the bank with its bushes, and what stands on it."""
     kerb, verge = street.kerb(side), street.verge[side > 0]
@@ -49,7 +49,7 @@ def _build_edge(
     luck = rng.random()
     rail = street.curve.at(stations, side * (kerb + 0.5), 0.0)
     if luck < 0.5:
-        add_guard_rail(mesh, rail, rng, towards=-side)
+        add_guard_rail(mesh, rail, towards=-side)
     elif luck < 0.75:
         add_concrete_barrier(mesh, rail, rng)
     foot, top = kerb + verge, float(rng.uniform(0.0, 4.5))
@@ -71,7 +71,7 @@ def _build_edge(
             bare = bool(rng.random() < style.bare_tree_probability)
             add_tree(mesh, place, rng, leaf, bare=bare, height=float(rng.uniform(5, 13)))
     if rng.random() < 0.5:
-        _put_houses(mesh, street, side, foot, top, style, rng)
+        _put_houses(mesh, street, style, rng, side=side, foot=foot, top=top)
     for _ in range(int(rng.integers(1, 5))):
         place = street.curve.place(float(rng.uniform(8.0, 90.0)), side * (kerb + 1.1))
         (add_board if rng.random() < 0.4 else add_sign)(mesh, place, rng)
@@ -80,11 +80,12 @@ def _build_edge(
 def _put_houses(
     mesh: MeshBuilder,
     street: StreetPlan,
+    style: StreetStyle,
+    rng: np.random.Generator,
+    *,
     side: int,
     foot: float,
     top: float,
-    style: StreetStyle,
-    rng: np.random.Generator,
 ) -> None:
     """A few buildings behind the bank."""
     for s in np.arange(float(rng.uniform(10, 40)), 150.0, float(rng.uniform(28, 60))).tolist():

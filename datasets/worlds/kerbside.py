@@ -7,11 +7,12 @@ import numpy as np
 
 from isthmus.datasets.worlds import furniture
 from isthmus.datasets.worlds.barriers import add_fence
+from isthmus.datasets.worlds.ground import Ground
 from isthmus.datasets.worlds.highway import build_highway
 from isthmus.datasets.worlds.lamps import add_lamp, add_pole_line, add_twin_lamp
 from isthmus.datasets.worlds.layout import KERB_M, TRAM_MEDIAN_M, Layout, StreetPlan
 from isthmus.datasets.worlds.mesh import MeshBuilder
-from isthmus.datasets.worlds.road import Ground, median_spans
+from isthmus.datasets.worlds.road import median_spans
 from isthmus.datasets.worlds.signals import add_traffic_light
 from isthmus.datasets.worlds.signs import add_board, add_keep_side, add_sign, add_signs_to_lamp
 from isthmus.datasets.worlds.species import draw_species

@@ -9,10 +9,10 @@ import numpy as np
 from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
 from isthmus.datasets.worlds.barriers import add_fence, add_wall
 from isthmus.datasets.worlds.buildings import add_house, draw_house
+from isthmus.datasets.worlds.ground import Ground
 from isthmus.datasets.worlds.layout import KERB_M, StreetPlan
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import Floats, MeshBuilder, Placement, Thing
-from isthmus.datasets.worlds.road import Ground
 from isthmus.datasets.worlds.squares import build_square
 from isthmus.datasets.worlds.strip import strip
 from isthmus.datasets.worlds.style import StreetStyle

@@ -1,80 +1,24 @@
 """The ground: road, kerbs, sidewalks, verges, medians and what lies beyond."""
 
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
-from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.corners import build_corners
+from isthmus.datasets.worlds.ground import ROAD, SIDEWALK, Ground
 from isthmus.datasets.worlds.layout import KERB_M, TRAM_MEDIAN_M, Layout, StreetPlan
 from isthmus.datasets.worlds.markings import build_markings, build_rails
-from isthmus.datasets.worlds.materials import Material, Paint, Rgb
-from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
+from isthmus.datasets.worlds.materials import Material, Paint
+from isthmus.datasets.worlds.mesh import MeshBuilder
 from isthmus.datasets.worlds.shapes import polygon
 from isthmus.datasets.worlds.strip import patches, strip
-from isthmus.datasets.worlds.style import StreetStyle
 
-ROAD: Final = Thing(TRAIN_ID["road"])
-SIDEWALK: Final = Thing(TRAIN_ID["sidewalk"])
-TERRAIN: Final = Thing(TRAIN_ID["terrain"])
 _EDGE_M: Final = 0.16
 """Width of a kerb stone."""
 _OPENING_M: Final = 4.0
 """How far a median keeps from a side street."""
 _YARD_M: Final = 25.0
-
-
-class Ground(NamedTuple):
-    """The surfaces of one scene."""
-
-    asphalt: Paint
-    paving: Paint
-    kerb: Paint
-    grass: Paint
-    marking: Paint
-    yard: Paint
-    """Private ground beside the street."""
-    soft: Thing
-    """What grass counts as: terrain, or sidewalk in a world without terrain."""
-
-
-def draw_ground(style: StreetStyle, rng: np.random.Generator, *, has_terrain: bool) -> Ground:
-    """Choose the surfaces of a scene."""
-    seed = float(rng.random())
-    tarmac = _scaled(style.asphalt[int(rng.integers(len(style.asphalt)))], float(np.exp(rng.uniform(-0.65, 0.45))))
-    luck = rng.random()
-    kind = 2.0 if luck < style.cobbles_probability else 1.0 if luck > 1.0 - style.concrete_probability else 0.0
-    damp = float(rng.uniform(0.2, 0.7)) if rng.random() < 0.25 else 0.0
-    asphalt = Paint(Material.ASPHALT, tarmac, 0.1, (seed, 3.2, damp, kind + float(rng.uniform(0.0, 0.95))))
-    if style.cobbles_probability <= luck < 2 * style.cobbles_probability:  # bricks, as where everybody shares the road
-        asphalt = Paint(Material.PAVING, tarmac, 0.05, (2.0, float(rng.uniform(0.4, 0.7)), seed, 0.0))
-    paving = _draw_paving(style, rng, tarmac, seed)
-    kerb = _scaled(paving.color, float(rng.uniform(0.85, 1.5)))
-    green = (rng.uniform(0.16, 0.30), rng.uniform(0.28, 0.38), rng.uniform(0.08, 0.14))
-    grass = Paint(Material.GRASS, green, 0.0)
-    mark = style.markings[int(rng.integers(len(style.markings)))]
-    wear = float(rng.uniform(*style.marking_wear))
-    return Ground(
-        asphalt=asphalt,
-        paving=paving,
-        kerb=Paint(Material.PAVING, kerb, 0.05, (1.0, 0.9, seed, 0.0)),
-        grass=grass if has_terrain else paving,
-        marking=Paint(Material.MARKING, mark, 0.15, (seed, wear, sum(tarmac) / 3, 0.0)),
-        yard=paving if rng.random() < 0.4 or not has_terrain else grass,
-        soft=TERRAIN if has_terrain else SIDEWALK,
-    )
-
-
-def _draw_paving(style: StreetStyle, rng: np.random.Generator, tarmac: Rgb, seed: float) -> Paint:
-    """A sidewalk's surface: brightness alone must not tell it from the road, so it is as often darker as lighter."""
-    grey = float(np.clip(sum(tarmac) / 3 * np.exp(rng.uniform(-0.55, 0.75)), 0.10, 0.80))
-    if rng.random() < style.asphalt_sidewalk_probability:
-        return Paint(Material.PAVING, _scaled(tarmac, grey / (sum(tarmac) / 3)), 0.05, (0.0, 1.0, seed, 0.0))
-    hue = style.paving[int(rng.integers(len(style.paving)))]
-    kind = float(rng.choice([1.0, 1.0, 2.0, 3.0, 4.0]))  # slabs, bricks, herringbone, small stones
-    unit = float(rng.uniform(0.4, 0.9)) if kind < 3.5 else float(rng.uniform(0.09, 0.13))
-    return Paint(Material.PAVING, _scaled(hue, grey / (sum(hue) / 3)), 0.05, (kind, unit, seed, 0.0))
 
 
 def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.random.Generator) -> None:
@@ -166,8 +110,3 @@ def _build_gullies(mesh: MeshBuilder, street: StreetPlan) -> None:
         ]
         iron = Paint(Material.PLAIN, (0.12, 0.12, 0.12), 0.2)
         mesh.add(patches(street.curve, np.array(rows), 0.008), iron, ROAD)
-
-
-def _scaled(color: Rgb, factor: float) -> Rgb:
-    r, g, b = (float(np.clip(c * factor, 0.02, 0.85)) for c in color)
-    return (r, g, b)

@@ -9,13 +9,14 @@ from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.bonnet import build_bonnet
 from isthmus.datasets.worlds.camera import Camera
 from isthmus.datasets.worlds.crossings import build_crossing
+from isthmus.datasets.worlds.ground import draw_ground
 from isthmus.datasets.worlds.kerbside import build_kerbsides
 from isthmus.datasets.worlds.layout import KERB_M, Layout
 from isthmus.datasets.worlds.lens import Lens
 from isthmus.datasets.worlds.light import Light
 from isthmus.datasets.worlds.lots import build_backdrop, build_lots
 from isthmus.datasets.worlds.mesh import Mesh, MeshBuilder
-from isthmus.datasets.worlds.road import build_ground, draw_ground
+from isthmus.datasets.worlds.road import build_ground
 from isthmus.datasets.worlds.streets import draw_layout
 from isthmus.datasets.worlds.style import CameraStyle, WorldStyle
 from isthmus.datasets.worlds.traffic import build_traffic

@@ -7,11 +7,11 @@ import numpy as np
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds import furniture
 from isthmus.datasets.worlds.barriers import add_fence
+from isthmus.datasets.worlds.ground import Ground
 from isthmus.datasets.worlds.lamps import add_lamp
 from isthmus.datasets.worlds.layout import KERB_M, Square, StreetPlan
 from isthmus.datasets.worlds.materials import Material, Paint
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, Thing, merged
-from isthmus.datasets.worlds.road import Ground
 from isthmus.datasets.worlds.shapes import box
 from isthmus.datasets.worlds.strip import patches, strip
 from isthmus.datasets.worlds.style import StreetStyle
@@ -47,7 +47,7 @@ def build_square(
         r, g, b = (min(c * tone, 0.7) for c in ground.asphalt.color)
         tarmac = Paint(Material.ASPHALT, (r, g, b), 0.1, (float(rng.random()), 60.0, 0.0, float(rng.uniform(0, 0.9))))
         mesh.add(floor, tarmac, _ROAD)
-        return _build_car_park(mesh, street, square, style, ground, rng)
+        return _build_car_park(mesh, street, style, ground, rng, square=square)
     kind, unit = (1.0, 0.8) if rng.random() < 0.5 else (4.0, 0.11)
     color = style.paving[int(rng.integers(len(style.paving)))]
     mesh.add(floor, Paint(Material.PAVING, color, 0.05, (kind, unit, float(rng.random()), 0.0)), _SIDEWALK)
@@ -58,10 +58,11 @@ def build_square(
 def _build_car_park(
     mesh: MeshBuilder,
     street: StreetPlan,
-    square: Square,
     style: StreetStyle,
     ground: Ground,
     rng: np.random.Generator,
+    *,
+    square: Square,
 ) -> list[Placement]:
     """Rows of bays with an aisle between each two, a border towards the sidewalk, and a way in."""
     side, front, curve = square.side, street.lot_line(square.side), street.curve

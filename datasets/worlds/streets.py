@@ -59,17 +59,20 @@ def _draw_junctions(style: StreetStyle, rng: np.random.Generator, sidewalk: floa
     while at < 110 and len(junctions) < 2:
         if rng.random() < style.junction_probability:
             sides = ((-1,), (1,), (-1, 1))[int(rng.integers(3))]
-            junctions.append(_junction(at, float(rng.uniform(2.8, 5.5)), sides, style, rng, sidewalk))
+            junctions.append(
+                _junction(style, rng, s=at, half_width=float(rng.uniform(2.8, 5.5)), sides=sides, sidewalk=sidewalk)
+            )
         at += float(rng.uniform(35, 60))
     return tuple(junctions)
 
 
 def _junction(
+    style: StreetStyle,
+    rng: np.random.Generator,
+    *,
     s: float,
     half_width: float,
     sides: tuple[int, ...],
-    style: StreetStyle,
-    rng: np.random.Generator,
     sidewalk: float,
 ) -> Junction:
     """A junction whose corners fit on the narrower of the sidewalks that meet there."""
@@ -102,7 +105,7 @@ def _side_street(main: StreetPlan, junction: Junction, side: int, rng: np.random
 def _crossroads(street: StreetPlan, style: StreetStyle, rng: np.random.Generator) -> StreetPlan:
     """A wide crossing close ahead, both arms in view."""
     at, half = float(rng.uniform(9.0, 32.0)), float(rng.uniform(3.2, 7.5))
-    near = _junction(at, half, (-1, 1), style, rng, min(street.sidewalk))
+    near = _junction(style, rng, s=at, half_width=half, sides=(-1, 1), sidewalk=min(street.sidewalk))
     later = tuple(j for j in street.junctions if j.s > at + half + 35.0)
     return replace(street, junctions=(near, *later))
 

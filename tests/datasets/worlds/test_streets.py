@@ -10,11 +10,12 @@ from isthmus.datasets.worlds import WORLDS, Renderer
 from isthmus.datasets.worlds.barriers import add_concrete_barrier, add_fence, add_guard_rail, add_noise_wall, add_wall
 from isthmus.datasets.worlds.camera import Camera
 from isthmus.datasets.worlds.furniture import add_box_or_bin
+from isthmus.datasets.worlds.ground import draw_ground
 from isthmus.datasets.worlds.lamps import add_lamp, add_twin_lamp
 from isthmus.datasets.worlds.layout import Curve, Junction, Layout, Square, StreetPlan
 from isthmus.datasets.worlds.materials import Material
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement
-from isthmus.datasets.worlds.road import build_ground, draw_ground, median_spans
+from isthmus.datasets.worlds.road import build_ground, median_spans
 from isthmus.datasets.worlds.scene import Scene, build_scene, draw_light
 from isthmus.datasets.worlds.signals import add_traffic_light
 from isthmus.datasets.worlds.signs import add_board, add_sign
@@ -144,10 +145,13 @@ def test_corners_are_round(renderer: Renderer) -> None:
 
 def test_barriers_count_as_what_they_are() -> None:
     line = np.stack([np.zeros(9), np.zeros(9), np.linspace(0.0, 8.0, 9)], 1)
-    for add, expected in ((add_guard_rail, FENCE), (add_concrete_barrier, WALL), (add_noise_wall, WALL)):
+    rails = MeshBuilder()
+    add_guard_rail(rails, line, towards=-1.0)
+    assert built(rails) == {FENCE}
+    for add in (add_concrete_barrier, add_noise_wall):
         mesh = MeshBuilder()
         add(mesh, line, np.random.default_rng(0))
-        assert built(mesh) == {expected}
+        assert built(mesh) == {WALL}
     for seed in range(30):
         rng, fence, wall = np.random.default_rng(seed), MeshBuilder(), MeshBuilder()
         add_fence(fence, line, rng, at_kerb=bool(seed % 2))
