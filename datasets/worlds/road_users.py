@@ -65,9 +65,17 @@ class RoadUsers:
         self.put_car(s, t, turn, parked=True)
 
     def park_car(self, place: Placement) -> None:
-        """A parked car in a bay that is known to be free."""
-        color = self.one_of(self.world.street.cars)
-        add_car(self.mesh, place, self.rng, color, instance=next(self.numbers), parked=True)
+        """A car at a place beside the main street or on a street that meets it, if there is room."""
+        curve, (x, _, z) = self.street.curve, place.position
+        nearest = int(np.argmin((curve.x - x) ** 2 + (curve.z - z) ** 2))
+        angle = float(curve.angle[nearest])
+        along = (x - curve.x[nearest]) * np.sin(angle) + (z - curve.z[nearest]) * np.cos(angle)
+        across = (x - curve.x[nearest]) * np.cos(angle) - (z - curve.z[nearest]) * np.sin(angle)
+        s, t = float(curve.s[nearest] + along), float(across)
+        if self.ground.claim(s, t, _CAR_M, turn=place.heading - angle, margin=0.1):
+            color = self.one_of(self.world.street.cars)
+            place = place._replace(heading=place.heading + float(self.rng.normal(0, 0.03)))
+            add_car(self.mesh, place, self.rng, color, instance=next(self.numbers), parked=True)
 
     def put_truck(self, s: float, t: float, turn: float, *, longest: float = 15.0) -> float:
         """A truck about (s, t); returns the length that it takes, 0 where there is no room."""

@@ -30,7 +30,7 @@ def build_traffic(
         _park(users, side)
     for bay in bays:
         if rng.random() < world.street.parked_share:
-            users.park_car(bay._replace(heading=bay.heading + float(rng.normal(0, 0.03))))
+            users.park_car(bay)
     if street.has_sidewalk and rng.random() < 0.09:
         build_roadworks(users)
     drive_on_side_streets(users)
