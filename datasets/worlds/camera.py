@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.datasets.worlds.lens import Lens
+from isthmus.datasets.worlds.lens import PINHOLE, Lens
 
 _NEAR_M = 0.3
 _FAR_M = 700.0
@@ -30,7 +30,7 @@ class Camera:
     pitch: float
     roll: float
     focal: float
-    lens: Lens = Lens()
+    lens: Lens = PINHOLE
 
     def clip_from_world(self, aspect: float) -> NDArray[np.float64]:
         """The projection [4, 4] for an image whose width is `aspect` times its height."""

@@ -29,7 +29,7 @@ class Lens:
     @property
     def is_straight(self) -> bool:
         """Whether it changes nothing."""
-        return self == Lens()
+        return self == PINHOLE
 
     def seen_at(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Where a pinhole camera shows what this lens shows at (x, y), in focal lengths."""
@@ -50,6 +50,10 @@ class Lens:
         y = np.concatenate([np.full_like(along, 1), np.full_like(along, -1), along, along]) * top
         seen_x, seen_y = self.seen_at(x, y)
         return float(max(1.0, np.abs(seen_x).max() / right, np.abs(seen_y).max() / top))
+
+
+PINHOLE: Final = Lens()
+"""No lens at all: straight lines stay straight."""
 
 
 class Bend:
@@ -75,7 +79,8 @@ class Bend:
         """[H, W, 3] light, interpolated."""
         import cv2
 
-        return np.asarray(cv2.remap(light, self._x, self._y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+        bent = cv2.remap(light, self._x, self._y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(bent, np.float32)
 
     def labels(self, ids: NDArray[_Id]) -> NDArray[_Id]:
         """[H, W] ids of any kind, each from the nearest pixel."""

@@ -1,4 +1,4 @@
-"""The worlds: two simulators with a look of their own, and the stand-in for the real street, also by night and in rain."""
+"""The worlds: two simulators with a look of their own, and the real street's stand-in, by day, by night and in rain."""
 
 from collections.abc import Mapping
 from dataclasses import replace

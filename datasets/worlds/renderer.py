@@ -16,7 +16,7 @@ from isthmus.datasets.worlds.afterdark import is_dark, lamp_uniforms
 from isthmus.datasets.worlds.camera import orthographic
 from isthmus.datasets.worlds.light import Light
 from isthmus.datasets.worlds.materials import SEE_THROUGH, Material
-from isthmus.datasets.worlds.mesh import Floats, Mesh
+from isthmus.datasets.worlds.mesh import Floats
 from isthmus.datasets.worlds.noise import noise_texture
 from isthmus.datasets.worlds.opengl import context_for
 from isthmus.datasets.worlds.programs import Programs, set_uniforms, vertex_content

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
-from isthmus.datasets.worlds import WORLDS, Renderer, render_frame
-from isthmus.datasets.worlds import opengl
+from isthmus.datasets.worlds import WORLDS, Renderer, opengl, render_frame
 from isthmus.datasets.worlds.camera import Camera
 from isthmus.datasets.worlds.materials import Material, Paint
 from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
