@@ -201,7 +201,7 @@ def _slots(body: Body, z: Floats) -> NDArray[np.str_]:
     if body.posts == () and body.window_from > 0.5:  # panel vans have doors in place of a rear window
         slots[(share < rear_top), _SCREEN_ROWS] = "body"
     slots[share > 1 - 0.22 / body.length, 2] = "head"
-    slots[share < 0.13 / body.length, 2:4] = "tail"
+    slots[share < 0.13 / body.length, 2 : 3 if body.height > 1.9 else 4] = "tail"
     if rear_foot > 0.35:  # a pickup's bed
         slots[(share > 0.03) & (share < rear_foot - 0.02), 8:10] = "trim"
     return slots

@@ -17,7 +17,7 @@ from isthmus.datasets.worlds.vehicle_parts import is_lit, is_near, lacquer, vehi
 
 _LOADS: Final = ("box", "box", "box", "tipper", "tanker", "refuse", "flatbed", "curtain")
 _WHITE: Final = (0.85, 0.85, 0.83)
-_DISPLAY: Final = (0.95, 0.62, 0.12)
+_DISPLAY: Final = (0.38, 0.26, 0.08)
 _BELLOWS_M: Final = 0.55
 
 
@@ -66,7 +66,7 @@ def add_bus(
     """A city bus, midi, double-decker, coach or articulated bus whose middle is at (s, t); returns its length."""
     thing = Thing(TRAIN_ID["bus"], instance)
     paints = _paints(rng, color)
-    paints["display"] = Paint(Material.LAMP, _DISPLAY, 0.2, (0.8, 2.2, 0.0, 0.0))
+    paints["display"] = Paint(Material.LAMP, _DISPLAY, 0.2, (0.3, 2.2, 0.0, 0.0))
     if rng.random() < 0.15:
         _add_train(mesh, curve, (s, t, turn), thing, ARTICULATED, paints)
         return sum(hull.length for hull in ARTICULATED) + _BELLOWS_M
@@ -98,7 +98,7 @@ def add_tram(
     """A tram, articulated or of an old build, whose middle is at (s, t); the class `train`; returns its length."""
     thing = Thing(TRAIN_ID["train"], instance)
     paints = _paints(rng, color)
-    paints["display"] = Paint(Material.LAMP, _DISPLAY, 0.2, (0.8, 2.2, 0.0, 0.0))
+    paints["display"] = Paint(Material.LAMP, _DISPLAY, 0.2, (0.3, 2.2, 0.0, 0.0))
     if rng.random() < 0.3:
         hulls: Sequence[Hull] = (OLD_TRAM,) * int(rng.integers(1, 3))
     else:
