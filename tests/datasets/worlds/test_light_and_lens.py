@@ -193,7 +193,7 @@ def test_a_bent_edge_lies_where_the_formula_says(renderer: Renderer) -> None:
     mesh = MeshBuilder()
     # Seen at x = 0.4 focal lengths, a barrel of k1 = 0.3 shows what is at 0.4 · (1 + 0.3 · 0.16) = 0.4192: 5.03 m
     # to the right at 12 m. f = 90.5 pixels, so the first covered pixel is 64 + 36.2 = 100.
-    mesh.add(box((10.0, 10.0, 1.0), (10.03, 1.5, 12.5)), GLOW, Thing(CAR, 1))
+    mesh.add(box((10.0, 10.0, 0.01), (10.03, 1.5, 12.0)), GLOW, Thing(CAR, 1))
     camera = replace(STRAIGHT_ON, lens=Lens(k1=0.3))
     frame = through_lens(renderer.render(scene_of(mesh, camera=camera)), camera)
     assert abs(int(np.argmax(frame.train_ids[32] == CAR)) - 100) <= 1
