@@ -4,7 +4,7 @@ Own coordinates: z forward from the middle, x to the right, y up from the road. 
 half section of eleven rows: sill, rocker, door, crease, shoulder, glass (foot, middle, top), rail, roof, middle.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -59,7 +59,7 @@ class Body(NamedTuple):
 
     @property
     def front_door(self) -> tuple[float, float]:
-        """z of the front door's front edge, and its length."""
+        """Z of the front door's front edge, and its length."""
         front = self.z(self.glass[3]) - 0.22
         post = self.z(self.posts[0]) if self.posts else front - 1.1
         return front, front - post
@@ -92,7 +92,7 @@ PICKUP: Final = 7
 """Number of the pickup."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def car_model(number: int, *, near: bool) -> Model:
     """The shapes of `BODIES[number]`: slots body, side, trim, glass_side, glass_end, head, tail, tyre, rim, plate."""
     body = BODIES[number]
@@ -129,7 +129,7 @@ def _stations(body: Body, *, near: bool) -> Floats:
         for axle in body.axles:
             z += [body.z(axle) + reach * c for c in (-1.03, -0.995, -0.85, -0.5, 0.0, 0.5, 0.85, 0.995, 1.03)]
     ordered = np.unique(np.round(z, 3))
-    return ordered[np.concatenate([[True], np.diff(ordered) > 0.004])]
+    return np.asarray(ordered[np.concatenate([[True], np.diff(ordered) > 0.004])])
 
 
 def _arch(body: Body) -> float:
@@ -141,18 +141,19 @@ def _top(body: Body, z: Floats) -> Floats:
     rear_foot, rear_top, front_top, front_foot = body.glass
     line = [
         (0.0, body.tail - 0.16), (0.010, body.tail - 0.05), (0.035, body.tail), (rear_foot, body.tail + 0.01),
-        (rear_top, body.height - 0.06), (rear_top * 0.6 + front_top * 0.4, body.height), (front_top, body.height - 0.05),
+        (rear_top, body.height - 0.06), (rear_top * 0.6 + front_top * 0.4, body.height),
+        (front_top, body.height - 0.05),
         ((front_top + front_foot) / 2, (body.height + body.bonnet) / 2 + 0.015), (front_foot, body.bonnet),
         (0.93, body.nose + 0.05), (0.975, body.nose), (0.993, body.nose - 0.07), (1.0, body.nose - 0.16),
     ]  # fmt: skip
     line = [(share, y) for share, y in line if share >= rear_foot or share < rear_foot - 0.01]
     shares, heights = zip(*line, strict=True)
-    return np.interp(z, [body.z(share) for share in shares], heights)
+    return np.asarray(np.interp(z, [body.z(share) for share in shares], heights))
 
 
 def _shoulder(body: Body, z: Floats) -> Floats:
     rise = body.belt + 0.05 * (0.6 - (z / body.length + 0.5))
-    return np.minimum(rise, _top(body, z) - 0.035)
+    return np.asarray(np.minimum(rise, _top(body, z) - 0.035))
 
 
 def _low(body: Body, z: Floats, *, near: bool) -> Floats:
@@ -295,5 +296,5 @@ def open_boot(body: Body) -> list[tuple[str, Geometry]]:
             [-half, body.tail, back - 0.02],
         ]
     )
-    inner = gate + (0.0, -0.03, 0.0)
+    inner = gate - np.array([0.0, 0.03, 0.0])
     return [("body", polygon(gate)), ("trim", polygon(hole)), ("trim", polygon(inner))]

@@ -1,15 +1,36 @@
 """Dressed figures by slots: who wears what is drawn once a figure, its colours each time that it is met."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from isthmus.datasets.worlds.figures import Build, Skeleton, ball, between, cone, sweep, torso, tube_along
-from isthmus.datasets.worlds.mesh import Floats, Geometry
+from isthmus.datasets.worlds.figures import (
+    Build,
+    Skeleton,
+    as_point,
+    ball,
+    between,
+    cone,
+    shifted,
+    sweep,
+    torso,
+    tube_along,
+)
+from isthmus.datasets.worlds.mesh import Floats, Geometry, Point
 from isthmus.datasets.worlds.sculpture import rods
 from isthmus.datasets.worlds.shapes import box
 
 Parts = list[tuple[str, Geometry]]
+_HATS: Final[Mapping[str, tuple[Point, Point]]] = {
+    "beanie": ((0.0, 0.060, -0.012), (0.094, 0.080, 0.102)),
+    "cap": ((0.0, 0.062, -0.005), (0.092, 0.062, 0.100)),
+    "hood": ((0.0, 0.012, -0.038), (0.110, 0.135, 0.105)),
+    "helmet": ((0.0, 0.055, -0.01), (0.110, 0.092, 0.135)),
+    "full helmet": ((0.0, 0.015, 0.0), (0.125, 0.145, 0.145)),
+    "scarf": ((0.0, -0.135, -0.01), (0.088, 0.055, 0.085)),
+}
+"""Where each hat sits against the head's middle, and its radii."""
 
 
 class Outfit(NamedTuple):
@@ -22,7 +43,7 @@ class Outfit(NamedTuple):
     hair: str
     """short, long, bun, bald."""
     hat: str
-    """none, beanie, cap, hood, helmet, scarf."""
+    """none, or one of `_HATS`."""
 
     @property
     def bulk(self) -> float:
@@ -71,9 +92,10 @@ def _legs(skeleton: Skeleton, build: Build, outfit: Outfit, *, near: bool) -> Pa
         parts.append(("shoes", ball(np.array([x, sole, z + 0.065]), (0.05, 0.047, 0.13 - abs(tip) * 0.1), near=False)))
     seat, hem = skeleton.pelvis, _hem(skeleton)
     reach_z = float(np.abs(np.array([limb.joint[2] - limb.root[2] for limb in skeleton.legs])).max())
+    rings: tuple[tuple[float, float], ...]
     if outfit.legs in ("skirt", "dress"):
         rings = ((0.14, 0.105), (0.17 * build.hips, 0.13), (0.19, 0.15 + reach_z * 0.5), (0.21, 0.17 + reach_z * 0.8))
-        parts.append(("bottom", cone(seat + (0, 0.14, 0), hem + (0, 0.03, 0), rings, sides=sides + 3)))
+        parts.append(("bottom", cone(shifted(seat, 0, 0.14, 0), shifted(hem, 0, 0.03, 0), rings, sides=sides + 3)))
     if outfit.top == "coat":
         rings = (
             (0.155, 0.125),
@@ -81,10 +103,10 @@ def _legs(skeleton: Skeleton, build: Build, outfit: Outfit, *, near: bool) -> Pa
             (0.20, 0.15 + reach_z * 0.55),
             (0.215, 0.16 + reach_z * 0.9),
         )
-        parts.append(("top", cone(seat + (0, 0.16, 0), hem - (0, 0.06, 0), rings, sides=sides + 3)))
+        parts.append(("top", cone(shifted(seat, 0, 0.16, 0), hem - (0, 0.06, 0), rings, sides=sides + 3)))
     elif outfit.top == "jacket":
         rings = ((0.150, 0.120), (0.178 * build.hips, 0.136), (0.180 * build.hips, 0.140))
-        parts.append(("top", cone(seat + (0, 0.16, 0), seat - (0, 0.11, 0), rings, sides=sides + 3)))
+        parts.append(("top", cone(shifted(seat, 0, 0.16, 0), seat - (0, 0.11, 0), rings, sides=sides + 3)))
     return parts
 
 
@@ -114,10 +136,10 @@ def _arms(skeleton: Skeleton, build: Build, outfit: Outfit, *, near: bool, slot:
 
 def _head(skeleton: Skeleton, build: Build, outfit: Outfit, *, near: bool) -> Parts:
     head, k = skeleton.head, build.head
-    neck = rods((_point(skeleton.neck - (0, 0.03, 0)), _point(head), 0.052, 0.050), sides=8 if near else 6)
+    neck = rods((as_point(skeleton.neck - (0, 0.03, 0)), as_point(head), 0.052, 0.050), sides=8 if near else 6)
     parts: Parts = [("skin", neck), ("skin", ball(head, (0.078 * k, 0.112 * k, 0.095 * k), near=near))]
     if near:
-        parts.append(("skin", ball(head + (0, -0.015, 0.095 * k), (0.016, 0.022, 0.018), near=False)))
+        parts.append(("skin", ball(shifted(head, 0, -0.015, 0.095 * k), (0.016, 0.022, 0.018), near=False)))
     if outfit.hair != "bald":
         crown = head + np.array([0, 0.030, -0.024]) * k
         parts.append(("hair", ball(crown, (0.088 * k, 0.098 * k, 0.092 * k), near=near)))
@@ -130,21 +152,19 @@ def _head(skeleton: Skeleton, build: Build, outfit: Outfit, *, near: bool) -> Pa
 
 
 def _hat(head: Floats, k: float, kind: str, *, near: bool) -> Parts:
-    if kind == "beanie":
-        return [("hat", ball(head + np.array([0, 0.060, -0.012]) * k, (0.094 * k, 0.080 * k, 0.102 * k), near=near))]
+    """What covers the head; `k` is the head's size in shares of the usual."""
+    if kind == "none":
+        return []
+    at, radii = _HATS[kind]
+    slot = "top" if kind == "hood" else "hat"
+    k = 1.0 if kind == "scarf" else k  # necks differ less than heads
+    parts: Parts = [(slot, ball(head + np.array(at) * k, (radii[0] * k, radii[1] * k, radii[2] * k), near=near))]
     if kind == "cap":
-        crown = ball(head + np.array([0, 0.062, -0.005]) * k, (0.092 * k, 0.062 * k, 0.100 * k), near=near)
-        return [("hat", crown), ("hat", ball(head + np.array([0, 0.05, 0.11]) * k, (0.07, 0.012, 0.07), near=False))]
-    if kind == "hood":
-        return [("top", ball(head + np.array([0, 0.012, -0.038]) * k, (0.110 * k, 0.135 * k, 0.105 * k), near=near))]
-    if kind == "helmet":
-        return [("hat", ball(head + np.array([0, 0.055, -0.01]) * k, (0.110 * k, 0.092 * k, 0.135 * k), near=near))]
+        parts.append((slot, ball(head + np.array([0, 0.05, 0.11]) * k, (0.07, 0.012, 0.07), near=False)))
     if kind == "full helmet":
-        shell = ball(head + np.array([0, 0.015, 0.0]) * k, (0.125 * k, 0.145 * k, 0.145 * k), near=near)
-        return [("hat", shell), ("visor", ball(head + (0, 0.02, 0.055), (0.108 * k, 0.055 * k, 0.10 * k), near=False))]
-    if kind == "scarf":
-        return [("hat", ball(head + (0, -0.135, -0.01), (0.088, 0.055, 0.085), near=near))]
-    return []
+        visor = ball(shifted(head, 0, 0.02, 0.055), (0.108 * k, 0.055 * k, 0.10 * k), near=False)
+        parts.append(("visor", visor))
+    return parts
 
 
 def bag(kind: str, skeleton: Skeleton, build: Build, *, near: bool) -> Parts:
@@ -154,17 +174,16 @@ def bag(kind: str, skeleton: Skeleton, build: Build, *, near: bool) -> Parts:
         back = between(skeleton.pelvis, skeleton.neck, 0.62)[0] + (0, 0, -0.19 * build.girth)
         return [("bag", ball(back, (0.15, 0.22, 0.10), near=near))]
     if kind == "handbag":
-        x, y, z = left.root + (-0.06, -0.48, -0.02)
-        strap = rods(
-            (_point(left.root + (-0.02, 0.06, 0.0)), (float(x), float(y) + 0.1, float(z)), 0.013, 0.013), sides=4
-        )
+        x, y, z = shifted(left.root, -0.06, -0.48, -0.02)
+        shoulder = as_point(shifted(left.root, -0.02, 0.06, 0.0))
+        strap = rods((shoulder, (float(x), float(y) + 0.1, float(z)), 0.013, 0.013), sides=4)
         return [("bag", box((0.11, 0.24, 0.30), (float(x), float(y), float(z)))), ("bag", strap)]
     if kind == "shopping":
         hands = [limb.end for limb in (left, right)]
-        return [("bag", box((0.12, 0.34, 0.28), _point(hand + (0, -0.27, 0.0)))) for hand in hands]
+        return [("bag", box((0.12, 0.34, 0.28), as_point(shifted(hand, 0, -0.27, 0.0)))) for hand in hands]
     if kind == "trolley":
         case = (float(right.end[0]) + 0.05, 0.32, -0.42)
-        handle = rods((_point(right.end), (case[0], 0.6, -0.40), 0.014, 0.014), sides=4)
+        handle = rods((as_point(right.end), (case[0], 0.6, -0.40), 0.014, 0.014), sides=4)
         return [("bag", box((0.36, 0.56, 0.22), case)), ("bag", handle)]
     if kind == "umbrella":
         x, y, z = (float(c) for c in right.end)
@@ -174,7 +193,3 @@ def bag(kind: str, skeleton: Skeleton, build: Build, *, near: bool) -> Parts:
         path = np.array([[x, y + 0.42 + 0.30 * np.cos(a), z - 0.05] for a in shares])
         return [("umbrella", sweep(path, np.array(rings), sides=8)), ("bag", shaft)]
     return []
-
-
-def _point(at: Floats) -> tuple[float, float, float]:
-    return (float(at[0]), float(at[1]), float(at[2]))

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from isthmus.datasets.worlds.mesh import Floats, Geometry
+from isthmus.datasets.worlds.mesh import Floats, Geometry, Point
 from isthmus.datasets.worlds.shapes import cross, ellipsoid, grid
 
 THIGH_M: Final = 0.43
@@ -66,6 +66,16 @@ def sweep(points: Floats, radii: Floats, *, sides: int) -> Geometry:
     return grid((points[:, None] + ring).astype(np.float32), wrap=True)
 
 
+def as_point(at: Floats) -> Point:
+    """The same coordinates as plain numbers."""
+    return (float(at[0]), float(at[1]), float(at[2]))
+
+
+def shifted(at: Floats, x: float, y: float, z: float) -> Floats:
+    """A point so many metres away."""
+    return np.asarray(at + np.array([x, y, z]))
+
+
 def between(a: Floats, b: Floats, *shares: float) -> list[Floats]:
     """Points on the line from `a` to `b`."""
     return [a + (b - a) * share for share in shares]
@@ -83,8 +93,9 @@ def reach(root: Floats, target: Floats, upper: float, lower: float, towards: Flo
     return Limb(root, joint, root + line * far)
 
 
-def swung(root: Floats, first: float, second: float, upper: float, lower: float, spread: float = 0.0) -> Limb:
+def swung(root: Floats, angles: tuple[float, float], bones: tuple[float, float], *, spread: float) -> Limb:
     """A hanging limb whose bones are turned forward by two angles (radians) and outward by `spread` metres."""
+    (first, second), (upper, lower) = angles, bones
     joint = root + np.array([spread, -np.cos(first) * upper, np.sin(first) * upper])
     return Limb(root, joint, joint + np.array([spread * 0.4, -np.cos(second) * lower, np.sin(second) * lower]))
 
@@ -97,7 +108,7 @@ def standing(rng: np.random.Generator, build: Build, *, stride: float) -> Skelet
         root = np.array([side * 0.085 * build.hips, 0.90, 0.0])
         flex = 0.10 + (0.55 * stride if turn < 0 else 0.15 * stride)
         thigh = turn * (1.0 if turn > 0 else 0.75) + (0.0 if stride > 0.1 else float(rng.uniform(-0.04, 0.10)))
-        legs.append(swung(root, thigh, thigh - flex, THIGH_M, SHIN_M, side * 0.012))
+        legs.append(swung(root, (thigh, thigh - flex), (THIGH_M, SHIN_M), spread=side * 0.012))
     drop = min(limb.end[1] for limb in legs) - 0.075
     lean = 0.02 + 0.06 * stride
     pelvis = np.array([0.0, 0.92, 0.0])
@@ -106,8 +117,9 @@ def standing(rng: np.random.Generator, build: Build, *, stride: float) -> Skelet
     for side, turn in zip(SIDES, (-swing, swing), strict=True):
         root = np.array([side * 0.185 * build.shoulders, 1.405, lean * 1.8])
         first = turn * 0.75 + float(rng.uniform(-0.06, 0.06))
-        arms.append(swung(root, first, first + float(rng.uniform(0.1, 0.4)), UPPER_ARM_M, FOREARM_M, side * 0.045))
-    skeleton = Skeleton(pelvis, neck, neck + (0.0, 0.165, 0.02), (arms[0], arms[1]), (legs[0], legs[1]))
+        second = first + float(rng.uniform(0.1, 0.4))
+        arms.append(swung(root, (first, second), (UPPER_ARM_M, FOREARM_M), spread=side * 0.045))
+    skeleton = Skeleton(pelvis, neck, shifted(neck, 0.0, 0.165, 0.02), (arms[0], arms[1]), (legs[0], legs[1]))
     return moved(skeleton, np.array([0.0, -drop, 0.0]))
 
 
@@ -121,9 +133,9 @@ def sitting(build: Build, *, seat: float) -> Skeleton:
     ]
     arms = [
         reach(np.array([s * 0.185 * build.shoulders, seat + 0.60, -0.05]), np.array([s * 0.08, seat + 0.22, 0.26]),
-              UPPER_ARM_M, FOREARM_M, up + (s * 0.5, 0, 0)) for s in SIDES
+              UPPER_ARM_M, FOREARM_M, shifted(up, s * 0.5, 0, 0)) for s in SIDES
     ]  # fmt: skip
-    return Skeleton(pelvis, neck, neck + (0.0, 0.165, 0.03), (arms[0], arms[1]), (legs[0], legs[1]))
+    return Skeleton(pelvis, neck, shifted(neck, 0.0, 0.165, 0.03), (arms[0], arms[1]), (legs[0], legs[1]))
 
 
 def moved(skeleton: Skeleton, by: Floats) -> Skeleton:

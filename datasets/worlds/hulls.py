@@ -3,10 +3,11 @@
 Own coordinates: z forward from the middle, x to the right, y up from the road.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.datasets.worlds.mesh import Floats, Geometry
 from isthmus.datasets.worlds.sculpture import Model, collected, mirrored, patches, rods
@@ -70,14 +71,14 @@ CABS: Final[tuple[Hull, ...]] = (
 """Cabs of rigid, long-distance and delivery trucks."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def hull_model(hull: Hull, *, near: bool, is_cab: bool = False) -> Model:
     """Slots: body, stripe, skirt, trim, glass_side, glass_end, head, tail, tyre, rim, plate, display."""
     z = _stations(hull, near=near)
     rows = _rows(hull)
     x = hull.width / 2 * np.array([share for share, _ in rows])
     from_end = np.minimum(z - z[0], z[-1] - z)
-    narrowed = np.interp(from_end, *zip(*_DRAWN_IN, strict=True))
+    narrowed = np.interp(from_end, [inset for inset, _ in _DRAWN_IN], [share for _, share in _DRAWN_IN])
     y = np.array([height for _, height in rows])
     lean = np.clip((y - rows[2][1]) / (hull.height - rows[2][1]), 0, 1) * hull.slope
     forward = np.clip(z / (hull.length / 2) * 3 - 2, 0, 1) * (not hull.open_ends[1])
@@ -104,7 +105,7 @@ def _stations(hull: Hull, *, near: bool) -> Floats:
     z += [p + d for p in posts for d in (-hull.post / 2, hull.post / 2)] + [last]
     z += [door + d for door in hull.doors for d in (-0.62, -0.03, 0.03, 0.62)]
     ordered = np.unique(np.round(z, 3))
-    return ordered[np.concatenate([[True], np.diff(ordered) > 0.006])]
+    return np.asarray(ordered[np.concatenate([[True], np.diff(ordered) > 0.006])])
 
 
 def _rows(hull: Hull) -> list[tuple[float, float]]:
@@ -115,7 +116,7 @@ def _rows(hull: Hull) -> list[tuple[float, float]]:
     return [*rows, (0.975, hull.height - 0.25), (0.90, hull.height - 0.06), (0.5, hull.height), (0.0, hull.height)]
 
 
-def _side_slots(hull: Hull, z: Floats, y: Floats, *, is_cab: bool) -> "np.ndarray[tuple[int, int], np.dtype[np.str_]]":
+def _side_slots(hull: Hull, z: Floats, y: Floats, *, is_cab: bool) -> NDArray[np.str_]:
     """[R - 1, 2 K] slots, right-hand side first."""
     middle = (z[:-1] + z[1:]) / 2
     right = np.full((len(middle), len(y) - 1), "body", "<U10")

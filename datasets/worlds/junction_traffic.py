@@ -1,11 +1,13 @@
 """Vehicles that are seen from their sides: waiting at, turning at and crossing junctions, and on side streets."""
 
+from typing import Final
+
 import numpy as np
 
 from isthmus.datasets.worlds.layout import Junction
 from isthmus.datasets.worlds.road_users import RoadUsers
 
-_CLEAR_M = 8.5
+_CLEAR_M: Final = 8.5
 """Closer to the camera nothing stands across the road."""
 
 

@@ -1,8 +1,9 @@
 """Trucks, buses and trams in several builds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -17,8 +18,24 @@ from isthmus.datasets.worlds.vehicle_parts import is_lit, is_near, lacquer, vehi
 
 _LOADS: Final = ("box", "box", "box", "tipper", "tanker", "refuse", "flatbed", "curtain")
 _WHITE: Final = (0.85, 0.85, 0.83)
+_WHITE_SHARE: Final = 0.4
 _DISPLAY: Final = (0.38, 0.26, 0.08)
 _BELLOWS_M: Final = 0.55
+
+
+class Spot(NamedTuple):
+    """A place on a street, for vehicles that follow its bends."""
+
+    curve: Curve
+    s: float
+    t: float
+    turn: float
+    """Heading against the street's, in radians."""
+
+    def place(self, ahead: float = 0.0) -> Placement:
+        """The placement so many metres ahead along the street."""
+        way = 1.0 if abs(self.turn) < 1.0 else -1.0
+        return self.curve.place(self.s + way * ahead, self.t, turn=self.turn)
 
 
 def add_truck(
@@ -46,34 +63,24 @@ def add_truck(
     top = round(cab.height + float(rng.uniform(0.1, 0.7)) if length < 11 else 3.9, 1)
     bright = tuple(float(c) for c in rng.uniform(0.1, 0.9, 3))
     tone = float(rng.uniform(0.3, 0.85))
-    cover = _WHITE if rng.random() < 0.4 else (bright[0], bright[1], bright[2]) if rng.random() < 0.6 else (tone,) * 3
+    cover = _WHITE
+    if rng.random() >= _WHITE_SHARE:
+        cover = (bright[0], bright[1], bright[2]) if rng.random() < 0.6 else (tone, tone, tone)
     paints["load"] = lacquer(cover, rng, gloss=0.4)
     add_model(truck, _chassis(round(length, 1), cab, near=near), paints)
     add_model(truck, _load(load, round(length, 1), cab, top), paints)
 
 
-def add_bus(
-    mesh: MeshBuilder,
-    curve: Curve,
-    s: float,
-    t: float,
-    turn: float,
-    rng: np.random.Generator,
-    color: Rgb,
-    *,
-    instance: int,
-) -> float:
-    """A city bus, midi, double-decker, coach or articulated bus whose middle is at (s, t); returns its length."""
+def add_bus(mesh: MeshBuilder, spot: Spot, rng: np.random.Generator, color: Rgb, *, instance: int) -> float:
+    """A city bus, midi, double-decker, coach or articulated bus, its middle at a spot; returns its length."""
     thing = Thing(TRAIN_ID["bus"], instance)
     paints = _paints(rng, color)
     paints["display"] = Paint(Material.LAMP, _DISPLAY, 0.2, (0.3, 2.2, 0.0, 0.0))
     if rng.random() < 0.15:
-        _add_train(mesh, curve, (s, t, turn), thing, ARTICULATED, paints)
-        return sum(hull.length for hull in ARTICULATED) + _BELLOWS_M
+        return _add_train(Assembly(mesh, spot.place(), thing), spot, ARTICULATED, paints)
     hull = BUSES[int(rng.choice(len(BUSES), p=[0.45, 0.15, 0.24, 0.16]))]
-    bus = Assembly(mesh, curve.place(s, t, turn=turn), thing)
-    near = is_near(bus.place)
-    add_model(bus, hull_model(hull, near=near), paints)
+    bus = Assembly(mesh, spot.place(), thing)
+    add_model(bus, hull_model(hull, near=is_near(bus.place)), paints)
     if rng.random() < 0.6:  # an advertisement
         colors = rng.uniform(0.05, 0.9, (2, 3))
         low, high = (hull.bands[0][1] + 0.1, hull.bands[1][0] - 0.1) if len(hull.bands) > 1 else (0.45, 1.05)
@@ -84,18 +91,8 @@ def add_bus(
     return hull.length
 
 
-def add_tram(
-    mesh: MeshBuilder,
-    curve: Curve,
-    s: float,
-    t: float,
-    turn: float,
-    rng: np.random.Generator,
-    color: Rgb,
-    *,
-    instance: int,
-) -> float:
-    """A tram, articulated or of an old build, whose middle is at (s, t); the class `train`; returns its length."""
+def add_tram(mesh: MeshBuilder, spot: Spot, rng: np.random.Generator, color: Rgb, *, instance: int) -> float:
+    """A tram, articulated or of an old build, its middle at a spot; the class `train`; returns its length."""
     thing = Thing(TRAIN_ID["train"], instance)
     paints = _paints(rng, color)
     paints["display"] = Paint(Material.LAMP, _DISPLAY, 0.2, (0.3, 2.2, 0.0, 0.0))
@@ -103,26 +100,23 @@ def add_tram(
         hulls: Sequence[Hull] = (OLD_TRAM,) * int(rng.integers(1, 3))
     else:
         hulls = (TRAMS[0], *(TRAMS[1],) * int(rng.integers(1, 4)), TRAMS[2])
-    return _add_train(mesh, curve, (s, t, turn), thing, hulls, paints, pantograph=True)
+    return _add_train(Assembly(mesh, spot.place(), thing), spot, hulls, paints, pantograph=True)
 
 
 def _add_train(
-    mesh: MeshBuilder, curve: Curve, at: tuple[float, float, float], thing: Thing, hulls: Sequence[Hull],
-    paints: dict[str, Paint], *, pantograph: bool = False,
-) -> float:  # fmt: skip
-    """Coupled hulls along a curve, the first ahead; returns their length."""
-    s, t, turn = at
-    way = 1.0 if abs(turn) < 1.0 else -1.0
+    whole: Assembly, spot: Spot, hulls: Sequence[Hull], paints: Mapping[str, Paint], *, pantograph: bool = False
+) -> float:
+    """Coupled hulls along a street, the first ahead; returns their length."""
     length = sum(hull.length for hull in hulls) + _BELLOWS_M * (len(hulls) - 1)
     front = length / 2
     for number, hull in enumerate(hulls):
         middle = front - hull.length / 2
-        car = Assembly(mesh, curve.place(s + way * middle, t, turn=turn), thing)
+        car = replace(whole, place=spot.place(middle))
         add_model(car, hull_model(hull, near=is_near(car.place)), paints)
         if number:
-            joint = curve.place(s + way * (front + _BELLOWS_M / 2), t, turn=turn)
+            joint = replace(whole, place=spot.place(front + _BELLOWS_M / 2))
             bellows = box((hull.width - 0.25, hull.height - 0.55, _BELLOWS_M + 0.3), (0, hull.height / 2 + 0.1, 0))
-            Assembly(mesh, joint, thing).add(paints["trim"], bellows)
+            joint.add(paints["trim"], bellows)
         if pantograph:
             car.add(paints["trim"], *_running_gear(hull), *(_pantograph(hull.height) if number == 0 else ()))
         front -= hull.length + _BELLOWS_M
@@ -203,8 +197,14 @@ def _load(kind: str, length: float, cab: Hull, top: float) -> Model:
             ("load", loft(hopper, exponent=14, sides=20)), *(("load", rib) for rib in ribs), ("trim", heap)
         )
     if kind == "refuse":
-        hopper = np.array([[back, floor - 0.2, top - 0.5, width / 2 * 0.9], [back + 0.3, floor - 0.3, top - 0.1, width / 2],
-                           [back + 1.6, floor - 0.1, top, width / 2], [back + long, floor, top - 0.05, width / 2]])  # fmt: skip
+        hopper = np.array(
+            [
+                [back, floor - 0.2, top - 0.5, width / 2 * 0.9],
+                [back + 0.3, floor - 0.3, top - 0.1, width / 2],
+                [back + 1.6, floor - 0.1, top, width / 2],
+                [back + long, floor, top - 0.05, width / 2],
+            ]
+        )
         mouth = box((width * 0.8, 0.9, 0.08), (0, floor + 0.7, back - 0.01))
         return collected(("load", loft(hopper, exponent=7, sides=20)), ("trim", mouth))
     if kind == "flatbed":

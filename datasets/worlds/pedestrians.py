@@ -1,11 +1,13 @@
 """People on foot, and the bicycles that they left on the sidewalk."""
 
+from typing import Final
+
 import numpy as np
 
 from isthmus.datasets.worlds.layout import StreetPlan
 from isthmus.datasets.worlds.road_users import RoadUsers
 
-_KERB_ROW_M = 0.85
+_KERB_ROW_M: Final = 0.85
 """Beside the kerb stand posts and trees."""
 
 

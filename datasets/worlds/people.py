@@ -1,13 +1,13 @@
 """People on foot: a cast of figures, sculpted once each, met in ever new clothes' colours."""
 
-from functools import lru_cache
+from functools import cache
 from typing import Final
 
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.clothing import Parts, bag, draw_outfit, dressed
-from isthmus.datasets.worlds.figures import Build, Skeleton, sitting, standing, with_arm
+from isthmus.datasets.worlds.figures import Build, Skeleton, shifted, sitting, standing, with_arm
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import Assembly, MeshBuilder, Placement, Thing
 from isthmus.datasets.worlds.sculpture import Model, add_model, collected, ring, rods
@@ -15,7 +15,8 @@ from isthmus.datasets.worlds.shapes import box, ellipsoid
 from isthmus.datasets.worlds.vehicle_parts import is_near
 
 _SKIN: Final[tuple[Rgb, ...]] = (
-    (0.82, 0.64, 0.54), (0.76, 0.56, 0.46), (0.70, 0.50, 0.40), (0.58, 0.40, 0.30), (0.44, 0.29, 0.21), (0.28, 0.18, 0.14),
+    (0.82, 0.64, 0.54), (0.76, 0.56, 0.46), (0.70, 0.50, 0.40), (0.58, 0.40, 0.30), (0.44, 0.29, 0.21),
+    (0.28, 0.18, 0.14),
 )  # fmt: skip
 CLOTHES: Final[tuple[Rgb, ...]] = (
     (0.06, 0.06, 0.08), (0.12, 0.13, 0.18), (0.20, 0.20, 0.22), (0.16, 0.20, 0.34), (0.45, 0.42, 0.38),
@@ -31,6 +32,7 @@ _TROUSERS: Final[tuple[Rgb, ...]] = (
 _HIGH_VISIBILITY: Final[tuple[Rgb, ...]] = ((0.80, 0.85, 0.08), (0.95, 0.42, 0.05))
 RUBBER: Final = Paint(Material.PLAIN, (0.07, 0.07, 0.07), 0.1)
 _CAST: Final = 96
+_REDRAWS: Final = 7
 _CHILDREN: Final = 10
 """The first figures of the cast."""
 _POSES: Final = ("walk", "walk", "walk", "walk", "stand", "stand", "talk", "phone", "wait")
@@ -60,14 +62,16 @@ def add_person(
 
 
 def _draw_number(rng: np.random.Generator, moving: bool | None) -> int:
-    for _ in range(8):
-        number = int(rng.integers(_CAST))
+    """One of the cast that moves, or does not, as wanted if a few draws find one."""
+    number = int(rng.integers(_CAST))
+    for _ in range(_REDRAWS):
         if moving is None or moving == (_POSES[number % len(_POSES)] == "walk"):
-            return number
+            break
+        number = int(rng.integers(_CAST))
     return number
 
 
-@lru_cache(maxsize=None)
+@cache
 def figure(number: int, *, near: bool) -> Model:
     """A figure of the cast; slots skin, hair, top, bottom, tights, shoes, hat, bag, umbrella, frame."""
     rng = np.random.default_rng([2026, number])
@@ -93,16 +97,16 @@ def _occupied(
     """What the hands do, and what they hold."""
     chest = skeleton.neck
     if pose == "phone":
-        return with_arm(skeleton, 1, chest + (0.10, -0.12, 0.27)), []
+        return with_arm(skeleton, 1, shifted(chest, 0.10, -0.12, 0.27)), []
     if pose == "talk":
-        raised = with_arm(skeleton, 1, chest + (0.22, -0.30, 0.26))
-        return with_arm(raised, 0, chest + (-0.12, -0.34, 0.20)), []
+        raised = with_arm(skeleton, 1, shifted(chest, 0.22, -0.30, 0.26))
+        return with_arm(raised, 0, shifted(chest, -0.12, -0.34, 0.20)), []
     if pose == "walk" and not child and rng.random() < 0.10:
         both = with_arm(with_arm(skeleton, 0, np.array([-0.2, 0.98, 0.42])), 1, np.array([0.2, 0.98, 0.42]))
         return both, _pram()
     luck = rng.random()
     if luck < 0.10 and not child:
-        held = with_arm(skeleton, 1, chest + (0.16, -0.20, 0.22))
+        held = with_arm(skeleton, 1, shifted(chest, 0.16, -0.20, 0.22))
         return held, bag("umbrella", held, build, near=near)
     kinds = ("backpack", "handbag", "shopping", "trolley")
     weights = (0.34, 0.26, 0.14, 0.05)
@@ -113,9 +117,13 @@ def _occupied(
 
 
 def _pram() -> Parts:
-    handle = rods(((-0.22, 1.0, 0.42), (0.22, 1.0, 0.42), 0.018, 0.018), ((-0.22, 1.0, 0.42), (-0.2, 0.22, 1.05), 0.018, 0.018),
-                  ((0.22, 1.0, 0.42), (0.2, 0.22, 1.05), 0.018, 0.018), ((-0.2, 0.62, 0.75), (-0.2, 0.2, 0.55), 0.018, 0.018),
-                  ((0.2, 0.62, 0.75), (0.2, 0.2, 0.55), 0.018, 0.018))  # fmt: skip
+    handle = rods(
+        ((-0.22, 1.0, 0.42), (0.22, 1.0, 0.42), 0.018, 0.018),
+        ((-0.22, 1.0, 0.42), (-0.2, 0.22, 1.05), 0.018, 0.018),
+        ((0.22, 1.0, 0.42), (0.2, 0.22, 1.05), 0.018, 0.018),
+        ((-0.2, 0.62, 0.75), (-0.2, 0.2, 0.55), 0.018, 0.018),
+        ((0.2, 0.62, 0.75), (0.2, 0.2, 0.55), 0.018, 0.018),
+    )
     wheels = [ring((x, 0.15, z), 0.12, 0.03) for x in (-0.24, 0.24) for z in (0.55, 1.08)]
     hood = ellipsoid((0, 0.86, 0.74), (0.23, 0.25, 0.24), detail="medium")
     return [("bag", ellipsoid((0, 0.62, 0.86), (0.22, 0.18, 0.40), detail="medium")), ("bag", hood),
@@ -125,8 +133,12 @@ def _pram() -> Parts:
 def _wheelchair() -> Parts:
     wheels = [ring((x, 0.30, -0.05), 0.28, 0.025, parts=16) for x in (-0.31, 0.31)]
     small = [ring((x, 0.09, 0.40), 0.065, 0.025) for x in (-0.22, 0.22)]
-    rests = rods(((-0.24, 0.42, -0.24), (-0.24, 0.98, -0.30), 0.02, 0.02), ((0.24, 0.42, -0.24), (0.24, 0.98, -0.30), 0.02, 0.02),
-                 ((-0.24, 0.45, 0.25), (-0.2, 0.09, 0.5), 0.02, 0.02), ((0.24, 0.45, 0.25), (0.2, 0.09, 0.5), 0.02, 0.02))  # fmt: skip
+    rests = rods(
+        ((-0.24, 0.42, -0.24), (-0.24, 0.98, -0.30), 0.02, 0.02),
+        ((0.24, 0.42, -0.24), (0.24, 0.98, -0.30), 0.02, 0.02),
+        ((-0.24, 0.45, 0.25), (-0.2, 0.09, 0.5), 0.02, 0.02),
+        ((0.24, 0.45, 0.25), (0.2, 0.09, 0.5), 0.02, 0.02),
+    )
     seat = [box((0.50, 0.06, 0.48), (0, 0.45, 0.02)), box((0.46, 0.42, 0.05), (0, 0.72, -0.24))]
     return [("shoes", shape) for shape in (*wheels, *small, rests, *seat)]
 

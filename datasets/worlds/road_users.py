@@ -8,7 +8,7 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.cars import add_car
-from isthmus.datasets.worlds.large_vehicles import add_bus, add_tram, add_truck
+from isthmus.datasets.worlds.large_vehicles import Spot, add_bus, add_tram, add_truck
 from isthmus.datasets.worlds.layout import KERB_M, StreetPlan
 from isthmus.datasets.worlds.materials import Rgb
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement
@@ -92,13 +92,13 @@ class RoadUsers:
         """A bus about (s, t); returns the length that it takes, 0 where there is no room."""
         if not self.ground.claim(s, t, (_LONG_BUS_M, _BUS_M[1]), turn=turn, margin=0.1):
             return 0.0
-        curve, number = self.street.curve, next(self.numbers)
-        return add_bus(self.mesh, curve, s, t, turn, self.rng, self.one_of(_BUSES), instance=number)
+        number, spot = next(self.numbers), Spot(self.street.curve, s, t, turn)
+        return add_bus(self.mesh, spot, self.rng, self.one_of(_BUSES), instance=number)
 
     def put_tram(self, s: float, t: float) -> float:
         """A tram that comes towards the camera, its middle about (s, t); returns its length."""
-        number = next(self.numbers)
-        length = add_tram(self.mesh, self.street.curve, s, t, np.pi, self.rng, self.one_of(_TRAMS), instance=number)
+        number, spot = next(self.numbers), Spot(self.street.curve, s, t, np.pi)
+        length = add_tram(self.mesh, spot, self.rng, self.one_of(_TRAMS), instance=number)
         self.ground.claim(s, t, (length, 2.6), margin=0.3)
         return length
 

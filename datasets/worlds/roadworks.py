@@ -1,5 +1,7 @@
 """A closed piece of a lane: cones, barrier boards, workers, a truck."""
 
+from typing import Final
+
 import numpy as np
 
 from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
@@ -8,12 +10,12 @@ from isthmus.datasets.worlds.mesh import Placement, Thing, merged
 from isthmus.datasets.worlds.road_users import RoadUsers
 from isthmus.datasets.worlds.shapes import box, tube
 
-_WIDTH_M = 1.9
-_ORANGE = Paint(Material.PLAIN, (0.88, 0.26, 0.05), 0.1)
-_WHITE = Paint(Material.PLAIN, (0.85, 0.85, 0.83), 0.2)
-_RED = Paint(Material.PLAIN, (0.75, 0.08, 0.06), 0.2)
-_CONE = merged(tube((0, 0.03, 0), (0, 0.72, 0), 0.15, 0.03, sides=9), box((0.40, 0.04, 0.40), (0, 0.02, 0)))
-_COLLAR = tube((0, 0.36, 0), (0, 0.52, 0), 0.105, 0.078, sides=9)
+_WIDTH_M: Final = 1.9
+_ORANGE: Final = Paint(Material.PLAIN, (0.88, 0.26, 0.05), 0.1)
+_WHITE: Final = Paint(Material.PLAIN, (0.85, 0.85, 0.83), 0.2)
+_RED: Final = Paint(Material.PLAIN, (0.75, 0.08, 0.06), 0.2)
+_CONE: Final = merged(tube((0, 0.03, 0), (0, 0.72, 0), 0.15, 0.03, sides=9), box((0.40, 0.04, 0.40), (0, 0.02, 0)))
+_COLLAR: Final = tube((0, 0.36, 0), (0, 0.52, 0), 0.105, 0.078, sides=9)
 
 
 def build_roadworks(users: RoadUsers) -> None:

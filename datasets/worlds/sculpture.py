@@ -5,6 +5,7 @@ frame's random numbers decide is the variant, the paints and the place. Legend: 
 """
 
 from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import count
+from typing import Final
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from isthmus.datasets.worlds.road_users import RoadUsers
 from isthmus.datasets.worlds.roadworks import build_roadworks
 from isthmus.datasets.worlds.style import WorldStyle
 
-_FAR_M = 110.0
+_FAR_M: Final = 110.0
 
 
 def build_traffic(
@@ -77,7 +78,6 @@ def _drive(users: RoadUsers) -> None:
         users.put_tram(float(rng.uniform(20, 40)), street.tram_line)
         if street.half_median < 3.0:
             nearest[-1, 0] = 2 * _FAR_M
-
     fewest, most = world.street.cars_ahead
     queue = rng.random() < 0.3
     for _ in range(int(rng.integers(fewest, most + 1)) + 1 + int(queue) * 3):

@@ -3,7 +3,7 @@
 Own coordinates: z forward from the middle between the wheels, y up from the road.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,10 +18,12 @@ from isthmus.datasets.worlds.figures import (
     UPPER_ARM_M,
     Build,
     Skeleton,
+    as_point,
     reach,
+    shifted,
 )
 from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import Assembly, Floats, Geometry, MeshBuilder, Placement, Point, Thing
+from isthmus.datasets.worlds.mesh import Assembly, Geometry, MeshBuilder, Placement, Point, Thing
 from isthmus.datasets.worlds.people import CLOTHES, RUBBER, clothes_paints
 from isthmus.datasets.worlds.sculpture import Model, add_model, collected, ring, rods
 from isthmus.datasets.worlds.shapes import box, ellipsoid, loft, polygon, tube
@@ -139,7 +141,7 @@ def _add_rider(body: Assembly, kind: str, rng: np.random.Generator) -> None:
     add_model(body, _rider(kind, int(rng.integers(_RIDERS)), near=is_near(body.place)), paints)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _rider(kind: str, number: int, *, near: bool) -> Model:
     """Somebody who rides: the slots of `people.figure`."""
     rng, seat = np.random.default_rng([2027, number]), _SEATS[kind]
@@ -170,16 +172,17 @@ def _astride(seat: _Seat, build: Build, *, flipped: bool) -> Skeleton:
     for side in SIDES:
         x, y, z = seat.bar
         elbow = np.array([side * 0.9, -0.8, -0.3])
-        arms.append(reach(chest + (side * 0.185 * build.shoulders, 0, 0), np.array([side * x, y, z]), UPPER_ARM_M, FOREARM_M, elbow))  # fmt: skip
+        shoulder = shifted(chest, side * 0.185 * build.shoulders, 0, 0)
+        arms.append(reach(shoulder, np.array([side * x, y, z]), UPPER_ARM_M, FOREARM_M, elbow))
         x, y, z = seat.pedals[(side > 0) ^ flipped]
         knee = np.array([side * 0.12, 0.5, 1.0])
         legs.append(
-            reach(pelvis + (side * 0.085, -0.01, 0.0), np.array([side * x, y + 0.075, z]), THIGH_M, SHIN_M, knee)
+            reach(shifted(pelvis, side * 0.085, -0.01, 0.0), np.array([side * x, y + 0.075, z]), THIGH_M, SHIN_M, knee)
         )
     return Skeleton(pelvis, neck, head, (arms[0], arms[1]), (legs[0], legs[1]))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _bicycle(kind: str, *, basket: bool, near: bool) -> Model:
     sides = 6 if near else 4
     bars = _STEP_THROUGH if kind in ("city", "child seat") else _DIAMOND
@@ -193,7 +196,9 @@ def _bicycle(kind: str, *, basket: bool, near: bool) -> Model:
     parts.append(("rubber", rods(*handles, sides=sides)))
     parts.append(("rubber", ellipsoid((0, seat.seat - 0.01, -0.27), (0.085, 0.04, 0.14))))
     thick = 0.022 if kind == "race" else 0.032
-    parts += [("rubber", ring((0, _WHEEL_M, z), _WHEEL_M - thick, thick, parts=16 if near else 10, sides=sides - 1)) for z in _AXLES]  # fmt: skip
+    for z in _AXLES:
+        tyre = ring((0, _WHEEL_M, z), _WHEEL_M - thick, thick, parts=16 if near else 10, sides=sides - 1)
+        parts.append(("rubber", tyre))
     parts += [("spokes", _plate(z)) for z in _AXLES]
     crank = [
         ((0, 0.30, -0.05), (s * 0.10, y, z), 0.016, 0.016) for s, (_, y, z) in zip(SIDES, seat.pedals, strict=True)
@@ -218,11 +223,10 @@ def _bicycle(kind: str, *, basket: bool, near: bool) -> Model:
     return collected(*parts)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _motorcycle(kind: str, *, near: bool) -> Model:
-    build = _scooter if kind == "scooter" else _big_motorcycle
     radius, thick, axles = (0.16, 0.065, (-0.58, 0.62)) if kind == "scooter" else (0.24, 0.075, (-0.68, 0.72))
-    parts = build(kind)
+    parts = _scooter() if kind == "scooter" else _big_motorcycle(kind)
     height = radius + thick
     for z in axles:
         parts.append(("rubber", ring((0, height, z), radius, thick, parts=16 if near else 10, sides=6)))
@@ -237,9 +241,14 @@ def _motorcycle(kind: str, *, near: bool) -> Model:
     return collected(*parts)
 
 
-def _scooter(kind: str) -> list[tuple[str, Geometry]]:
+def _scooter() -> list[tuple[str, Geometry]]:
     """Legs behind a shield, an engine under the seat, often a top case."""
-    rear = loft(np.array([[-0.86, 0.50, 0.68, 0.07], [-0.70, 0.30, 0.76, 0.17], [-0.35, 0.26, 0.74, 0.20], [-0.12, 0.24, 0.62, 0.17]]), exponent=3)  # fmt: skip
+    rear = loft(
+        np.array(
+            [[-0.86, 0.50, 0.68, 0.07], [-0.70, 0.30, 0.76, 0.17], [-0.35, 0.26, 0.74, 0.20], [-0.12, 0.24, 0.62, 0.17]]
+        ),
+        exponent=3,
+    )
     shield = loft(np.array([[0.28, 0.26, 0.92, 0.20], [0.34, 0.24, 0.94, 0.23], [0.46, 0.36, 0.90, 0.13]]), exponent=3)
     parts = [("frame", rear), ("frame", shield), ("trim", box((0.34, 0.07, 0.55), (0, 0.25, 0.10)))]
     parts += [
@@ -267,7 +276,7 @@ def _big_motorcycle(kind: str) -> list[tuple[str, Geometry]]:
         ("chrome", ellipsoid((0, 0.48, 0.08), (0.24, 0.13, 0.16))),
         ("chrome", rods(*(((s * 0.08, 1.0, 0.38), (s * 0.08, 0.31, 0.72), 0.035, 0.035) for s in SIDES))),
         ("chrome", rods(((0.16, 0.32, 0.1), (0.19, 0.36, -0.85), 0.04, 0.06))),
-        ("trim", rods(((0.09, 0.32, -0.68), (0.09, 0.44, -0.05), 0.04, 0.05), ((-0.09, 0.32, -0.68), (-0.09, 0.44, -0.05), 0.04, 0.05))),
+        ("trim", rods(*(((s * 0.09, 0.32, -0.68), (s * 0.09, 0.44, -0.05), 0.04, 0.05) for s in (1, -1)))),
         ("frame", ellipsoid((0, 0.56, 0.72), (0.08, 0.05, 0.26))),
         ("tail", box((0.18, 0.07, 0.05), (0, 0.82, -0.90))),
         ("plate", box((0.20, 0.16, 0.02), (0, 0.62, -0.92))),
@@ -292,7 +301,7 @@ def _mudguard(z: float) -> Geometry:
     angle = np.linspace(0.1 * np.pi, 0.95 * np.pi, 7)
     points = np.stack([np.zeros(7), _WHEEL_M + 0.37 * np.sin(angle), z - 0.37 * np.cos(angle)], 1)
     starts, ends = points[:-1], points[1:]
-    return rods(*((_point(a), _point(b), 0.022, 0.022) for a, b in zip(starts, ends, strict=True)), sides=4)
+    return rods(*((as_point(a), as_point(b), 0.022, 0.022) for a, b in zip(starts, ends, strict=True)), sides=4)
 
 
 def _plate(z: float) -> Geometry:
@@ -300,7 +309,3 @@ def _plate(z: float) -> Geometry:
     angle = np.linspace(0, 2 * np.pi, 15)[:-1]
     local = np.stack([np.zeros(14), 0.32 * np.sin(angle), 0.32 * np.cos(angle)], 1)
     return polygon(local + np.array([0, _WHEEL_M, z]), np.stack([local[:, 2], local[:, 1] + _WHEEL_M], 1))
-
-
-def _point(at: Floats) -> Point:
-    return (float(at[0]), float(at[1]), float(at[2]))
