@@ -62,9 +62,9 @@ def _with_streaks(light: Floats, wetness: float, rng: np.random.Generator) -> Fl
     for (x, y), length, strength in zip(starts.tolist(), lengths.tolist(), strengths.tolist(), strict=True):
         end = (round(x + slant * length), round(y + length))
         cv2.line(rain, (round(x), round(y)), end, strength, max(1, round(scale)), cv2.LINE_8)
-    rain = cv2.GaussianBlur(rain, (0, 0), 0.6 * scale)[..., None]
+    veil = np.asarray(cv2.GaussianBlur(rain, (0, 0), 0.6 * scale), np.float32)[..., None]
     bright = np.minimum(light, 2.0)[: height // 2].mean(axis=(0, 1)) * np.float32(1.1)
-    return np.asarray(light * (1 - rain) + rain * bright, np.float32)
+    return np.asarray(light * (1 - veil) + veil * bright, np.float32)
 
 
 def _with_drops(light: Floats, wetness: float, rng: np.random.Generator) -> Floats:
