@@ -34,6 +34,7 @@ class LightStyle:
     white_sky_probability: float = 0.2
     """How often an overcast sky burns out."""
     wet_night_probability: float = 0.3
+    """How often it has rained on a night."""
 
 
 @dataclass(frozen=True, slots=True)
