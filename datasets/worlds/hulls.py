@@ -176,7 +176,7 @@ def _fittings(hull: Hull, *, near: bool, is_cab: bool) -> list[tuple[str, Geomet
     ]
     for axle in hull.axles:
         for side in (-1, 1):
-            parts.append(("trim", disc((side * (half + 0.004), 0.50, axle), 0.60, sides=14)))
+            parts.append(("trim", disc((side * (half + 0.004), 0.57, axle), 0.56, sides=14)))
             parts += wheel((side * (half - 0.10), 0.48, axle), 0.48, side=side, near=near, width=0.26)
     if not hull.open_ends[1]:
         low, high = hull.bands[0]

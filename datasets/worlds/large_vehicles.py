@@ -21,6 +21,8 @@ _WHITE: Final = (0.85, 0.85, 0.83)
 _WHITE_SHARE: Final = 0.4
 _DISPLAY: Final = (0.38, 0.26, 0.08)
 _BELLOWS_M: Final = 0.55
+_ACROSS: Final = 0.2
+"""Sine of the turn from which on a vehicle does not follow the street."""
 
 
 class Spot(NamedTuple):
@@ -33,8 +35,11 @@ class Spot(NamedTuple):
     """Heading against the street's, in radians."""
 
     def place(self, ahead: float = 0.0) -> Placement:
-        """The placement so many metres ahead along the street."""
-        way = 1.0 if abs(self.turn) < 1.0 else -1.0
+        """The placement so many metres ahead: along the street, or straight on where it leads across the street."""
+        middle = self.curve.place(self.s, self.t, turn=self.turn)
+        if abs(np.sin(self.turn)) > _ACROSS:
+            return middle._replace(position=middle.point(0.0, 0.0, ahead))
+        way = 1.0 if np.cos(self.turn) > 0 else -1.0
         return self.curve.place(self.s + way * ahead, self.t, turn=self.turn)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from isthmus.datasets.worlds.junction_traffic import drive_on_side_streets
-from isthmus.datasets.worlds.layout import StreetPlan
+from isthmus.datasets.worlds.layout import TRAM_MEDIAN_M, StreetPlan
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement
 from isthmus.datasets.worlds.pedestrians import populate
 from isthmus.datasets.worlds.road_users import RoadUsers
@@ -34,8 +34,9 @@ def build_traffic(
             users.park_car(bay)
     if street.has_sidewalk and rng.random() < 0.09:
         build_roadworks(users)
+    is_closed = _run_tram(users)
     drive_on_side_streets(users)
-    _drive(users)
+    _drive(users, closed=is_closed)
     if street.has_sidewalk:
         _cycle(users)
         populate(users)
@@ -69,15 +70,27 @@ def _park(users: RoadUsers, side: int) -> None:
             at += float(rng.uniform(5.2, 6.6))
 
 
-def _drive(users: RoadUsers) -> None:
-    """Vehicles in the lanes, with headway between them, closer where a queue stands."""
+def _run_tram(users: RoadUsers) -> bool:
+    """A tram where rails lie; returns whether it takes the inner oncoming lane."""
+    street = users.street
+    if not street.tram or not users.has("train"):
+        return False
+    users.put_tram(float(users.rng.uniform(20, 40)), street.tram_line)
+    return street.half_median <= TRAM_MEDIAN_M
+
+
+def _drive(users: RoadUsers, *, closed: bool) -> None:
+    """Vehicles in the lanes, with headway between them, closer where a queue stands.
+
+    Args:
+        users: Where they go.
+        closed: A tram has the inner oncoming lane.
+    """
     street, rng, world = users.street, users.rng, users.world
     lanes = [(way, lane) for way in (-1, 1) for lane in range(street.lanes)]
     nearest = {lane: float(rng.uniform(4.6, 20.0)) for lane in lanes}
-    if street.tram and users.has("train"):
-        users.put_tram(float(rng.uniform(20, 40)), street.tram_line)
-        if street.half_median < 3.0:
-            nearest[-1, 0] = 2 * _FAR_M
+    if closed:
+        nearest[-1, 0] = 2 * _FAR_M
     fewest, most = world.street.cars_ahead
     queue = rng.random() < 0.3
     for _ in range(int(rng.integers(fewest, most + 1)) + 1 + int(queue) * 3):

@@ -104,7 +104,7 @@ def test_buses_report_their_length_and_touch_the_road() -> None:
         spot = Spot(STRAIGHT, 30.0, 0.0, 0.0)
         length = add_bus(mesh, spot, np.random.default_rng(seed), (0.5, 0.1, 0.1), instance=1)
         points = vertices_of(mesh)["position"]
-        assert -0.11 < points[:, 1].min() < 0.01  # wheel arches may dip into the road
+        assert points[:, 1].min() == pytest.approx(0.0, abs=0.03)
         assert np.ptp(points[:, 2]) == pytest.approx(length, abs=0.6)
         lengths.add(round(length, 1))
     assert len(lengths) == len(BUSES) + 1  # every build, and the articulated one
@@ -164,7 +164,7 @@ def test_large_vehicles_hardly_ever_touch_each_other() -> None:
             overlaps += sum(bool((low < h).all() and (other < high).all()) for other, h in boxes[:one])
         vehicles += len(boxes)
     assert vehicles > 250
-    assert overlaps <= 2
+    assert overlaps <= 1
 
 
 def test_a_car_in_a_bay_claims_its_ground() -> None:
