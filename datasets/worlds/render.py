@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.catalogue import layout_writer
+from isthmus.datasets.journal import FrameJournal, digest_of_frames
 from isthmus.datasets.label_space import IGNORE_INDEX
 from isthmus.datasets.layout import LayoutWriter
 from isthmus.datasets.worlds.camera import Camera
@@ -21,11 +22,9 @@ from isthmus.datasets.worlds.lens import Bend
 from isthmus.datasets.worlds.looks import world_style
 from isthmus.datasets.worlds.manifest import (
     RENDERER_VERSION,
-    Journal,
     Manifest,
     SplitRecord,
     check_same_request,
-    digest_of_frames,
     read_manifest,
     write_manifest,
 )
@@ -141,7 +140,7 @@ def render_world(
         manifest = _opened_manifest(request, renderer.driver)
         if split in manifest.splits:
             return _finished(out, split, manifest, num_frames)
-        journal = Journal(out, split, num_frames)
+        journal = FrameJournal(out, split, num_frames)
         done = journal.read()
         missing = [index for index in range(num_frames) if index not in done]
         serial = workers == 1
