@@ -17,7 +17,7 @@ from isthmus.cli.bench import train as bench_train
 from isthmus.cli.data import doctor, fake, list_datasets, pack
 from isthmus.cli.demonstration import demo
 from isthmus.cli.models import export, list_versions, promote, register, rollback
-from isthmus.cli.runs import evaluate, train
+from isthmus.cli.runs import adapt, evaluate, train
 from isthmus.cli.serving import segment, serve
 from isthmus.cli.worlds import bench as bench_worlds
 from isthmus.cli.worlds import gallery, render, styles
@@ -41,6 +41,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "data fake": fake,
     "data pack": pack,
     "train": train,
+    "adapt": adapt,
     "evaluate": evaluate,
     "export": export,
     "register": register,

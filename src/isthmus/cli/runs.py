@@ -53,6 +53,48 @@ def train(
         print(f"Next: isthmus evaluate {output}, isthmus export {output} --out …")
 
 
+def adapt(
+    run: tyro.conf.Positional[Path],
+    *,
+    source: int,
+    out: Path,
+    dataset: str | None = None,
+    root: Path | None = None,
+    split: str | None = None,
+    device: Device = "auto",
+) -> None:
+    """Write a source in the target's look, as a MADAN run's generator sees it: same layout, same labels.
+
+    $ isthmus adapt runs/madan --source 0 --out data/gta5-adapted
+    $ isthmus adapt runs/madan --source 0 --dataset gta5 --root data/gta5 --split all --out data/gta5-adapted
+
+    The new set is read like the source itself; an interrupted call goes on where it stopped.
+
+    Args:
+        run: Output folder of `isthmus train` with method madan, or one checkpoint's folder.
+        source: Which of the run's sources, counted from 0.
+        out: Folder of the new set.
+        dataset: Other frames of the same simulator instead, with --root.
+        root: Their top folder.
+        split: Their split; by default the first.
+        device: auto takes a GPU where there is one.
+    """
+    from rich.console import Console
+
+    from isthmus.datasets.catalogue import DatasetConfig, splits_of
+    from isthmus.training.madan.adapting import adapt_source
+    from isthmus.training.progress import counted
+
+    if (dataset is None) != (root is None):
+        raise ConfigurationError("--dataset and --root go together", remedy="Give both, or neither.")
+    frames = None
+    if dataset is not None and root is not None:
+        frames = DatasetConfig(dataset=dataset, root=root, split=split or splits_of(dataset, root)[0])
+    with counted(Console(stderr=True), "adapting") as count:
+        made = adapt_source(run, source, out, dataset=frames, device=device, on_frame=count)
+    print(f"{made['num_frames']} adapted frames of {made['dataset']} in {out}, digest {made['digest'][:12]}")
+
+
 def evaluate(
     run: tyro.conf.Positional[Path],
     *,

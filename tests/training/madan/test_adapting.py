@@ -1,0 +1,95 @@
+"""A source in the target's look: its own layout, its own labels, resumable."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus.configuration import load_config
+from isthmus.datasets.gta5 import Gta5
+from isthmus.datasets.synthia import Synthia
+from isthmus.errors import CheckpointError, ConfigurationError
+from isthmus.training.config import TrainingConfig
+from isthmus.training.madan import adapting
+from isthmus.training.madan.adapting import MANIFEST_NAME, adapt_source
+from isthmus.training.run import train
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def madan_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A MADAN run of a few steps on fakes."""
+    import torch
+
+    from isthmus.datasets.fakes import write_fakes
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("madan")
+    write_fakes("camvid", folder / "target", "train", num_frames=4, size_hw=(60, 80), seed=9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINY", str(tiny_data))
+        target = f"target={{dataset: camvid, root: {folder / 'target'}, split: train}}"
+        config = load_config(REPOSITORY / "configs" / "madan" / "tiny.yaml", TrainingConfig, [target])
+        train(config, folder / "run", tracking="none", device="cpu")
+    return folder / "run"
+
+
+@pytest.mark.parametrize(("source", "reader"), [(0, Gta5), (1, Synthia)])
+def test_the_sources_reader_reads_it_with_the_sources_labels(
+    madan_run: Path, tiny_data: Path, tmp_path: Path, source: int, reader: type[Gta5 | Synthia]
+) -> None:
+    steps: list[tuple[int, int]] = []
+    manifest = adapt_source(madan_run, source, tmp_path / "out", device="cpu", on_frame=lambda *at: steps.append(at))
+    adapted = reader(tmp_path / "out", "all")
+    original = reader(tiny_data / reader.dataset_name, "all", part="fit" if source == 0 else None)
+    assert len(adapted) == len(original) == manifest["num_frames"]
+    assert steps[-1] == (len(original), len(original))
+    first = adapted[0]
+    assert first["image"].shape == (48, 64, 3)
+    nearest = original[0]["mask"][:, (np.arange(64) * 1.5).astype(int)]
+    np.testing.assert_array_equal(first["mask"], nearest)
+
+
+def test_an_interrupted_call_goes_on_and_ends_the_same(
+    madan_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = adapt_source(madan_run, 1, tmp_path / "whole", device="cpu")
+
+    def stop(done: int, _: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        adapt_source(madan_run, 1, tmp_path / "out", device="cpu", on_frame=stop)
+    translated: list[int] = []
+    adapt = adapting._adapted
+    monkeypatch.setattr(adapting, "_adapted", lambda *given: (translated.append(given[1]), adapt(*given))[1])
+    assert adapt_source(madan_run, 1, tmp_path / "out", device="cpu") == whole
+    assert translated == [2, 3, 4, 5]
+    assert adapt_source(madan_run, 1, tmp_path / "out", device="cpu") == whole
+    assert len(translated) == 4
+    assert json.loads((tmp_path / "out" / MANIFEST_NAME).read_text()) == whole
+
+
+def test_another_sources_folder_is_refused(madan_run: Path, tmp_path: Path) -> None:
+    adapt_source(madan_run, 1, tmp_path, device="cpu")
+    with pytest.raises(ConfigurationError, match="another adapted set: source is 1 there and 0 now"):
+        adapt_source(madan_run, 0, tmp_path, device="cpu")
+
+
+def test_a_folder_of_other_files_is_refused(madan_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ConfigurationError, match="holds other files"):
+        adapt_source(madan_run, 0, tmp_path, device="cpu")
+
+
+def test_there_is_no_third_source(madan_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no source 2.*Choose from 0 to 1"):
+        adapt_source(madan_run, 2, tmp_path, device="cpu")
+
+
+def test_a_run_without_generators_is_refused(tiny_run, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="source_only has no generators"):
+        adapt_source(tiny_run.output, 0, tmp_path / "out", device="cpu")

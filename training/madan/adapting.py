@@ -1,0 +1,164 @@
+"""Writing adapted data sets: the source's content and labels, the target's look, the source's own layout."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from isthmus.artifact import sha256_of
+from isthmus.datasets.base import SegmentationDataset
+from isthmus.datasets.catalogue import DatasetConfig, build_dataset, dataset_digest, layout_writer
+from isthmus.datasets.journal import FrameJournal, digest_of_frames
+from isthmus.datasets.layout import write_bytes
+from isthmus.errors import CheckpointError, ConfigurationError, UnreadableFileError
+from isthmus.training.checkpoint import check_files, load_network, read_info, resolve, weights_file
+from isthmus.training.config import TrainingConfig
+from isthmus.training.generators import ResnetGenerator
+from isthmus.training.madan.config import MadanConfig
+from isthmus.training.runtime import choose_device
+from isthmus.training.trained import run_config
+
+MANIFEST_NAME: Final = "adapted.json"
+
+
+def adapt_source(
+    checkpoint: Path,
+    source: int,
+    out: Path,
+    *,
+    dataset: DatasetConfig | None = None,
+    device: str = "auto",
+    on_frame: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Translate a source to the target's look and write it as a data set of its own.
+
+    Generators translate whole frames in evaluation mode, at the size that the run trained with. Labels are brought to
+    that size by their nearest pixel and keep their train ids. An interrupted call goes on where it stopped, a finished
+    one returns at once.
+
+    Args:
+        checkpoint: A MADAN run's output folder (its best checkpoint, else its newest) or one checkpoint's folder.
+        source: Index of the source in the run's configuration: which generator translates.
+        out: Folder of the new set; must be new, empty or of the same request.
+        dataset: Frames to translate; the run's own source where left out.
+        device: `auto`, `cpu` or `cuda`.
+        on_frame: Called after each frame with the numbers done and in all.
+
+    Returns:
+        The manifest, as `adapted.json` holds it.
+
+    Raises:
+        CheckpointError: There is no whole checkpoint of a MADAN run.
+        ConfigurationError: No such source, or the folder holds something else or cannot be written.
+        DataError: A frame cannot be read.
+    """
+    folder = resolve(checkpoint)
+    check_files(folder)
+    run = run_config(read_info(folder))
+    method = _method_of(run, folder)
+    if not 0 <= source < len(run.sources):
+        raise ConfigurationError(
+            f"the run has no source {source}", where=folder, remedy=f"Choose from 0 to {len(run.sources) - 1}."
+        )
+    frames = build_dataset(run.sources[source] if dataset is None else dataset)
+    name = f"generator_to_target_{source}"
+    request: dict[str, Any] = {
+        "run": run.name,
+        "source": source,
+        "generator": sha256_of(weights_file(folder, name)),
+        "dataset": frames.dataset_name,
+        "split": frames.split,
+        "frames": dataset_digest(frames),
+        "num_frames": len(frames),
+        "size_hw": list(run.augmentation.resize_hw),
+    }
+    writer = layout_writer(frames.dataset_name)
+    split = frames.split if frames.split in writer.splits else writer.splits[0]
+    writing = writer(out, split)
+    if _claim(out, request):
+        return _read(out)
+    generator = ResnetGenerator(method.generator)
+    load_network(generator, folder, name)
+    chosen = choose_device(device)
+    generator.to(chosen).eval()
+    journal = FrameJournal(out, split, len(frames))
+    done = journal.read()
+    for index in range(len(frames)):
+        if index not in done:
+            image, mask = _adapted(frames, index, generator, run.augmentation.resize_hw, chosen)
+            writing.write(index, image, mask)
+            done[index] = hashlib.sha256(image.tobytes() + mask.tobytes()).hexdigest()
+            journal.add(index, done[index])
+        if on_frame is not None:
+            on_frame(index + 1, len(frames))
+    writing.finish()
+    manifest = {**request, "digest": digest_of_frames(done)}
+    write_bytes(out / MANIFEST_NAME, (json.dumps(manifest, indent=2) + "\n").encode())
+    journal.remove()
+    return manifest
+
+
+def _method_of(run: TrainingConfig, folder: Path) -> MadanConfig:
+    if not isinstance(run.method, MadanConfig):
+        raise CheckpointError(
+            f"method {run.method.name} has no generators", where=folder, remedy="Name a run of method madan."
+        )
+    return run.method
+
+
+@torch.no_grad()
+def _adapted(
+    frames: SegmentationDataset, index: int, generator: ResnetGenerator, size_hw: tuple[int, int], device: torch.device
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """One frame and its labels, at the size of training."""
+    import cv2
+
+    sample = frames[index]
+    height, width = size_hw
+    image = cv2.resize(sample["image"], (width, height), interpolation=cv2.INTER_AREA)
+    mask = cv2.resize(sample["mask"], (width, height), interpolation=cv2.INTER_NEAREST)
+    tensor = torch.from_numpy(np.asarray(image)).to(device).permute(2, 0, 1)[None].float() / 255
+    adapted = (generator(tensor)[0].permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8)
+    return adapted.cpu().numpy(), np.asarray(mask, np.uint8)
+
+
+def _claim(out: Path, request: dict[str, Any]) -> bool:
+    """Whether the folder's set is finished; an unused folder is claimed for this request."""
+    path = out / MANIFEST_NAME
+    if not path.is_file():
+        if out.is_dir() and any(out.iterdir()):
+            raise ConfigurationError(
+                "this folder holds other files", where=out, remedy="Choose a new folder for the adapted set."
+            )
+        try:
+            write_bytes(path, (json.dumps(request, indent=2) + "\n").encode())
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot hold a data set ({error.strerror})", where=out, remedy="Choose another folder for it."
+            ) from error
+        return False
+    found = _read(out)
+    for key, value in request.items():
+        if found.get(key) != value:
+            raise ConfigurationError(
+                f"this folder holds another adapted set: {key} is {found.get(key)!r} there and {value!r} now",
+                where=path,
+                remedy="Choose a new folder, or remove this one.",
+            )
+    return "digest" in found
+
+
+def _read(out: Path) -> dict[str, Any]:
+    path = out / MANIFEST_NAME
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UnreadableFileError(
+            "damaged manifest", where=path, remedy="Remove the folder and adapt the source again."
+        ) from error
+    return manifest
