@@ -22,7 +22,12 @@ FORMAT_VERSION: Final = 1
 
 _SHARD_NAME: Final = re.compile(r"[A-Za-z0-9_-]+-[0-9]{6,}\.tar")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_BASE_URL: Final = re.compile(r"(https?://[A-Za-z0-9.-]+(:[0-9]+)?|file:///)[A-Za-z0-9._~%+=,/-]*")
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""Of data sets and splits, which become parts of file names."""
+_BASE_URL: Final = re.compile(
+    r"(https?://[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*(:(?P<port>[0-9]{1,5}))?(/|$)|file:///)[A-Za-z0-9._~%+=,/-]*"
+)
+_LAST_PORT: Final = 65535
 _NUM_TRAIN_IDS: Final = 19
 
 
@@ -52,6 +57,9 @@ class PackedSource:
     """Train ids that its masks can hold, sorted."""
 
     def __post_init__(self) -> None:
+        for key, name in (("dataset", self.dataset), ("split", self.split)):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{key} is {name!r}: only letters, digits, - and _ make a name")
         if self.label_space not in LABEL_SPACES:
             raise ValueError(f"label_space is {self.label_space!r}: choose from {', '.join(LABEL_SPACES)}")
         if min(self.num_frames, self.frames_per_shard) < 1:
@@ -119,7 +127,8 @@ def check_base_url(url: str) -> None:
         ValueError: Another scheme than http, https and file, a user's name and password, a query, or characters
             that would have to be quoted.
     """
-    if not _BASE_URL.fullmatch(url):
+    match = _BASE_URL.fullmatch(url)
+    if match is None or int(match["port"] or 0) > _LAST_PORT:
         raise ValueError(
             f"base_url is {url!r}: write http://HOST/PATH, https://HOST/PATH or file:///PATH, without user, query "
             "and special characters"

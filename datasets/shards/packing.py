@@ -30,7 +30,7 @@ from isthmus.datasets.shards.index import (
     shard_name,
     write_index,
 )
-from isthmus.datasets.shards.journal import Journal
+from isthmus.datasets.shards.journal import Journal, claimed
 from isthmus.datasets.shards.reading import MASK_SUFFIX, key_and_suffix
 from isthmus.errors import ConfigurationError, DataError, DataMissingError
 
@@ -64,7 +64,8 @@ def pack_dataset(
         progress: Where to draw progress bars; None for none.
 
     Raises:
-        ConfigurationError: An argument is out of range, or `out` holds shards of another request.
+        ConfigurationError: An argument is out of range, `out` holds shards of another request, or another process
+            packs the same split into it.
         DataError: A frame cannot be read, or a shard not be written.
     """
     _check_arguments(config, frames_per_shard, base_url, workers)
@@ -84,19 +85,20 @@ def pack_dataset(
         label_space=dataset.label_space.name,
         labelled_train_ids=tuple(sorted(dataset.labelled_train_ids)),
     )
-    journal = Journal(out, source)
-    finished = _whole(out, journal.begin(), progress)
-    for record in _packed(dataset, source, out, finished=frozenset(finished), workers=workers, progress=progress):
-        journal.add(record)
-        finished[record.name] = record
-    index = ShardIndex(
-        format_version=FORMAT_VERSION,
-        source=source,
-        base_url=base_url,
-        shards=tuple(finished[name] for name in sorted(finished)),
-    )
-    write_index(out, index)
-    journal.remove()
+    with claimed(out, source.packed_split):
+        journal = Journal(out, source)
+        finished = _whole(out, journal.begin(), progress)
+        for record in _packed(dataset, source, out, finished=frozenset(finished), workers=workers, progress=progress):
+            journal.add(record)
+            finished[record.name] = record
+        index = ShardIndex(
+            format_version=FORMAT_VERSION,
+            source=source,
+            base_url=base_url,
+            shards=tuple(finished[name] for name in sorted(finished)),
+        )
+        write_index(out, index)
+        journal.remove()
     return index
 
 

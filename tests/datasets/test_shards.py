@@ -69,6 +69,8 @@ def test_a_missing_index_names_those_that_are_there(pack_fakes, tmp_path):
         (lambda tree: tree.update(more=1), "more: unknown key"),
         (lambda tree: tree["source"].update(labelled_train_ids=[19]), "must lie in 0..18"),
         (lambda tree: tree["source"].update(label_space="mars"), "label_space is 'mars'"),
+        (lambda tree: tree["source"].update(dataset="../../gta5"), r"dataset is '../../gta5': only letters"),
+        (lambda tree: tree["source"].update(split="/all"), "split is '/all': only letters"),
         (lambda tree: tree["shards"][0].update(sha256="abc"), "makes no sense"),
     ],
 )
@@ -126,6 +128,19 @@ def test_the_doctor_finds_every_damaged_shard(pack_fakes):
         (str(paths[2]), "has"),
         (str(paths[3]), "no"),
     ]
+
+
+def test_the_doctor_reads_on_behind_the_end_of_the_tar_file(pack_fakes):
+    _, shards = pack_fakes(num_frames=3)
+    (record,) = shards.index.shards
+    with (shards.root / record.name).open("ab") as shard:
+        shard.write(b"more" * 10_000)  # tar readers stop long before, so what they saw has the right digest
+    path = index_path(shards.root, "train")
+    tree = json.loads(path.read_text())
+    tree["shards"][0]["num_bytes"] += 40_000
+    path.write_text(json.dumps(tree))
+    report = examine(config_of(shards))
+    assert [problem.problem for problem in report.problems] == ["SHA-256 is not the index's: bytes have changed"]
 
 
 def test_the_doctor_finds_ids_and_sizes_that_nobody_packs(pack_fakes, monkeypatch):

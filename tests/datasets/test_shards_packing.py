@@ -17,7 +17,8 @@ from isthmus.cli.data import pack
 from isthmus.datasets.catalogue import DATASETS, DatasetConfig, dataset_digest
 from isthmus.datasets.doctor import examine
 from isthmus.datasets.fakes import write_fakes
-from isthmus.datasets.shards import Shards, packing, read_index
+from isthmus.datasets.shards import Shards, journal, packing, read_index
+from isthmus.datasets.shards.journal import claimed
 from isthmus.datasets.shards.packing import pack_dataset
 from isthmus.datasets.shards.reading import key_and_suffix, name_of
 from isthmus.errors import ConfigurationError, DataError, DataMissingError, UnknownLabelIdError, UnreadableFileError
@@ -180,6 +181,8 @@ def test_an_address_changes_the_index_alone(camvid, tmp_path):
         "-http://host",
         "file://relative",
         "http://",
+        "http://a..b/x",
+        "http://host:65536/x",
     ],
 )
 def test_addresses_that_could_run_or_leak_anything_are_refused(url, camvid, tmp_path):
@@ -202,8 +205,26 @@ def test_an_interrupted_packing_of_another_request_is_refused(camvid, tmp_path, 
     monkeypatch.setattr(packing, "_write_shard", broken(OSError(errno.EIO, "Input/output error")))
     with pytest.raises(OSError, match="Input/output"):
         pack_dataset(camvid, tmp_path / "out", frames_per_shard=3)
-    with pytest.raises(ConfigurationError, match="frames_per_shard is 3 there and 4 now"):
+    with pytest.raises(ConfigurationError, match="frames_per_shard is 3 there and 4 now") as caught:
         pack_dataset(camvid, tmp_path / "out", frames_per_shard=4)
+    assert caught.value.where == str(tmp_path / "out" / ".train.packing.jsonl")
+
+
+def test_one_process_at_a_time_packs_a_split_into_a_folder(camvid, tmp_path):
+    out = tmp_path / "out"
+    with claimed(out, "train"):
+        with pytest.raises(ConfigurationError, match="another process packs split 'train' into this folder"):
+            pack_dataset(camvid, out)
+        with claimed(out, "val"):
+            pass
+    pack_dataset(camvid, out)
+    assert {path.suffix for path in out.iterdir()} == {".tar", ".json"}
+
+
+def test_a_claim_that_its_owner_has_just_given_up_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal.fcntl, "flock", lambda *_: (tmp_path / ".train.packing.lock").unlink())
+    with pytest.raises(ConfigurationError, match="another process packs"), claimed(tmp_path, "train"):
+        pass
 
 
 def broken(error):
