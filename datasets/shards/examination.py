@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from itertools import pairwise
-from typing import IO, Final
+from typing import IO, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def _examine_shard(
         with open_shard(where, record.num_bytes) as stream:
             hashed = _Hashed(stream)
             count = 0
-            for packed in walk(hashed, where):
+            for packed in walk(cast("IO[bytes]", hashed), where):
                 if count in members:
                     findings.append(_examine_frame(shards, packed))
                 count += 1

@@ -1,11 +1,10 @@
 """Frames out of shards, by ordinal: the number of a frame in its packed split, over all shards."""
 
-import copy
 import tarfile
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import IO, Any, Final, NamedTuple, cast
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -15,10 +14,7 @@ from isthmus.datasets.images import decode_image_rgb, decode_label_png
 from isthmus.datasets.sample import Sample, UnlabelledSample
 from isthmus.datasets.shards.index import ShardIndex
 from isthmus.datasets.shards.opening import location_of, open_shard
-from isthmus.errors import DataMissingError, IsthmusError, PairMismatchError, UnreadableFileError
-
-if TYPE_CHECKING:
-    from _typeshed import SupportsRead
+from isthmus.errors import DataMissingError, PairMismatchError, UnreadableFileError
 
 MASK_SUFFIX: Final = "mask.png"
 """Behind the key of each labelled frame."""
@@ -157,7 +153,7 @@ class FrameReader:
         self._next = self._start
 
 
-def walk(stream: "SupportsRead[bytes]", where: str) -> Iterator[PackedFrame]:
+def walk(stream: IO[bytes], where: str) -> Iterator[PackedFrame]:
     """All frames of a shard.
 
     Args:
@@ -167,15 +163,13 @@ def walk(stream: "SupportsRead[bytes]", where: str) -> Iterator[PackedFrame]:
     Raises:
         UnreadableFileError: It is no whole tar file of frames.
     """
-    from webdataset.tariterators import group_by_keys, tar_file_expander
+    from webdataset.tariterators import group_by_keys
 
     # Its handlers take suffixes in lower case for types; here they are a part of the name.
-    samples = group_by_keys(tar_file_expander([{"url": where, "stream": stream}]), lcase=False)
+    samples = group_by_keys(_members(stream, where), lcase=False)
     while True:
         try:
             sample = cast("dict[str, Any] | None", next(samples, None))
-        except IsthmusError as error:
-            raise copy.copy(error) from error  # webdataset adds to the arguments of what passes through it
         except (tarfile.TarError, OSError, EOFError, ValueError) as error:
             raise UnreadableFileError(
                 f"damaged, no tar file of frames ({error.args[0] if error.args else type(error).__name__})",
@@ -185,6 +179,21 @@ def walk(stream: "SupportsRead[bytes]", where: str) -> Iterator[PackedFrame]:
         if sample is None:
             return
         yield _packed_frame(sample, where)
+
+
+def _members(stream: IO[bytes], where: str) -> Iterator[dict[str, Any]]:
+    """Name and bytes of each file of a tar file, as webdataset groups them.
+
+    Not webdataset's own iterator: that one also unpacks compressed and sparse members, so that a few bytes could
+    become more than the memory holds, and it passes over folders called `__NAME__`.
+    """
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
+        for member in tar:
+            content = tar.extractfile(member) if member.isreg() and not member.issparse() else None
+            if content is None:
+                raise tarfile.ReadError(f"{member.name!r} is no plain file")
+            yield {"fname": member.name, "data": content.read(), "__url__": where}
+            cast("Any", tar).members = []  # else it keeps the headers of all
 
 
 def _packed_frame(sample: dict[str, Any], where: str) -> PackedFrame:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 
+import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
 from isthmus.datasets.batching import Item, batches, collate
@@ -127,6 +128,8 @@ class _Lane:
 
     def _start(self, lane: int, epoch: int, place: int) -> None:
         """Begin an epoch, or go on in it: frames that were drawn before are passed over, whole shards unopened."""
-        due = set(self._draws.emitted(lane, epoch)[place:].tolist())
-        self._to_read = iter([frame for frame in self._draws.read(lane, epoch).tolist() if frame in due])
+        frames = self._draws.read(lane, epoch)
+        if place:
+            frames = frames[np.isin(frames, self._draws.emitted(lane, epoch)[place:])]
+        self._to_read = map(int, frames)  # one by one: a list of a fleet's frames takes hundreds of megabytes
         self._epoch = epoch

@@ -1,6 +1,9 @@
 """Batches from shards: the same whatever the workers, exact after a resume, and over HTTP as from a disk."""
 
+import gzip
+import io
 import shutil
+import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +19,7 @@ from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.sampling import build_loader
 from isthmus.datasets.shards import Shards, opening
 from isthmus.datasets.shards.order import ShardDraws
-from isthmus.datasets.shards.reading import FrameReader
+from isthmus.datasets.shards.reading import FrameReader, walk
 from isthmus.datasets.shards.streaming import _Lane
 from isthmus.datasets.transforms import AugmentationConfig, build_training_transform
 from isthmus.errors import ConfigurationError, DataError, DataMissingError, UnreadableFileError
@@ -164,6 +167,32 @@ def test_a_shard_of_other_bytes_is_one_error(content, message, pack_fakes):
     with pytest.raises(UnreadableFileError, match=message):
         shards[0]
     assert shards[3]["name"]  # the next shard is whole
+
+
+def tar_of(name: str, **headers: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo(name)
+        member.size, member.pax_headers = 1, headers
+        tar.addfile(member, io.BytesIO(b"x"))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        gzip.compress(tar_of("a.png")),
+        tar_of("a.png", **{"GNU.sparse.map": "0,1", "GNU.sparse.size": "1000000"}),
+    ],
+    ids=["compressed", "sparse"],
+)
+def test_what_would_swell_in_memory_is_refused(content):
+    with pytest.raises(UnreadableFileError, match=r"far\.tar: damaged, no tar file of frames"):
+        list(walk(io.BytesIO(content), "far.tar"))
+
+
+def test_no_name_of_a_folder_hides_its_frames():
+    assert [frame.name for frame in walk(io.BytesIO(tar_of("__tour__/a.png")), "a.tar")] == ["__tour__/a.png"]
 
 
 def test_a_damaged_picture_is_one_error(pack_fakes):
