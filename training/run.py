@@ -12,6 +12,7 @@ OUTPUT/
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,6 @@ from rich.console import Console
 
 from isthmus.artifact import CardDataset
 from isthmus.configuration import config_hash, to_tree, to_yaml
-from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import build_dataset
 from isthmus.errors import ConfigurationError
 from isthmus.training import resuming
@@ -34,9 +34,10 @@ from isthmus.training.checkpoint import (
 )
 from isthmus.training.config import TrainingConfig
 from isthmus.training.distributed import joined_world
-from isthmus.training.evaluation import EvaluationResult, JudgedFrame, evaluate
-from isthmus.training.figures import judged_picture, save_curves, save_picture
+from isthmus.training.evaluation import EvaluationResult
+from isthmus.training.figures import save_curves, save_picture
 from isthmus.training.history import History, read_history
+from isthmus.training.judging import Judge
 from isthmus.training.loop import Judgement, LoopState, Session, run_loop
 from isthmus.training.method import Method, Picture
 from isthmus.training.progress import Reporter
@@ -53,8 +54,6 @@ from isthmus.training.tracking import NoTracker, Tracker, Tracking, tracked
 
 CONFIG_FILE: Final = "config.yaml"
 CURVES_FILE: Final = "curves.png"
-_PICTURED_FRAMES: Final = 3
-"""Frames of each judged set that are drawn at every evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +144,9 @@ class _Run:
         seed_everything(config.seed, deterministic=self.runtime.device.type == "cpu")
         self.sources = [build_dataset(source) for source in config.sources]
         self.target = None if config.target is None else build_dataset(config.target, labelled=False)
-        self.validation = None if config.validation is None else build_dataset(config.validation)
-        self.evaluated_on = [build_dataset(dataset) for dataset in config.evaluated_on]
+        self.judge = Judge.of(config, self.runtime, self.reporter)
         if self.target is not None and world.is_main:
-            judged = [(one.title, dataset) for one, dataset in zip(config.evaluated_on, self.evaluated_on, strict=True)]
-            if config.validation is not None and self.validation is not None:
-                judged.append((config.validation.title, self.validation))
-            check_target_apart(self.target, judged)
+            check_target_apart(self.target, [(one.title, one.dataset) for one in self.judge.sets])
         self.cards: tuple[CardDataset, ...] = world.gather(self._describe() if world.is_main else ())[0]
         self.provenance: Provenance = provenance(self.runtime.device)
         self.method: Method = build_method(config, self.sources, self.runtime, resuming=checkpoint is not None)
@@ -273,37 +268,7 @@ class _Run:
         )
 
     def _judge(self, step: int) -> Judgement:
-        # Running statistics of normalisation layers are each rank's own between steps; rank 0's are saved.
-        for buffer in self.method.segmenter.buffers():
-            self.world.share(buffer)
-        validation = None
-        if self.validation is not None and self.config.validation is not None:
-            validation = self._judge_on(self.validation, self.config.validation.title, step, "validation")
-        wanted = zip(self.evaluated_on, self.config.evaluated_on, strict=True)
-        evaluated_on = [
-            self._judge_on(dataset, config.title, step, f"evaluation-{number}")
-            for number, (dataset, config) in enumerate(wanted)
-        ]
-        return Judgement(validation, evaluated_on)
-
-    def _judge_on(self, dataset: SegmentationDataset, title: str, step: int, name: str) -> EvaluationResult:
-        def draw(index: int, frame: JudgedFrame) -> None:
-            if index < _PICTURED_FRAMES and self.world.is_main:
-                picture = judged_picture(frame, dataset.label_space)
-                self._draw(step, {f"{name}-{dataset.dataset_name}-{dataset.split}-{index}": picture})
-
-        with self.reporter.counting(f"judging on {title}") as count:
-            return evaluate(
-                self.method.segmenter,
-                dataset,
-                self.config.evaluation,
-                shared_train_ids=shared_train_ids(self.sources),
-                title=title,
-                device=self.runtime.device,
-                world=self.world,
-                on_frame=draw,
-                on_progress=count,
-            )
+        return self.judge.evaluate(self.method, shared_train_ids(self.sources), partial(self._draw, step))
 
     def _draw(self, step: int, pictures: Mapping[str, Picture]) -> None:
         if not self.world.is_main:
