@@ -1,13 +1,17 @@
 """Whole runs from shards: resumed bit for bit, judged like files, refused where the order would change."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from isthmus.configuration import parse_config
+from isthmus.configuration import parse_config, to_yaml
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.datasets.shards.packing import pack_dataset
 from isthmus.errors import CheckpointError, ConfigurationError
@@ -115,6 +119,53 @@ def test_checkpoints_from_before_shards_still_resume(shards_config, whole, tmp_p
     monkeypatch.setattr("isthmus.training.run.read_state", older)
     output = Path(shutil.copytree(whole, tmp_path / "old"))
     assert train(shards_config(), output, resume=True, tracking="none", device="cpu").steps == 5
+
+
+WORKER = """
+import json
+import os
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from isthmus.configuration import load_config
+from isthmus.training import run
+from isthmus.training.config import TrainingConfig
+
+output, names = Path(sys.argv[2]), []
+build_streams = run.build_streams
+def remembering(*arguments):
+    (gta5, synthia), target = build_streams(*arguments)
+    def passing():
+        for batch in gta5:
+            names.extend(batch["names"])
+            yield batch
+    return [passing(), synthia], target
+run.build_streams = remembering
+run.train(load_config(Path(sys.argv[1]), TrainingConfig), output, tracking="none", device="cpu")
+(output.parent / f"rank-{os.environ['RANK']}.json").write_text(json.dumps(names))
+"""
+
+
+def test_two_processes_share_the_shards(shards_config, tmp_path):
+    script, config, output = tmp_path / "worker.py", tmp_path / "config.yaml", tmp_path / "output"
+    script.write_text(WORKER)
+    steps = ("loop.steps=8", "loop.evaluate_every=8", "loop.checkpoint_every=8", "loop.batch_size=1")
+    config.write_text(to_yaml(shards_config(*steps, "validation=null", "evaluated_on=[]")))
+    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, str(script), str(config), str(output)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    seen = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
+    assert [len(names) for names in seen] == [8, 8]
+    assert len({*seen[0], *seen[1]}) == 16  # each of 16 lanes gave one of the 18 frames
+    assert read_info(output / "checkpoints" / "step-00000008").step == 8
 
 
 class Always(torch.nn.Module):
