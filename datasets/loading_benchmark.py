@@ -14,6 +14,7 @@ from rich.table import Table
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.datasets.sampling import build_loader
+from isthmus.datasets.shards.order import LANES
 from isthmus.datasets.shards.reader import Shards
 from isthmus.datasets.transforms import AugmentationConfig, build_training_transform
 from isthmus.errors import ConfigurationError
@@ -102,13 +103,16 @@ def measure_loading(
     """
     if seconds <= 0 or batch_size < 1 or not workers or min(workers) < 0:
         raise ConfigurationError("seconds and batch_size must be above 0, and numbers of workers 0 or more")
+    unfit = [number for number in workers if number and LANES % number]
+    if unfit:
+        raise ConfigurationError(f"{unfit[0]} workers cannot read shards", remedy="Measure 0, 1, 2, 4 or 8.")
     packed = build_dataset(shards)
     assert isinstance(packed, Shards)
     datasets: dict[str, SegmentationDataset] = {"files": build_dataset(files), "shards": packed}
-    sizes = {name: len(dataset) for name, dataset in datasets.items()}
-    if len(set(sizes.values())) > 1:
+    frames = {name: f"{len(dataset)} frames of {dataset.dataset_name}" for name, dataset in datasets.items()}
+    if frames["files"] != frames["shards"]:
         raise ConfigurationError(
-            f"the files are {sizes['files']} frames but the shards {sizes['shards']}",
+            f"the files are {frames['files']} but the shards {frames['shards']}",
             where=shards.root,
             remedy="Compare a data set with its own shards.",
         )
@@ -127,7 +131,7 @@ def measure_loading(
             speeds.append(LoadingSpeed(workers=number, files=rates["files"], shards=rates["shards"]))
     return LoadingReport(
         dataset=files.title,
-        num_frames=sizes["files"],
+        num_frames=len(packed),
         num_shards=len(packed.frames_per_shard),
         crop_size_hw=crop_size_hw,
         batch_size=batch_size,

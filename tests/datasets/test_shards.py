@@ -220,7 +220,13 @@ def test_the_benchmark_measures_both_forms(packed, pack_fakes, capsys):
 def test_the_benchmark_compares_the_same_frames(pack_fakes, open_fakes):
     _, shards = pack_fakes(num_frames=6)
     files = open_fakes("camvid", num_frames=7)
-    with pytest.raises(ConfigurationError, match="the files are 7 frames but the shards 6"):
+    with pytest.raises(ConfigurationError, match="the files are 7 frames of camvid but the shards 6 frames of camvid"):
         bench_data(dataset="camvid", root=files.root, shards=shards.root)
+    (shards.root / "all.json").write_bytes((shards.root / "train.json").read_bytes())
+    other = open_fakes("gta5", num_frames=6)
+    with pytest.raises(ConfigurationError, match="are 6 frames of gta5 but the shards 6 frames of camvid"):
+        bench_data(dataset="gta5", root=other.root, shards=shards.root)
+    with pytest.raises(ConfigurationError, match=r"3 workers cannot read shards\. Measure 0, 1, 2, 4 or 8"):
+        bench_data(dataset="camvid", root=files.root, shards=shards.root, workers=(0, 3))
     with pytest.raises(ConfigurationError, match="must be above 0"):
         bench_data(dataset="camvid", root=files.root, shards=shards.root, seconds=0)
