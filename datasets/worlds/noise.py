@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.datasets.worlds.fractal import fractal_field
+
 _SIZE: Final = 256
 _SEED: Final = 20_260_101
 _CELLS: Final = 9
@@ -22,13 +24,9 @@ def noise_texture() -> NDArray[np.uint8]:
 
 
 def _fractal(rng: np.random.Generator, *, exponent: float) -> NDArray[np.uint8]:
-    """Noise whose spectrum falls with 1/f^exponent, ranked to a uniform distribution."""
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(_SIZE), np.fft.rfftfreq(_SIZE), indexing="ij"))
-    frequency[0, 0] = 1.0
-    spectrum = np.fft.rfft2(rng.standard_normal((_SIZE, _SIZE))) / frequency**exponent
-    field = np.fft.irfft2(spectrum, (_SIZE, _SIZE))
-    # A normal field squeezed into 0..1 with most mass in the middle, the way value noise lies.
-    noise: NDArray[np.uint8] = np.clip(127.5 + 50.0 * (field - field.mean()) / field.std(), 0, 255).astype(np.uint8)
+    """A fractal field as bytes: most of them lie in the middle, the way value noise does."""
+    field = fractal_field(rng, (_SIZE, _SIZE), exponent=exponent)
+    noise: NDArray[np.uint8] = np.clip(127.5 + 50.0 * field, 0, 255).astype(np.uint8)
     return noise
 
 
