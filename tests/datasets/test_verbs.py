@@ -1,5 +1,6 @@
 """The command line's verbs on data sets and worlds: which options go together, what tables hold."""
 
+import inspect
 import io
 from pathlib import Path
 from typing import get_args
@@ -9,8 +10,9 @@ from rich.console import Console
 
 from isthmus.cli.data import doctor
 from isthmus.cli.tables import dataset_table
-from isthmus.cli.worlds import Layout, render
+from isthmus.cli.worlds import Layout, World, bench, gallery, render
 from isthmus.datasets.catalogue import DATASETS, describe
+from isthmus.datasets.worlds import WORLDS
 from isthmus.errors import ConfigurationError
 
 
@@ -39,6 +41,12 @@ def test_the_list_names_label_spaces_shortly():
 
 def test_worlds_can_be_rendered_in_every_layout():
     assert get_args(Layout) == tuple(DATASETS)
+
+
+def test_every_world_can_be_rendered_and_is_shown_and_measured_unasked():
+    assert get_args(World) == tuple(WORLDS)
+    for verb in (gallery, bench):
+        assert inspect.signature(verb).parameters["worlds"].default == tuple(WORLDS)
 
 
 @pytest.mark.parametrize("workers", [0, -1])

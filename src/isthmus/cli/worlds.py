@@ -1,12 +1,13 @@
 """Verbs that render the built-in worlds, and what goes with them."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, get_args
 
-World = Literal["arcade", "studio", "street"]
+World = Literal["arcade", "studio", "street", "street-night", "street-rain"]
 Layout = Literal[
     "gta5", "synthia", "cityscapes", "bdd100k", "mapillary", "mapillary_v2", "idd", "idd_lite", "camvid", "folder"
 ]
+_WORLDS: Final[tuple[World, ...]] = get_args(World)
 
 
 def render(
@@ -27,7 +28,7 @@ def render(
     The same seed gives the same frames; an interrupted render goes on where it stopped.
 
     Args:
-        world: Whose look: arcade and studio are simulators, street stands in for the real street.
+        world: Whose look: arcade and studio are simulators, the streets stand in for the real one.
         layout: Whose files: they are read back as `dataset: LAYOUT`.
         num_frames: How many frames.
         size_hw: Height and width in pixels.
@@ -62,7 +63,7 @@ def render(
 def gallery(
     *,
     out: Path,
-    worlds: tuple[World, ...] = ("arcade", "studio", "street"),
+    worlds: tuple[World, ...] = _WORLDS,
     frames: int = 3,
     size_hw: tuple[int, int] = (256, 512),
     seed: int = 0,
@@ -114,7 +115,7 @@ def styles(*, out: Path, num_images: int = 160, size_hw: tuple[int, int] = (256,
 
 def bench(
     *,
-    worlds: tuple[World, ...] = ("arcade", "studio", "street"),
+    worlds: tuple[World, ...] = _WORLDS,
     num_frames: int = 40,
     size_hw: tuple[int, int] = (256, 512),
     workers: int | None = None,
