@@ -14,6 +14,8 @@ _ATTRIBUTES: Final = ("in_position", "in_normal", "in_uv", "in_params", "in_colo
 _FORMATS: Final = ("3f", "3f", "2f", "4f", "4f1", "2u1", "1u2")
 _DEFINED: Final = {"label": "LABELS", "shadow": "SHADOW"}
 """What the shared sources can ask about the pass."""
+_NUMBERS: Final = tuple(f"{material.name} {int(material)}u" for material in Material)
+"""The materials' numbers, as the sources name them."""
 _PAINTING: Final = ("noise", "sky", "materials", "ground", "facade", "signs", "surface", "lamps", "wet")
 """Sources of the image pass, in order."""
 _PADDING: Final = tuple(f"{VERTEX[name].itemsize}x" for name in VERTEX.names or ())
@@ -46,7 +48,7 @@ class Programs:
         holes = material in SEE_THROUGH and not image
         key = (name, material if holes or image else None, weather if image else frozenset[str]())
         if key not in self._programs:
-            defined = [f"MATERIAL {int(material)}u", *sorted(key[2])]
+            defined = [*_NUMBERS, f"MATERIAL {int(material)}u", *sorted(key[2])]
             defined += ["HOLES"] if holes else []
             defined += [_DEFINED[name]] if name in _DEFINED else []
             head = _VERSION + "".join(f"#define {define}\n" for define in defined)

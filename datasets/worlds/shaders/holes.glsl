@@ -1,9 +1,6 @@
 // Which fragments of a surface with holes exist. The image and the label pass share this file; with LABELS
 // defined, bare crowns and railings become solid regions, the way people annotate them.
-#define FOLIAGE 5u
-#define TWIGS 6u
-#define RAILING 14u
-
+//
 // FOLIAGE params: x seed, y hole threshold (0 dense .. 1 thin), z 1 for a card of leaves (uv: number + place on it),
 // w blossoms.  TWIGS: x seed, y thinness.
 // RAILING params: x bar spacing (m), y bar width (m), z height (m), w 1 for horizontal wires.
