@@ -87,9 +87,10 @@ class _Lot:
             self.bays.append(street.curve.place((s0 + s1) / 2, side * (line + 2.5), _GROUND_Y + 0.02, turn=turn))
         return s1 + 0.2
 
-    def wall(self, *, darkest: float = 0.6) -> None:
+    def wall(self) -> None:
+        """A wall on the lot line, in a tone of the world's walls."""
         color = self.style.walls[int(self.rng.integers(len(self.style.walls)))]
-        tone = self.uniform(darkest, 1.0)
+        tone = self.uniform(0.6, 1.0)
         add_wall(self.mesh, self.edge(0.12), self.rng, (color[0] * tone, color[1] * tone, color[2] * tone))
 
     def border(self, first: float | None = None) -> None:
