@@ -33,14 +33,16 @@ class Spot(NamedTuple):
     t: float
     turn: float
     """Heading against the street's, in radians."""
+    y: float = 0.0
+    """Height of the ground."""
 
     def place(self, ahead: float = 0.0) -> Placement:
         """The placement so many metres ahead: along the street, or straight on where it leads across the street."""
-        middle = self.curve.place(self.s, self.t, turn=self.turn)
+        middle = self.curve.place(self.s, self.t, self.y, turn=self.turn)
         if abs(np.sin(self.turn)) > _ACROSS:
             return middle._replace(position=middle.point(0.0, 0.0, ahead))
         way = 1.0 if np.cos(self.turn) > 0 else -1.0
-        return self.curve.place(self.s + way * ahead, self.t, turn=self.turn)
+        return self.curve.place(self.s + way * ahead, self.t, self.y, turn=self.turn)
 
 
 def add_truck(

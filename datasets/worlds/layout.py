@@ -146,6 +146,11 @@ class StreetPlan:
         on_grass = self.half_median > TRAM_MEDIAN_M
         return -self.drive_side * (1.6 if on_grass else abs(self.lane_middle(-1, 0)))
 
+    @property
+    def tram_height(self) -> float:
+        """Of the ground that carries the rails: the road, or a median's grass."""
+        return KERB_M if self.half_median > TRAM_MEDIAN_M else 0.0
+
     def lane_middle(self, way: int, lane: int) -> float:
         """Lateral offset t of the middle of a lane; way +1 goes where the camera looks, lane 0 is the innermost."""
         return way * self.drive_side * (self.half_median + (lane + 0.5) * self.lane_width)

@@ -216,7 +216,7 @@ STREET: Final = WorldStyle(
     sensor=SensorStyle(
         exposure=(0.45, 1.35), contrast=(0.9, 1.15), saturation=(0.6, 0.95), warmth=(-0.08, 0.10),
         noise=(0.006, 0.03), blur_px=(0.1, 0.9), vignette=(0.05, 0.35), bloom=(0.04, 0.20), jpeg_quality=(55, 92),
-        motion=(0.0, 0.03), dirt=(-0.25, 0.22), fringe=(0.0, 0.0025), sharpening=(0.0, 1.2),
+        motion=(0.0, 0.02), dirt=(-0.25, 0.22), fringe=(0.0, 0.0025), sharpening=(0.0, 1.2),
     ),
 )  # fmt: skip
 

@@ -23,10 +23,10 @@ _MOUTH_M: Final = 4.5
 """How far the lines keep from a side street."""
 _PIECE_M: Final = 3.0
 """Longest rectangle of a line along a bend."""
-_LETTER_STROKES: Final = np.array(
-    [[0, 0, 0, 1], [0, 1, 0, 0], [0, 2, 0, 1], [1, 0, 0, 0], [1, 2, 0, 0], [0, 0, 1, 0], [1, 1, 0, 0]]
-)
-"""Not letters, but alike: strokes (column, row, ...) of which each glyph takes a few."""
+_LETTER_STROKES: Final = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 1], [0, 2, 1], [1, 0, 0], [1, 1, 0]])
+"""Not letters, but alike: strokes (column, row, 1 across or 0 along), rows from foot to head."""
+_STEM: Final = 2
+"""Each glyph has its first strokes, the left stem, and some others: with a right stem alone it would look mirrored."""
 
 
 def build_markings(mesh: MeshBuilder, street: StreetPlan, paint: Paint, rng: np.random.Generator) -> None:
@@ -77,7 +77,7 @@ def build_rails(mesh: MeshBuilder, street: StreetPlan, grass: Thing) -> None:
     for side in (-1, 1):
         for rail in (-0.72, 0.72):
             t = side * abs(street.tram_line) + rail
-            y = KERB_M + 0.01 if on_grass else 0.014
+            y = street.tram_height + (0.01 if on_grass else 0.014)
             mesh.add(strip(street.curve, street.road, (t - 0.05, t + 0.05), y), steel, grass if on_grass else _ROAD)
 
 
@@ -249,7 +249,8 @@ class _Painter:
         left = t - count * (wide + 0.18) / 2
         for letter in range(count):
             origin = left + letter * (wide + 0.18)
-            for column, row, across, _ in _LETTER_STROKES[self.rng.random(len(_LETTER_STROKES)) < 0.65].tolist():
+            taken = (self.rng.random(len(_LETTER_STROKES)) < 0.5) | (np.arange(len(_LETTER_STROKES)) < _STEM)
+            for column, row, across in _LETTER_STROKES[taken].tolist():
                 t0, s0 = origin + column * wide, s + row * tall
                 if across:
                     self.rectangles.append((s0, s0 + 0.18, origin, origin + wide))

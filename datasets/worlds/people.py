@@ -35,12 +35,14 @@ _CAST: Final = 96
 _REDRAWS: Final = 7
 _CHILDREN: Final = 10
 """The first figures of the cast."""
+_UMBRELLAS: Final = 0.45
+"""Share of the grown-ups who hold one when it rains."""
 _POSES: Final = ("walk", "walk", "walk", "walk", "stand", "stand", "talk", "phone", "wait")
 
 
 def add_person(
     mesh: MeshBuilder, place: Placement, rng: np.random.Generator, *, instance: int, moving: bool | None = None,
-    worker: bool = False,
+    worker: bool = False, raining: bool = False,
 ) -> None:  # fmt: skip
     """Somebody on foot.
 
@@ -51,6 +53,7 @@ def add_person(
         instance: Number of the object.
         moving: Walking, standing, or either.
         worker: In clothes that are seen from afar.
+        raining: Some hold an umbrella.
     """
     number = _draw_number(rng, moving)
     body = Assembly(mesh, place, Thing(TRAIN_ID["person"], instance))
@@ -58,7 +61,7 @@ def add_person(
     mirror = 1.0 if rng.random() < 0.5 else -1.0
     wide = tall * float(rng.uniform(0.95, 1.12))
     paints = clothes_paints(rng, bright=worker or rng.random() < 0.03)
-    add_model(body, figure(number, near=is_near(place)), paints, scale=(mirror * wide, tall, tall))
+    add_model(body, figure(number, near=is_near(place), raining=raining), paints, scale=(mirror * wide, tall, tall))
 
 
 def _draw_number(rng: np.random.Generator, moving: bool | None) -> int:
@@ -72,7 +75,7 @@ def _draw_number(rng: np.random.Generator, moving: bool | None) -> int:
 
 
 @cache
-def figure(number: int, *, near: bool) -> Model:
+def figure(number: int, *, near: bool, raining: bool = False) -> Model:
     """A figure of the cast; slots skin, hair, top, bottom, tights, shoes, hat, bag, umbrella, frame."""
     rng = np.random.default_rng([2026, number])
     child = number < _CHILDREN
@@ -87,7 +90,10 @@ def figure(number: int, *, near: bool) -> Model:
         return collected(*dressed(skeleton, build, draw_outfit(rng), near=near), *_wheelchair())
     pose = _POSES[number % len(_POSES)]
     skeleton = standing(rng, build, stride=float(rng.uniform(0.25, 0.58)) if pose == "walk" else 0.0)
-    skeleton, extra = _occupied(skeleton, build, pose, rng, near=near, child=child)
+    if raining and not child and rng.random() < _UMBRELLAS:
+        skeleton, extra = _with_umbrella(skeleton, build, near=near)
+    else:
+        skeleton, extra = _occupied(skeleton, build, pose, rng, near=near, child=child)
     return collected(*dressed(skeleton, build, draw_outfit(rng), near=near), *extra)
 
 
@@ -105,15 +111,17 @@ def _occupied(
         both = with_arm(with_arm(skeleton, 0, np.array([-0.2, 0.98, 0.42])), 1, np.array([0.2, 0.98, 0.42]))
         return both, _pram()
     luck = rng.random()
-    if luck < 0.10 and not child:
-        held = with_arm(skeleton, 1, shifted(chest, 0.16, -0.20, 0.22))
-        return held, bag("umbrella", held, build, near=near)
     kinds = ("backpack", "handbag", "shopping", "trolley")
-    weights = (0.34, 0.26, 0.14, 0.05)
-    for kind, weight in zip(kinds, np.cumsum(weights) + 0.10, strict=True):
+    weights = (0.40, 0.28, 0.15, 0.06)
+    for kind, weight in zip(kinds, np.cumsum(weights), strict=True):
         if luck < weight and not (child and kind != "backpack"):
             return skeleton, bag(kind, skeleton, build, near=near)
     return skeleton, []
+
+
+def _with_umbrella(skeleton: Skeleton, build: Build, *, near: bool) -> tuple[Skeleton, Parts]:
+    held = with_arm(skeleton, 1, shifted(skeleton.neck, 0.16, -0.20, 0.22))
+    return held, bag("umbrella", held, build, near=near)
 
 
 def _pram() -> Parts:

@@ -10,7 +10,7 @@ from isthmus.datasets.worlds.ground import ROAD, SIDEWALK, Ground
 from isthmus.datasets.worlds.layout import KERB_M, TRAM_MEDIAN_M, Layout, StreetPlan
 from isthmus.datasets.worlds.markings import build_markings, build_rails
 from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import MeshBuilder
+from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder
 from isthmus.datasets.worlds.shapes import polygon
 from isthmus.datasets.worlds.strip import patches, strip
 
@@ -19,6 +19,7 @@ _EDGE_M: Final = 0.16
 _OPENING_M: Final = 4.0
 """How far a median keeps from a side street."""
 _YARD_M: Final = 25.0
+_JOINT_M: Final = 0.5
 
 
 def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.random.Generator) -> None:
@@ -29,12 +30,13 @@ def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.rand
     mesh.add(polygon(plane, plane[:, [0, 2]]), ground.grass, ground.soft)
     is_grass = bool(rng.random() < 0.6)
     for street in layout.streets:
-        across = (-street.kerb(-1), street.kerb(1))
         asphalt = ground.asphalt
         if asphalt.material == Material.ASPHALT:
             seed, _, damp, kind = asphalt.params
             asphalt = replace(asphalt, params=(seed, street.lane_width, damp, kind))
-        mesh.add(strip(street.curve, street.road, across, 0.0), asphalt, ROAD)
+        for carriageway in _carriageways(street):
+            mesh.add(carriageway, asphalt, ROAD)
+        _close_joints(mesh, street, asphalt)
         if street.half_median:
             _build_median(mesh, street, ground, is_grass=is_grass)
         for side in (-1, 1):
@@ -51,6 +53,28 @@ def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.rand
         build_rails(mesh, main, ground.soft)
 
 
+def _carriageways(street: StreetPlan) -> list[Geometry]:
+    """The road's surface; beside a median the paint's lanes count from it, as the lanes do."""
+    left, right = -street.kerb(-1), street.kerb(1)
+    if not street.half_median:
+        return [strip(street.curve, street.road, (left, right), 0.0)]
+    halves = []
+    for side, across in ((-1, (left, 0.0)), (1, (0.0, right))):
+        half = strip(street.curve, street.road, across, 0.0)
+        halves.append(half._replace(uvs=half.uvs - np.float32([side * street.half_median, 0.0])))
+    return halves
+
+
+def _close_joints(mesh: MeshBuilder, street: StreetPlan, asphalt: Paint) -> None:
+    """Asphalt under the mouths of side streets, where roads of different grids meet and grass would shine through."""
+    for junction in street.junctions:
+        reach = junction.half_width + junction.radius
+        for side in junction.sides:
+            across = (side * (street.kerb(side) - _JOINT_M), side * (street.kerb(side) + junction.radius + _JOINT_M))
+            under = strip(street.curve, (junction.s - reach, junction.s + reach), across, -0.02)
+            mesh.add(under, asphalt, ROAD)
+
+
 def _build_sidewalk(mesh: MeshBuilder, street: StreetPlan, side: int, ground: Ground) -> None:
     """Kerb, verge, paving and the yards behind on one side."""
     curve, kerb, verge = street.curve, street.kerb(side), street.verge[side > 0]
@@ -63,8 +87,13 @@ def _build_sidewalk(mesh: MeshBuilder, street: StreetPlan, side: int, ground: Gr
         inner = kerb + max(verge, _EDGE_M)
         mesh.add(strip(curve, span, (side * inner, side * outer), KERB_M), ground.paving, SIDEWALK)
     thing = SIDEWALK if ground.yard.material == Material.PAVING else ground.soft
-    for span in street.free_spans(side, 0.0):
-        yard = strip(curve, span, (side * outer, side * (outer + _YARD_M)), KERB_M - 0.03)
+    for first, last in street.free_spans(side, 0.0):
+        if last <= street.lots_start:
+            continue
+        # Before its lots lie the yards of the street that it leaves; here they would reach over that street's bends.
+        yard = strip(
+            curve, (max(first, street.lots_start), last), (side * outer, side * (outer + _YARD_M)), KERB_M - 0.03
+        )
         mesh.add(yard, ground.yard, thing)
     build_corners(mesh, street, side, ground)
 

@@ -42,6 +42,8 @@ class RoadUsers:
     rng: np.random.Generator
     numbers: "count[int]"
     """Fresh instance numbers."""
+    raining: bool = False
+    """Whether people hold umbrellas."""
     ground: Occupancy = field(default_factory=Occupancy)
 
     def has(self, class_name: str) -> bool:
@@ -97,7 +99,7 @@ class RoadUsers:
 
     def put_tram(self, s: float, t: float) -> float:
         """A tram that comes towards the camera, its middle about (s, t); returns its length."""
-        number, spot = next(self.numbers), Spot(self.street.curve, s, t, np.pi)
+        number, spot = next(self.numbers), Spot(self.street.curve, s, t, np.pi, self.street.tram_height)
         length = add_tram(self.mesh, spot, self.rng, self.one_of(_TRAMS), instance=number)
         self.ground.claim(s, t, (length, 2.6), margin=0.3)
         return length
@@ -143,7 +145,8 @@ class RoadUsers:
         if not self.ground.claim(s, t, _PERSON_M, margin=-0.1):
             return
         place = self.street.curve.place(s, t, y, turn=turn)
-        add_person(self.mesh, place, self.rng, instance=next(self.numbers), moving=moving, worker=worker)
+        number, raining = next(self.numbers), self.raining and not worker
+        add_person(self.mesh, place, self.rng, instance=number, moving=moving, worker=worker, raining=raining)
 
     def add_worker(self, place: Placement) -> None:
         """Somebody in bright clothes on ground that is known to be free."""

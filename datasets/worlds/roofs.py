@@ -1,5 +1,6 @@
 """Roofs: gable, hip, mansard and flat ones, with chimneys, dormers, parapets, aerials, dishes and plant."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -62,7 +63,8 @@ class RoofBuilder:
             self._add_barge_boards(w, h - drop, rise + drop)
         self._add(self._tiles, sheets(np.array(slopes)))
         self._add(self._masonry, sheets(np.array([[a, b, peak, peak] for a, b, peak in gables])))
-        self._add_chimneys(h + rise, rise)
+        gables = ((0.4, d / 2), (w - 0.4, d / 2)) if along_front else ((w / 2, d * 0.3), (w / 2, d * 0.8))
+        self._add_chimneys(h + rise, rise, gables)
 
     def add_hip(self) -> None:
         """Four slopes towards a short ridge."""
@@ -81,7 +83,7 @@ class RoofBuilder:
                       [corners[2], corners[3], b], [corners[3], corners[0], a, b]]  # fmt: skip
         self._add(self._tiles, sheets(np.array([[*slope, slope[-1]][:4] for slope in slopes])))
         self._add_gutter(y)
-        self._add_chimneys(h + rise, rise)
+        self._add_chimneys(h + rise, rise, ((a[0], a[2]), (b[0], b[2])))
 
     def add_mansard(self, bay: float) -> None:
         """A steep slope with a row of dormers, flat above."""
@@ -95,7 +97,7 @@ class RoofBuilder:
         middles = np.arange(bay / 2, w - 0.5, bay)
         self._add_windows(middles, h + 0.35, 1.55, -0.12, 1.1)
         self._add_gutter(h)
-        self._add_chimneys(top, 1.0)
+        self._add_chimneys(top, 1.0, ((0.4, d / 2), (w - 0.4, d / 2)))
 
     def add_flat(self, trim: Paint) -> None:
         """A flat roof with a parapet, a stair head and plant."""
@@ -119,7 +121,7 @@ class RoofBuilder:
             foot = np.stack([at[:, 0], np.full(plant, h), at[:, 1]], 1)
             self._add(Paint(Material.PLAIN, (0.55, 0.56, 0.57), 0.25), cuboids(np.concatenate([foot, foot + size], 1)))
         if rng.random() < 0.4:
-            self._add_mast(float(rng.uniform(1, w - 1)), h, float(rng.uniform(2.5, 5.5)))
+            self._add_mast(float(rng.uniform(1, w - 1)), d / 2, h, float(rng.uniform(2.5, 5.5)))
 
     def _add(self, paint: Paint, *shapes: Geometry) -> None:
         self._mesh.add(merged(*shapes), paint, BUILDING, self._place)
@@ -169,14 +171,15 @@ class RoofBuilder:
         self._add(frame, cuboids(np.array(bodies)), sheets(np.array(gables)))
         self._add(self._tiles, sheets(np.array(slopes)))
 
-    def _add_chimneys(self, top: float, rise: float) -> None:
+    def _add_chimneys(self, top: float, rise: float, spots: Sequence[tuple[float, float]]) -> None:
+        """Chimneys at some of the spots (x, z), where the roof is as high as `top`; they reach into it."""
         rng, w = self._rng, self._w
-        for x in (0.4, w - 0.4):
+        for x, z in spots:
             if rng.random() > 0.5:
                 continue
             deep = float(rng.uniform(0.7, 1.6))
             size = (0.6, min(rise, 2.0) * 0.5 + float(rng.uniform(0.9, 1.6)), deep)
-            y, z = top - 0.2, self._d / 2
+            y = top - 0.2
             self._add(self._masonry, box(size, (x, y, z)))
             if not self._near:
                 continue
@@ -185,13 +188,12 @@ class RoofBuilder:
             shape = tubes(pots, pots + np.array([0, 0.4, 0]), np.full(count, 0.11), np.full(count, 0.09), sides=5)
             self._add(Paint(Material.PLAIN, (0.50, 0.28, 0.18), 0.05), shape)
             if rng.random() < 0.4:
-                self._add_mast(x, y + size[1] / 2, 1.6)
+                self._add_mast(x, z, y + size[1] / 2, 1.6)
         if self._near and rng.random() < 0.3:
             self._add_dish(float(rng.uniform(0.5, w - 0.5)), self._h - 0.6)
 
-    def _add_mast(self, x: float, y: float, height: float) -> None:
+    def _add_mast(self, x: float, z: float, y: float, height: float) -> None:
         """An aerial: a rod with a comb of short ones."""
-        z = self._d / 2
         comb = np.arange(5) * 0.22
         starts = np.array([[x, y, z], [x - 0.5, y + height, z], *([x - 0.45 + c, y + height, z - 0.3] for c in comb)])
         ends = np.array(

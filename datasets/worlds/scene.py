@@ -40,6 +40,7 @@ def frame_generator(world: WorldStyle, *, split: str, seed: int, index: int) -> 
 
 def build_scene(world: WorldStyle, rng: np.random.Generator) -> Scene:
     """Draw and build a scene."""
+    light = draw_light(world.light, rng)
     layout = draw_layout(world.street, rng)
     mesh = MeshBuilder()
     ground = draw_ground(world.street, rng, has_terrain=TRAIN_ID["terrain"] in world.train_ids)
@@ -49,8 +50,7 @@ def build_scene(world: WorldStyle, rng: np.random.Generator) -> Scene:
         build_backdrop(mesh, street, world.street, rng)
     build_crossing(mesh, layout.main, world.street, ground, rng)
     build_kerbsides(mesh, layout, world.street, ground, rng)
-    build_traffic(mesh, layout.main, world, rng, bays=bays)
-    light = draw_light(world.light, rng)
+    build_traffic(mesh, layout.main, world, rng, bays=bays, raining=light.wetness > 0.0)
     camera, on_road = draw_camera(world.camera, layout, rng)
     if on_road and rng.random() < world.camera.bonnet_probability:
         build_bonnet(mesh, camera, world.street.cars, rng)

@@ -90,7 +90,7 @@ def add_projecting_sign(on: FrontBuilder, x: float, ground: float) -> None:
     paint = _face(on, half)
     luck = rng.random()
     if luck < 0.35:
-        plates = [disc((x + side, y, out), half, axis="x", sides=12) for side in (-0.05, 0.05)]
+        plates = [_readable(disc((x + side, y, out), half, axis="x", sides=12), side) for side in (-0.05, 0.05)]
     elif luck < 0.5:
         corners = np.array([[-half, 0.6 * half], [half, 0.6 * half], [0, -half]])
         corners *= 1.0 if rng.random() < 0.5 else -1.0
@@ -99,10 +99,18 @@ def add_projecting_sign(on: FrontBuilder, x: float, ground: float) -> None:
         tall = half * float(rng.uniform(0.7, 2.6))
         corners = np.array([[-half, -tall], [half, -tall], [half, tall], [-half, tall]])
         uv = corners * [1.0, half / tall]
-        plates = [polygon(np.array([[x + s, y + v, out + u] for u, v in corners]), uv) for s in (-0.06, 0.06)]
+        plates = [
+            _readable(polygon(np.array([[x + side, y + v, out + u] for u, v in corners]), uv), side)
+            for side in (-0.06, 0.06)
+        ]
     on.add(paint, *plates)
     arms = [tube((x, y + s * half * 0.7, 0.0), (x, y + s * half * 0.7, out), 0.025, sides=4) for s in (-1, 1)]
     on.add(_IRON, *arms)
+
+
+def _readable(plate: Geometry, side: float) -> Geometry:
+    """A plate square to the front, its face not mirrored when seen from its side (−x or +x) of the sign."""
+    return plate._replace(uvs=plate.uvs * np.float32([np.sign(side), 1.0]))
 
 
 def _face(on: FrontBuilder, half: float) -> Paint:

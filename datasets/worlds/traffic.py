@@ -24,9 +24,10 @@ def build_traffic(
     rng: np.random.Generator,
     *,
     bays: Sequence[Placement] = (),
+    raining: bool = False,
 ) -> None:
     """Populate the main street, and the places off it where cars may stand."""
-    users = RoadUsers(mesh, street, world, rng, count(1))
+    users = RoadUsers(mesh, street, world, rng, count(1), raining)
     for side in (-1, 1):
         _park(users, side)
     for bay in bays:

@@ -26,8 +26,9 @@ float letters(vec2 at, float seed, vec2 size) {
     float luck = hash(vec2(floor(at.x), seed * 57.0));
     vec2 q = vec2(fract(at.x) * 1.35, at.y);
     vec4 has = step(0.42, fract(luck * vec4(7.0, 13.0, 29.0, 53.0)));
-    float ink = max(step(abs(q.x - mix(0.5, 0.13, has.x)), 0.12), step(abs(q.x - 0.87), 0.12) * has.y);
-    ink = max(ink, max(step(0.82, q.y) * has.z, max(step(q.y, 0.18) * has.w, step(abs(q.y - 0.5), 0.09) * has.x)));
+    // With a right stem only, or with a foot only, they would look mirrored or upside down.
+    float ink = max(step(abs(q.x - mix(0.5, 0.13, has.x)), 0.12), step(abs(q.x - 0.87), 0.12) * has.x * has.y);
+    ink = max(ink, max(step(0.82, q.y) * has.z, max(step(q.y, 0.18) * has.w * max(has.x, has.z), step(abs(q.y - 0.5), 0.09) * has.x)));
     ink *= step(q.x, 1.0) * step(abs(q.y - 0.5), 0.5) * step(0.14, luck);
     return mix(ink, 0.42 * step(abs(at.y - 0.5), 0.5), smoothstep(0.25, 0.6, size.x));
 }
