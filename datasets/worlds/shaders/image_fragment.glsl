@@ -43,8 +43,7 @@ void main() {
 #endif
     bool leafy = MATERIAL == FOLIAGE || MATERIAL == TWIGS;
     vec3 lifted = v_position + normal * 0.06;
-    // Interleaved gradient noise (Jimenez 2014): neighbours differ most, so that three taps leave the least grain.
-    float angle = 6.283 * fract(52.9829189 * fract(dot(floor(gl_FragCoord.xy), vec2(0.06711056, 0.00583715))));
+    float angle = 6.283 * hash(floor(gl_FragCoord.xy));
     vec2 turned = vec2(cos(angle), sin(angle));
     float roof = open_to(u_top_map, u_top_from_world, lifted + vec3(0.0, 0.05, 0.0), turned * 0.0048, 0.001);
     float openness = mix(0.34, 1.0, roof) * mix(0.72, 1.0, smoothstep(-0.05, 0.9, v_position.y + 0.5 * max(normal.y, 0.0)));
