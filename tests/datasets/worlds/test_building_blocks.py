@@ -65,7 +65,7 @@ def test_a_curve_keeps_its_distance_and_starts_at_the_origin() -> None:
     assert middle[0] > 5.0  # positive curvature bends to the right
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", ["arcade", "studio", "street"])
 def test_no_lot_lies_on_a_side_street(world: str) -> None:
     for seed in range(20):
         street = draw_layout(WORLDS[world].street, np.random.default_rng(seed)).main
@@ -93,7 +93,7 @@ def test_statistics_of_nothing_are_zero() -> None:
     assert class_statistics([]).pixel_shares["road"] == 0.0
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", ["arcade", "studio", "street"])
 def test_the_sensor_keeps_order_of_brightness(world: str) -> None:
     radiance = np.full((64, 128, 3), 0.05, np.float32)
     radiance[:, 64:] = 0.5

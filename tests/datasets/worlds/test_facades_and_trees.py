@@ -46,11 +46,10 @@ def built(what: House, *, ahead: float, seed: int = 0) -> Mesh:
     return mesh.build()
 
 
-def rendered(mesh: MeshBuilder) -> Frame:
+def rendered(renderer: Renderer, mesh: Mesh) -> Frame:
     light = draw_light(STREET.light, np.random.default_rng(0))
     camera = Camera(eye=(0.0, 1.5, 0.0), yaw=0.0, pitch=0.0, roll=0.0, focal=0.9)
-    with Renderer((48, 96), samples=1) as renderer:
-        return renderer.render(Scene(mesh.build(), light, camera, 0.0))
+    return renderer.render(Scene(mesh, light, camera, 0.0))
 
 
 def test_a_box_on_a_wall_has_five_faces_and_the_walls_own_uv() -> None:
@@ -137,7 +136,7 @@ def test_how_much_relief_a_house_gets_does_not_move_the_rest() -> None:
     assert after[0] == after[1]
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", ["arcade", "studio", "street"])
 def test_a_worlds_fronts_are_of_many_kinds(world: str) -> None:
     rng = np.random.default_rng(0)
     drawn = [draw_house(WORLDS[world].street, rng, width=float(w), low=False) for w in rng.uniform(6, 30, 300)]
@@ -201,7 +200,7 @@ def test_hedges_bushes_and_conifers_are_vegetation() -> None:
     assert np.isfinite(vertices["position"]).all()
 
 
-def test_a_card_is_ragged_in_the_picture_and_whole_in_the_labels() -> None:
+def test_a_card_is_ragged_in_the_picture_and_whole_in_the_labels(renderer: Renderer) -> None:
     mesh = MeshBuilder()
     paint = Paint(Material.FOLIAGE, LEAF, 0.0, (0.3, 0.9, 1.0, 0.0))
     facing = np.array([[0.0, 0.0, -1.0]])
@@ -209,20 +208,16 @@ def test_a_card_is_ragged_in_the_picture_and_whole_in_the_labels() -> None:
     mesh.add(
         cards(center, facing, facing, np.array([1.5]), np.random.default_rng(0)), paint, Thing(TRAIN_ID["vegetation"])
     )
-    frame = rendered(mesh)
+    frame = rendered(renderer, mesh.build())
     crown = frame.train_ids == TRAIN_ID["vegetation"]
-    empty = rendered_sky(mesh)
+    empty = rendered(renderer, behind_the_camera(mesh)).radiance
     painted = np.abs(frame.radiance - empty).max(2) > 1e-3
-    assert crown[24, 48]
+    assert crown[32, 64]
     assert 0.2 < (painted & crown).sum() / crown.sum() < 0.95  # sky shows between the leaves
 
 
-def rendered_sky(mesh: MeshBuilder) -> np.ndarray:
-    """The same picture with the mesh moved behind the camera."""
+def behind_the_camera(mesh: MeshBuilder) -> Mesh:
+    """The same triangles where nobody sees them."""
     moved = mesh.build()
-    vertices = moved.vertices.copy()
-    vertices["position"][:, 2] -= 100.0
-    light = draw_light(STREET.light, np.random.default_rng(0))
-    camera = Camera(eye=(0.0, 1.5, 0.0), yaw=0.0, pitch=0.0, roll=0.0, focal=0.9)
-    with Renderer((48, 96), samples=1) as renderer:
-        return renderer.render(Scene(Mesh(vertices, moved.faces, ()), light, camera, 0.0)).radiance
+    moved.vertices["position"][:, 2] -= 100.0
+    return moved

@@ -177,7 +177,7 @@ def test_a_car_in_a_bay_claims_its_ground() -> None:
     assert users.put_car(20.0, 10.0, 0.0) == 0.0
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", ["arcade", "studio", "street"])
 def test_road_users_are_met_often_enough(world: str) -> None:
     style, near = WORLDS[world], 45.0
     seen: dict[int, int] = {}
