@@ -61,7 +61,7 @@ def _carriageways(street: StreetPlan) -> list[Geometry]:
     halves = []
     for side, across in ((-1, (left, 0.0)), (1, (0.0, right))):
         half = strip(street.curve, street.road, across, 0.0)
-        halves.append(half._replace(uvs=half.uvs - np.float32([side * street.half_median, 0.0])))
+        halves.append(half._replace(uvs=half.uvs - np.array([side * street.half_median, 0.0], np.float32)))
     return halves
 
 

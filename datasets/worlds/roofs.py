@@ -63,8 +63,8 @@ class RoofBuilder:
             self._add_barge_boards(w, h - drop, rise + drop)
         self._add(self._tiles, sheets(np.array(slopes)))
         self._add(self._masonry, sheets(np.array([[a, b, peak, peak] for a, b, peak in gables])))
-        gables = ((0.4, d / 2), (w - 0.4, d / 2)) if along_front else ((w / 2, d * 0.3), (w / 2, d * 0.8))
-        self._add_chimneys(h + rise, rise, gables)
+        spots = ((0.4, d / 2), (w - 0.4, d / 2)) if along_front else ((w / 2, d * 0.3), (w / 2, d * 0.8))
+        self._add_chimneys(h + rise, rise, spots)
 
     def add_hip(self) -> None:
         """Four slopes towards a short ridge."""

@@ -110,7 +110,7 @@ def add_projecting_sign(on: FrontBuilder, x: float, ground: float) -> None:
 
 def _readable(plate: Geometry, side: float) -> Geometry:
     """A plate square to the front, its face not mirrored when seen from its side (−x or +x) of the sign."""
-    return plate._replace(uvs=plate.uvs * np.float32([np.sign(side), 1.0]))
+    return plate._replace(uvs=plate.uvs * np.array([np.sign(side), 1.0], np.float32))
 
 
 def _face(on: FrontBuilder, half: float) -> Paint:
