@@ -183,7 +183,8 @@ def evaluate(
     segmenter.eval()
     resolution_hw = config.resolution_hw or _size_of_first(dataset)
     try:
-        mine = range(world.rank, len(dataset), world.size)
+        # One piece for each process: shards are then streamed once, not once a process.
+        mine = range(world.rank * len(dataset) // world.size, (world.rank + 1) * len(dataset) // world.size)
         for indices in _batches(mine, config.batch_size):
             samples = [dataset[index] for index in indices]
             for index, sample, pred in zip(indices, samples, _predict(segmenter, samples, config, device), strict=True):
