@@ -32,7 +32,9 @@ class Light:
     night: float = 0.0
     """0 day to 1 night: how far lamps and windows are lit. The sun shines by day only."""
     wetness: float = 0.0
-    """0 dry to 1 pouring."""
+    """Of the ground: 0 dry to 1 under puddles."""
+    rain: float = 0.0
+    """What is falling: 0 nothing to 1 pouring. The ground stays wet when it is over."""
     headlights: float = 0.0
     """Strength of the camera car's own headlights."""
     exposure: float = 1.0

@@ -44,7 +44,7 @@ class Manifest:
     renderer_version: int
     """Version of the scenes and shaders."""
     driver: str
-    """The OpenGL driver that drew them."""
+    """The OpenGL driver that drew them, and its version."""
     splits: dict[str, SplitRecord]
     """Finished splits by name."""
 

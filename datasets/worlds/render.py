@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -32,7 +33,7 @@ from isthmus.datasets.worlds.renderer import Frame, Renderer
 from isthmus.datasets.worlds.scene import Scene, build_scene, frame_generator
 from isthmus.datasets.worlds.sensor import Shot, develop
 from isthmus.datasets.worlds.style import WorldStyle
-from isthmus.errors import ConfigurationError
+from isthmus.errors import ConfigurationError, EnvironmentMissingError
 
 _SMALLEST_SIDE: Final = 32
 _QUEUED_PER_WORKER: Final = 2
@@ -95,7 +96,7 @@ def _shot(scene: Scene, size_hw: tuple[int, ...]) -> Shot:
         exposure=light.exposure,
         metered_on_sky=light.metered_on_sky,
         night=light.night,
-        wetness=light.wetness,
+        rain=light.rain,
         vanishing=(0.5 - math.tan(camera.yaw) * pixels / width, 0.5 + math.tan(camera.pitch) * pixels / height),
     )
 
@@ -130,7 +131,7 @@ def render_world(
 
     Raises:
         ConfigurationError: An argument is out of range, or `out` cannot be written or holds another request's frames.
-        EnvironmentMissingError: OpenGL cannot start.
+        EnvironmentMissingError: OpenGL cannot start, or a worker process was killed.
     """
     style = world_style(world)
     request = _Request(world, layout, split, size_hw, seed, out)
@@ -265,6 +266,12 @@ def _in_workers(request: _Request, indices: list[int], workers: int) -> Iterator
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield future.result()
+    except BrokenProcessPool as error:
+        raise EnvironmentMissingError(
+            f"one of {workers} rendering processes ended before its frame was done, most often for want of memory",
+            where=request.out,
+            remedy="Use fewer workers, or free memory; the same command goes on where this one stopped.",
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -110,8 +110,9 @@ class Renderer:
 
     @property
     def driver(self) -> str:
-        """The driver's own name, for manifests: pixels are equal only on the same one."""
-        return str(self._context.info["GL_RENDERER"])
+        """The driver's own name and version, for manifests: pixels are equal only on the same one."""
+        info = self._context.info
+        return f"{info['GL_RENDERER']}, OpenGL {info['GL_VERSION']}"
 
     def render(self, scene: Scene) -> Frame:
         """Draw one scene."""

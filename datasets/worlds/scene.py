@@ -50,7 +50,7 @@ def build_scene(world: WorldStyle, rng: np.random.Generator) -> Scene:
         build_backdrop(mesh, street, world.street, rng)
     build_crossing(mesh, layout.main, world.street, ground, rng)
     build_kerbsides(mesh, layout, world.street, ground, rng)
-    build_traffic(mesh, layout.main, world, rng, bays=bays, raining=light.wetness > 0.0)
+    build_traffic(mesh, layout.main, world, rng, bays=bays, raining=light.rain > 0.0)
     camera, on_road = draw_camera(world.camera, layout, rng)
     if on_road and rng.random() < world.camera.bonnet_probability:
         build_bonnet(mesh, camera, world.street.cars, rng)

@@ -31,7 +31,7 @@ class Shot:
     exposure: float = 1.0
     metered_on_sky: float = 0.0
     night: float = 0.0
-    wetness: float = 0.0
+    rain: float = 0.0
     vanishing: tuple[float, float] = (0.5, 0.5)
     """Where the car drives to, as shares of the picture's width and height."""
 
@@ -52,9 +52,9 @@ def develop(
     """
     light = np.asarray(np.minimum(radiance, _BRIGHTEST), np.float32)
     light = in_motion(light, rng.uniform(*style.motion), shot.vanishing)
-    light = in_rain(light, shot.wetness, rng)
+    light = in_rain(light, shot.rain, rng)
     light = with_dirt(light, rng.uniform(*style.dirt), rng)
-    light = through_glass(light, style, rng, glare=2.0 * shot.night + shot.wetness)
+    light = through_glass(light, style, rng, glare=2.0 * shot.night + shot.rain)
     picture = _exposed(light, style, rng, shot)
     grey = (picture @ _LUMA)[..., None]
     picture = grey + (picture - grey) * np.float32(rng.uniform(*style.saturation))

@@ -83,7 +83,7 @@ def dusk(style: LightStyle, rng: np.random.Generator) -> Light:
 
 
 def night(style: LightStyle, rng: np.random.Generator) -> Light:
-    """Lamps, windows and headlights under the glow of the city; the street may be wet."""
+    """Lamps, windows and headlights under the glow of the city; the street may be wet from a rain that is over."""
     light = _daylight(style, rng)
     glow = float(rng.uniform(0.008, 0.05))
     horizon = _scaled(_mixed(_LAMP_GLOW, (0.5, 0.6, 0.9), float(rng.uniform(0.0, 0.6))), glow)
@@ -108,6 +108,7 @@ def night(style: LightStyle, rng: np.random.Generator) -> Light:
 def rain(style: LightStyle, rng: np.random.Generator) -> Light:
     """A dark grey sky, spray in the air, and a street that mirrors both."""
     light = overcast(style, rng)
+    pouring = float(rng.uniform(0.35, 1.0))
     dark = float(rng.uniform(0.35, 0.8))
     grey = sum(light.horizon) / 3 * dark
     cold = (grey * 0.95, grey, grey * 1.05)
@@ -119,7 +120,8 @@ def rain(style: LightStyle, rng: np.random.Generator) -> Light:
         cloud_color=_scaled(cold, 0.3),
         fog_color=_scaled(cold, 0.95),
         fog_density=float(rng.uniform(0.0015, 0.007)),
-        wetness=float(rng.uniform(0.35, 1.0)),
+        wetness=pouring,
+        rain=pouring,
         metered_on_sky=float(rng.uniform(0.0, 0.4)),
         exposure=float(rng.uniform(0.65, 1.0)),
         headlights=float(rng.uniform(0.0, 0.3)),

@@ -35,44 +35,44 @@ def with_dirt(light: Floats, dirt: float, rng: np.random.Generator) -> Floats:
     return np.asarray(light * (1 - film) + film * np.minimum(light, 2.0).mean(axis=(0, 1)), np.float32)
 
 
-def in_rain(light: Floats, wetness: float, rng: np.random.Generator) -> Floats:
+def in_rain(light: Floats, rain: float, rng: np.random.Generator) -> Floats:
     """Streaks in the air, then drops on the glass.
 
     Args:
         light: [H, W, 3] linear light.
-        wetness: 0 dry to 1 pouring.
+        rain: 0 none to 1 pouring.
         rng: The frame's generator.
     """
-    if wetness <= 0:
+    if rain <= 0:
         return light
-    return _with_drops(_with_streaks(light, wetness, rng), wetness, rng)
+    return _with_drops(_with_streaks(light, rain, rng), rain, rng)
 
 
-def _with_streaks(light: Floats, wetness: float, rng: np.random.Generator) -> Floats:
+def _with_streaks(light: Floats, rain: float, rng: np.random.Generator) -> Floats:
     import cv2
 
     height, width = light.shape[:2]
     scale = height / REFERENCE_HEIGHT
-    number = int(rng.poisson(_STREAKS * wetness))
+    number = int(rng.poisson(_STREAKS * rain))
     slant = rng.uniform(-0.35, 0.35)
     starts = rng.uniform((-20, -20), (width, height), (number, 2))
     lengths = rng.gamma(2.0, 5.0, number) * scale + 3.0
     strengths = rng.uniform(0.03, 0.30, number) * rng.uniform(0.3, 1.0)
-    rain = np.zeros((height, width), np.float32)
+    streaks = np.zeros((height, width), np.float32)
     for (x, y), length, strength in zip(starts.tolist(), lengths.tolist(), strengths.tolist(), strict=True):
         end = (round(x + slant * length), round(y + length))
-        cv2.line(rain, (round(x), round(y)), end, strength, max(1, round(scale)), cv2.LINE_8)
-    veil = np.asarray(cv2.GaussianBlur(rain, (0, 0), 0.6 * scale), np.float32)[..., None]
+        cv2.line(streaks, (round(x), round(y)), end, strength, max(1, round(scale)), cv2.LINE_8)
+    veil = np.asarray(cv2.GaussianBlur(streaks, (0, 0), 0.6 * scale), np.float32)[..., None]
     bright = np.minimum(light, 2.0)[: height // 2].mean(axis=(0, 1)) * np.float32(1.1)
     return np.asarray(light * (1 - veil) + veil * bright, np.float32)
 
 
-def _with_drops(light: Floats, wetness: float, rng: np.random.Generator) -> Floats:
+def _with_drops(light: Floats, rain: float, rng: np.random.Generator) -> Floats:
     import cv2
 
     height, width = light.shape[:2]
     scale = height / REFERENCE_HEIGHT
-    number = int(rng.poisson(_DROPS * wetness * rng.uniform(0.0, 1.4)))
+    number = int(rng.poisson(_DROPS * rain * rng.uniform(0.0, 1.4)))
     radii = np.clip(rng.lognormal(np.log(2.6), 0.55, number), 1.2, 11.0) * scale
     centers = rng.uniform((0, 0), (width, height), (number, 2))
     tall = rng.uniform(0.9, 1.6, number)

@@ -9,7 +9,7 @@ uniform vec3 u_fog_color;
 uniform float u_fog_density;   // extinction at the ground, 1/m
 uniform float u_fog_falloff;   // how fast it thins out upwards, 1/m
 uniform float u_night;         // 0 day .. 1 night: lamps and windows are lit
-uniform float u_wetness;       // 0 dry .. 1 pouring
+uniform float u_wetness;       // of the ground: 0 dry .. 1 under puddles
 
 vec3 clear_sky(vec3 ray) {
     float up = max(ray.y, 0.0);

@@ -65,10 +65,18 @@ def test_a_mood_is_what_its_name_says(mood: str) -> None:
         light = draw_light(replace(WORLDS["street"].light, moods={mood: 1.0}), np.random.default_rng(seed))
         assert np.linalg.norm(light.sun_direction) == pytest.approx(1.0)
         assert (light.night > 0) == (mood in {"dusk", "night"})
+        assert (light.rain > 0) == (mood == "rain")
         if mood != "night":  # it may have rained on a night
-            assert (light.wetness > 0) == (mood == "rain")
+            assert light.wetness == light.rain
         assert (light.fog_density >= 0.007) == (mood == "fog")
         assert sum(light.horizon) > 0.6 or mood in {"dusk", "night", "rain"}
+
+
+def test_the_ground_of_a_night_may_be_wet_under_a_dry_sky() -> None:
+    style = replace(WORLDS["street"].light, moods={"night": 1.0}, wet_night_probability=1.0)
+    wet = draw_light(style, np.random.default_rng(0))
+    assert wet.wetness > 0
+    assert wet.rain == 0
 
 
 def test_moods_are_drawn_by_their_weights() -> None:

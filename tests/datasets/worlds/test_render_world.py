@@ -1,5 +1,7 @@
 """Whole sets: real layouts, resuming, refusing, and parallel as serial."""
 
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,9 @@ from isthmus.datasets.cityscapes import Cityscapes, CityscapesWriter
 from isthmus.datasets.gta5 import Gta5
 from isthmus.datasets.synthia import Synthia
 from isthmus.datasets.worlds import WORLDS, Manifest, Renderer, read_manifest, render_frame, render_world
+from isthmus.datasets.worlds import render as rendering
 from isthmus.datasets.worlds.manifest import MANIFEST_NAME
-from isthmus.errors import ConfigurationError, UnreadableFileError
+from isthmus.errors import ConfigurationError, EnvironmentMissingError, UnreadableFileError
 
 SIZE_HW = (64, 128)
 
@@ -62,6 +65,12 @@ def test_the_manifest_tells_the_request(serial: Path) -> None:
     assert manifest.num_frames == 3
 
 
+def test_the_manifest_names_the_driver_and_its_version(serial: Path) -> None:
+    manifest = read_manifest(serial)
+    assert manifest is not None
+    assert re.fullmatch(r".+, OpenGL [3-9]\.\d.*", manifest.driver)
+
+
 def test_several_workers_write_the_same_bytes(serial: Path, tmp_path: Path) -> None:
     render(tmp_path, workers=2)
     assert files_of(tmp_path) == files_of(serial)
@@ -87,6 +96,18 @@ def test_an_interrupted_render_goes_on_where_it_stopped(
     written.append(-1)
     render(tmp_path)
     assert written == [0, 1, -1, 2]
+    assert files_of(tmp_path) == files_of(serial)
+
+
+def test_a_killed_worker_is_told_and_the_render_goes_on_when_made_again(
+    serial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(rendering, "_work", os._exit)  # the process is gone as if the kernel had taken it
+        with pytest.raises(EnvironmentMissingError, match=r"ended before its frame .* Use fewer workers") as caught:
+            render(tmp_path, workers=2)
+    assert caught.value.where == str(tmp_path)
+    render(tmp_path)
     assert files_of(tmp_path) == files_of(serial)
 
 
