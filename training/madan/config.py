@@ -102,7 +102,8 @@ class MadanConfig:
     """Height and width of the crops that generators and discriminators learn from; null takes whole training crops.
     The segmenter always sees whole ones."""
     scales: tuple[float, ...] = (1.0,)
-    """Context-aware generation of MADAN+: shares of the crop, cut around one centre and brought to one size."""
+    """Context-aware generation of MADAN+: shares of the crop, cut around one centre and brought to one size. The first
+    is the whole, which aggregation and the segmenter see."""
     category_grid_hw: tuple[int, int] = (4, 8)
     """Cells of the category-level alignment's grid."""
     ema_decay: float = 0.99
@@ -124,8 +125,8 @@ class MadanConfig:
             raise ValueError("learning_rate and feature_learning_rate must be above 0")
         if self.crop_hw is not None and min(self.crop_hw) < 32:
             raise ValueError(f"crop_hw is {self.crop_hw}: write 32 or more, patches need some room")
-        if not self.scales or not all(0.1 <= scale <= 1.0 for scale in self.scales):
-            raise ValueError(f"scales is {self.scales}: write shares from 0.1 to 1, 1 among them or not")
+        if not self.scales or self.scales[0] != 1.0 or not all(0.1 <= scale <= 1.0 for scale in self.scales):
+            raise ValueError(f"scales is {self.scales}: begin with 1.0, then write shares from 0.1 on")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay is {self.ema_decay}: write a number from 0 to below 1")
         if self.pool_size < 0:

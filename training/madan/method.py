@@ -164,8 +164,8 @@ class Madan:
 
     def _adapted(self, frames: Frames, translated: Sequence[Translated]) -> list[Tensor]:
         """Each source's whole frames in the target's look: those of the generator phase where they are whole."""
-        if self._config.crop_hw is None and self._config.scales[0] == 1.0:
-            return [one.adapted for one in translated]
+        if self._config.crop_hw is None:
+            return [one.adapted[: len(image)] for one, image in zip(translated, frames.images, strict=True)]
         return [self._pixel.adapt(image, source) for source, image in enumerate(frames.images)]
 
     def _forward(self, image: Tensor) -> SegmenterOutput:

@@ -36,10 +36,13 @@ class Frames(NamedTuple):
 
 
 class Translated(NamedTuple):
-    """What came of one source in the generator phase, detached: what discriminators learn from."""
+    """What came of one source in the generator phase, detached: what discriminators learn from.
+
+    Batches of all scales lie one after the other, the whole frames' first: `K` is their number.
+    """
 
     adapted: Tensor
-    """G_i(x_i), [B,3,H,W]."""
+    """G_i(x_i), [KB,3,H,W]."""
     reconstructed: Tensor
     """G'_i(G_i(x_i))."""
     returned: Tensor
@@ -128,7 +131,7 @@ class PixelAdaptation:
         losses: dict[str, list[Tensor]] = {}
         adapted = [self._pools[f"adapted.{i}"].exchange(one.adapted) for i, one in enumerate(translated)]
         with self._runtime.autocast():
-            real = self.target_discriminator(crop.target)
+            real = self.target_discriminator(self._at_all_scales(crop.target))
             for source, images in enumerate(adapted):
                 verdict = self.target_discriminator(images)
                 losses.setdefault("target_discriminator", []).append(discriminator_loss(real, verdict))
@@ -199,9 +202,9 @@ class PixelAdaptation:
                 losses["ccd"] = torch.stack(verdicts).sum() * self._share_of_pairs()
                 totals.append(stage.ccd * losses["ccd"])
         kept = Translated(
-            adapted=first.adapted.detach(),
-            reconstructed=first.reconstructed.detach(),
-            returned=first.returned.detach(),
+            adapted=torch.cat([one.adapted.detach() for one in results]),
+            reconstructed=torch.cat([one.reconstructed.detach() for one in results]),
+            returned=torch.cat([one.returned.detach() for one in results]),
             crossed={j: one.detach() for j, one in crossed.items()},
         )
         return torch.stack(totals).sum(), losses, kept
@@ -229,7 +232,7 @@ class PixelAdaptation:
         crossed = [one.crossed[source] for one in translated if source in one.crossed]
         if crossed:
             fakes.append(self._pools[f"crossed.{source}"].exchange(torch.cat(crossed)))
-        real = judge(crop.images[source])
+        real = judge(self._at_all_scales(crop.images[source]))
         return torch.stack([discriminator_loss(real, judge(fake)) for fake in fakes]).mean()
 
     def _draw_partners(self, stage: Stage) -> dict[int, list[int]]:
@@ -245,6 +248,10 @@ class PixelAdaptation:
             i = int(torch.randint(self._num_sources - 1, (), generator=self._draws))
             partners[i + (i >= j)].append(j)
         return partners
+
+    def _at_all_scales(self, images: Tensor) -> Tensor:
+        """What the generators were shown of real frames, [KB,3,H,W]."""
+        return torch.cat([_centre(images, scale) for scale in self._config.scales])
 
     def _share_of_pairs(self) -> float:
         """1 / (M-1) where all pairs are summed, 1 where one is drawn."""
