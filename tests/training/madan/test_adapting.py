@@ -6,34 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus.configuration import load_config
 from isthmus.datasets.gta5 import Gta5
 from isthmus.datasets.synthia import Synthia
 from isthmus.errors import CheckpointError, ConfigurationError
-from isthmus.training.config import TrainingConfig
 from isthmus.training.madan import adapting
 from isthmus.training.madan.adapting import MANIFEST_NAME, adapt_source
-from isthmus.training.run import train
-
-REPOSITORY = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(scope="module")
-def madan_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A MADAN run of a few steps on fakes."""
-    import torch
-
-    from isthmus.datasets.fakes import write_fakes
-
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("madan")
-    write_fakes("camvid", folder / "target", "train", num_frames=4, size_hw=(60, 80), seed=9)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINY", str(tiny_data))
-        target = f"target={{dataset: camvid, root: {folder / 'target'}, split: train}}"
-        config = load_config(REPOSITORY / "configs" / "madan" / "tiny.yaml", TrainingConfig, [target])
-        train(config, folder / "run", tracking="none", device="cpu")
-    return folder / "run"
 
 
 @pytest.mark.parametrize(("source", "reader"), [(0, Gta5), (1, Synthia)])
