@@ -1,11 +1,11 @@
 """Passenger cars and vans: who drives what, in which paint."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds.bodies import BODIES, PICKUP, VANS, car_model, open_boot
+from isthmus.datasets.worlds.bodies import BODIES, PICKUP, VANS, Body, car_model, open_boot
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import Assembly, MeshBuilder, Placement, Thing
 from isthmus.datasets.worlds.sculpture import add_model
@@ -22,32 +22,53 @@ _TAXIS: Final[tuple[Rgb, ...]] = ((0.86, 0.66, 0.08), (0.85, 0.82, 0.70), (0.03,
 _SIGN: Final = (0.95, 0.80, 0.35)
 
 
+class CarBuild(NamedTuple):
+    """What is known of a car before it has a place."""
+
+    number: int
+    """Of its body in `BODIES`."""
+    scale: float
+
+    @property
+    def body(self) -> Body:
+        """Its proportions, before scaling."""
+        return BODIES[self.number]
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Length and width in metres: the ground that it takes."""
+        return self.body.length * self.scale, self.body.width * self.scale
+
+
+def draw_car(rng: np.random.Generator) -> CarBuild:
+    """Any of the bodies, as often as each is met."""
+    return CarBuild(int(rng.choice(len(BODIES), p=_SHARES)), float(rng.uniform(0.97, 1.04)))
+
+
 def add_car(
     mesh: MeshBuilder,
     place: Placement,
     rng: np.random.Generator,
     color: Rgb,
     *,
+    build: CarBuild,
     instance: int,
     braking: bool = False,
     parked: bool = False,
-) -> float:
+) -> None:
     """A car or a van; counts as a car, as Cityscapes has it.
 
     Args:
         mesh: Where it goes.
         place: The middle between its axles, on the road.
-        rng: Draws body, paint and state.
+        rng: Draws paint and state.
         color: Of private cars; vans and taxis bring their own.
+        build: Its body.
         instance: Number of the object.
         braking: Its brake lights are lit.
         parked: No lamp is lit; now and then the boot is open or the hazard lights blink.
-
-    Returns:
-        Its length in metres.
     """
-    number = int(rng.choice(len(BODIES), p=_SHARES))
-    body, near = BODIES[number], is_near(place)
+    (number, scale), body, near = build, build.body, is_near(place)
     taxi = number in (1, 2, 5) and rng.random() < 0.12
     if number in VANS and rng.random() < 0.7:
         color = _LIVERIES[int(rng.integers(len(_LIVERIES)))]
@@ -65,7 +86,6 @@ def add_car(
     luck = rng.random()
     if parked and luck < 0.05:
         paints["tail"] = hazard_light()
-    scale = float(rng.uniform(0.97, 1.04))
     add_model(car, car_model(number, near=near), paints, scale=scale)
     if taxi:
         sign = box((0.5, 0.15, 0.18), (0, body.height * scale + 0.06, body.z(0.45)))
@@ -73,4 +93,3 @@ def add_car(
     if parked and luck > 0.93 and number != PICKUP:
         for slot, shape in open_boot(body):
             car.add(paints[slot], shape)
-    return body.length * scale

@@ -5,13 +5,12 @@ from typing import Final
 import numpy as np
 
 from isthmus.datasets.worlds.ground import ROAD, SIDEWALK, Ground
-from isthmus.datasets.worlds.layout import KERB_M, Junction, StreetPlan
+from isthmus.datasets.worlds.layout import EDGE_M, KERB_M, Junction, StreetPlan
 from isthmus.datasets.worlds.mesh import MeshBuilder
 from isthmus.datasets.worlds.shapes import grid, polygon
-from isthmus.datasets.worlds.strip import patches
+from isthmus.datasets.worlds.strip import counted_from_median, patches
 
 _ARC_POINTS: Final = 8
-_EDGE_M: Final = 0.16
 
 
 def build_corners(mesh: MeshBuilder, street: StreetPlan, side: int, ground: Ground) -> None:
@@ -36,9 +35,10 @@ def _build_corner(
         return street.curve.at(s, side * (middle[1] - reach * np.sin(angle)), y)
 
     square = np.array([[first, first + end * radius, side * kerb, side * (kerb + radius)]])
-    mesh.add(patches(street.curve, square, 0.0), ground.asphalt, ROAD)
+    mouth = counted_from_median(patches(street.curve, square, 0.0), street, side)
+    mesh.add(mouth, ground.road(street.lane_width), ROAD)
     centre = street.curve.at(np.array([middle[0]]), side * middle[1], KERB_M)
-    inner, outer = ring(radius - _EDGE_M, KERB_M), ring(radius, KERB_M)
+    inner, outer = ring(radius - EDGE_M, KERB_M), ring(radius, KERB_M)
     fan = polygon(np.concatenate([centre, inner]))
     local = np.concatenate([centre, inner])[:, [0, 2]]
     up = np.tile(np.array([0.0, 1.0, 0.0], np.float32), (len(local), 1))

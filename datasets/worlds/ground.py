@@ -1,5 +1,6 @@
 """What the ground of a scene is made of: one draw of its surfaces."""
 
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -26,6 +27,13 @@ class Ground(NamedTuple):
     """Private ground beside the street."""
     soft: Thing
     """What grass counts as: terrain, or sidewalk in a world without terrain."""
+
+    def road(self, lane_width: float) -> Paint:
+        """The asphalt of a road whose wheel tracks and seams lie in lanes that wide."""
+        if self.asphalt.material != Material.ASPHALT:
+            return self.asphalt
+        seed, _, damp, kind = self.asphalt.params
+        return replace(self.asphalt, params=(seed, lane_width, damp, kind))
 
 
 def draw_ground(style: StreetStyle, rng: np.random.Generator, *, has_terrain: bool) -> Ground:

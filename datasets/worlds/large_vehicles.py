@@ -98,23 +98,33 @@ def add_bus(mesh: MeshBuilder, spot: Spot, rng: np.random.Generator, color: Rgb,
     return hull.length
 
 
-def add_tram(mesh: MeshBuilder, spot: Spot, rng: np.random.Generator, color: Rgb, *, instance: int) -> float:
-    """A tram, articulated or of an old build, its middle at a spot; the class `train`; returns its length."""
+def draw_tram(rng: np.random.Generator) -> tuple[Hull, ...]:
+    """The coupled hulls of a tram, articulated or of an old build, the first ahead."""
+    if rng.random() < 0.3:
+        return (OLD_TRAM,) * int(rng.integers(1, 3))
+    return (TRAMS[0], *(TRAMS[1],) * int(rng.integers(1, 4)), TRAMS[2])
+
+
+def coupled_length(hulls: Sequence[Hull]) -> float:
+    """Metres from the first hull's front to the last one's end."""
+    return sum(hull.length for hull in hulls) + _BELLOWS_M * (len(hulls) - 1)
+
+
+def add_tram(
+    mesh: MeshBuilder, spot: Spot, rng: np.random.Generator, color: Rgb, *, hulls: Sequence[Hull], instance: int
+) -> None:
+    """A tram of drawn hulls, its middle at a spot; the class `train`."""
     thing = Thing(TRAIN_ID["train"], instance)
     paints = _paints(rng, color)
     paints["display"] = Paint(Material.LAMP, _DISPLAY, 0.2, (0.3, 2.2, 0.0, 0.0))
-    if rng.random() < 0.3:
-        hulls: Sequence[Hull] = (OLD_TRAM,) * int(rng.integers(1, 3))
-    else:
-        hulls = (TRAMS[0], *(TRAMS[1],) * int(rng.integers(1, 4)), TRAMS[2])
-    return _add_train(Assembly(mesh, spot.place(), thing), spot, hulls, paints, pantograph=True)
+    _add_train(Assembly(mesh, spot.place(), thing), spot, hulls, paints, pantograph=True)
 
 
 def _add_train(
     whole: Assembly, spot: Spot, hulls: Sequence[Hull], paints: Mapping[str, Paint], *, pantograph: bool = False
 ) -> float:
     """Coupled hulls along a street, the first ahead; returns their length."""
-    length = sum(hull.length for hull in hulls) + _BELLOWS_M * (len(hulls) - 1)
+    length = coupled_length(hulls)
     front = length / 2
     for number, hull in enumerate(hulls):
         middle = front - hull.length / 2

@@ -19,6 +19,8 @@ PARKING_M: Final = 2.1
 """Width of a parking strip."""
 KERB_M: Final = 0.13
 """Height of the sidewalk over the road."""
+EDGE_M: Final = 0.16
+"""Width of a kerb stone."""
 TRAM_MEDIAN_M: Final = 3.2
 """A median whose half is wider than this carries the tram."""
 BRIDGE_M: Final = 9.0

@@ -76,7 +76,7 @@ def _draw_number(rng: np.random.Generator, moving: bool | None) -> int:
 
 @cache
 def figure(number: int, *, near: bool, raining: bool = False) -> Model:
-    """A figure of the cast; slots skin, hair, top, bottom, tights, shoes, hat, bag, umbrella, frame."""
+    """A figure of the cast; slots skin, hair, top, bottom, tights, shoes, hat, bag, umbrella."""
     rng = np.random.default_rng([2026, number])
     child = number < _CHILDREN
     build = Build(

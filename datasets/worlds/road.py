@@ -1,21 +1,18 @@
 """The ground: road, kerbs, sidewalks, verges, medians and what lies beyond."""
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from isthmus.datasets.worlds.corners import build_corners
 from isthmus.datasets.worlds.ground import ROAD, SIDEWALK, Ground
-from isthmus.datasets.worlds.layout import KERB_M, TRAM_MEDIAN_M, Layout, StreetPlan
+from isthmus.datasets.worlds.layout import EDGE_M, KERB_M, TRAM_MEDIAN_M, Layout, StreetPlan
 from isthmus.datasets.worlds.markings import build_markings, build_rails
 from isthmus.datasets.worlds.materials import Material, Paint
 from isthmus.datasets.worlds.mesh import Geometry, MeshBuilder
 from isthmus.datasets.worlds.shapes import polygon
-from isthmus.datasets.worlds.strip import patches, strip
+from isthmus.datasets.worlds.strip import counted_from_median, patches, strip
 
-_EDGE_M: Final = 0.16
-"""Width of a kerb stone."""
 _OPENING_M: Final = 4.0
 """How far a median keeps from a side street."""
 _YARD_M: Final = 25.0
@@ -30,10 +27,7 @@ def build_ground(mesh: MeshBuilder, layout: Layout, ground: Ground, rng: np.rand
     mesh.add(polygon(plane, plane[:, [0, 2]]), ground.grass, ground.soft)
     is_grass = bool(rng.random() < 0.6)
     for street in layout.streets:
-        asphalt = ground.asphalt
-        if asphalt.material == Material.ASPHALT:
-            seed, _, damp, kind = asphalt.params
-            asphalt = replace(asphalt, params=(seed, street.lane_width, damp, kind))
+        asphalt = ground.road(street.lane_width)
         for carriageway in _carriageways(street):
             mesh.add(carriageway, asphalt, ROAD)
         _close_joints(mesh, street, asphalt)
@@ -58,11 +52,10 @@ def _carriageways(street: StreetPlan) -> list[Geometry]:
     left, right = -street.kerb(-1), street.kerb(1)
     if not street.half_median:
         return [strip(street.curve, street.road, (left, right), 0.0)]
-    halves = []
-    for side, across in ((-1, (left, 0.0)), (1, (0.0, right))):
-        half = strip(street.curve, street.road, across, 0.0)
-        halves.append(half._replace(uvs=half.uvs - np.array([side * street.half_median, 0.0], np.float32)))
-    return halves
+    return [
+        counted_from_median(strip(street.curve, street.road, across, 0.0), street, side)
+        for side, across in ((-1, (left, 0.0)), (1, (0.0, right)))
+    ]
 
 
 def _close_joints(mesh: MeshBuilder, street: StreetPlan, asphalt: Paint) -> None:
@@ -72,19 +65,19 @@ def _close_joints(mesh: MeshBuilder, street: StreetPlan, asphalt: Paint) -> None
         for side in junction.sides:
             across = (side * (street.kerb(side) - _JOINT_M), side * (street.kerb(side) + junction.radius + _JOINT_M))
             under = strip(street.curve, (junction.s - reach, junction.s + reach), across, -0.02)
-            mesh.add(under, asphalt, ROAD)
+            mesh.add(counted_from_median(under, street, side), asphalt, ROAD)
 
 
 def _build_sidewalk(mesh: MeshBuilder, street: StreetPlan, side: int, ground: Ground) -> None:
     """Kerb, verge, paving and the yards behind on one side."""
     curve, kerb, verge = street.curve, street.kerb(side), street.verge[side > 0]
-    outer, edge = street.lot_line(side), kerb + _EDGE_M
+    outer, edge = street.lot_line(side), kerb + EDGE_M
     for span in street.kerb_spans(side):
         mesh.add(strip(curve, span, (side * kerb, side * kerb), 0.0, KERB_M), ground.kerb, SIDEWALK)
         mesh.add(strip(curve, span, (side * kerb, side * edge), KERB_M), ground.kerb, SIDEWALK)
         if verge:
             mesh.add(strip(curve, span, (side * edge, side * (kerb + verge)), KERB_M), ground.grass, ground.soft)
-        inner = kerb + max(verge, _EDGE_M)
+        inner = kerb + max(verge, EDGE_M)
         mesh.add(strip(curve, span, (side * inner, side * outer), KERB_M), ground.paving, SIDEWALK)
     thing = SIDEWALK if ground.yard.material == Material.PAVING else ground.soft
     for first, last in street.free_spans(side, 0.0):
@@ -108,10 +101,10 @@ def _build_median(mesh: MeshBuilder, street: StreetPlan, ground: Ground, *, is_g
     for first, last in median_spans(street):
         for side in (-1, 1):
             wall = strip(street.curve, (first, last), (side * half, side * half), 0.0, KERB_M)
-            stone = strip(street.curve, (first, last), (side * half, side * (half - _EDGE_M)), KERB_M)
+            stone = strip(street.curve, (first, last), (side * half, side * (half - EDGE_M)), KERB_M)
             mesh.add(wall, ground.kerb, SIDEWALK)
             mesh.add(stone, ground.kerb, SIDEWALK)
-        inner = half - _EDGE_M
+        inner = half - EDGE_M
         mesh.add(strip(street.curve, (first, last), (-inner, inner), KERB_M), top, thing)
         for end in (first, last):
             corners = street.curve.at(np.array([end] * 4), np.array([-half, half, half, -half]))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds.cars import add_car
-from isthmus.datasets.worlds.large_vehicles import Spot, add_bus, add_tram, add_truck
+from isthmus.datasets.worlds.cars import add_car, draw_car
+from isthmus.datasets.worlds.large_vehicles import Spot, add_bus, add_tram, add_truck, coupled_length, draw_tram
 from isthmus.datasets.worlds.layout import KERB_M, StreetPlan
 from isthmus.datasets.worlds.materials import Rgb
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement
@@ -25,8 +25,8 @@ _BUSES: Final[tuple[Rgb, ...]] = (
     (0.86, 0.86, 0.86), (0.45, 0.47, 0.50), (0.75, 0.38, 0.08),
 )  # fmt: skip
 _TRAMS: Final[tuple[Rgb, ...]] = ((0.75, 0.70, 0.30), (0.80, 0.78, 0.74), (0.60, 0.10, 0.10), (0.12, 0.30, 0.45))
-_CAR_M: Final = (4.7, 1.9)
-_BUS_M: Final = (12.4, 2.6)
+_BUS_M: Final = 2.6
+"""Width of buses."""
 _LONG_BUS_M: Final = 17.6
 _RIDER_M: Final = (2.0, 0.8)
 _PERSON_M: Final = (0.7, 0.7)
@@ -56,11 +56,13 @@ class RoadUsers:
 
     def put_car(self, s: float, t: float, turn: float, *, braking: bool = False, parked: bool = False) -> float:
         """A car or a van about (s, t); returns the length that it takes, 0 where there is no room."""
-        if not self.ground.claim(s, t, _CAR_M, turn=turn, margin=0.15):
+        build = draw_car(self.rng)
+        if not self.ground.claim(s, t, build.size, turn=turn, margin=0.15):
             return 0.0
         color, place = self.one_of(self.world.street.cars), self.street.curve.place(s, t, turn=turn)
-        add_car(self.mesh, place, self.rng, color, instance=next(self.numbers), braking=braking, parked=parked)
-        return _CAR_M[0]
+        number = next(self.numbers)
+        add_car(self.mesh, place, self.rng, color, build=build, instance=number, braking=braking, parked=parked)
+        return build.size[0]
 
     def park_at(self, s: float, t: float, turn: float) -> None:
         """A parked car about (s, t), if there is room."""
@@ -74,10 +76,11 @@ class RoadUsers:
         along = (x - curve.x[nearest]) * np.sin(angle) + (z - curve.z[nearest]) * np.cos(angle)
         across = (x - curve.x[nearest]) * np.cos(angle) - (z - curve.z[nearest]) * np.sin(angle)
         s, t = float(curve.s[nearest] + along), float(across)
-        if self.ground.claim(s, t, _CAR_M, turn=place.heading - angle, margin=0.1):
+        build = draw_car(self.rng)
+        if self.ground.claim(s, t, build.size, turn=place.heading - angle, margin=0.1):
             color = self.one_of(self.world.street.cars)
             place = place._replace(heading=place.heading + float(self.rng.normal(0, 0.03)))
-            add_car(self.mesh, place, self.rng, color, instance=next(self.numbers), parked=True)
+            add_car(self.mesh, place, self.rng, color, build=build, instance=next(self.numbers), parked=True)
 
     def put_truck(self, s: float, t: float, turn: float, *, longest: float = 15.0) -> float:
         """A truck about (s, t); returns the length that it takes, 0 where there is no room."""
@@ -92,16 +95,19 @@ class RoadUsers:
 
     def put_bus(self, s: float, t: float, turn: float) -> float:
         """A bus about (s, t); returns the length that it takes, 0 where there is no room."""
-        if not self.ground.claim(s, t, (_LONG_BUS_M, _BUS_M[1]), turn=turn, margin=0.1):
+        if not self.ground.claim(s, t, (_LONG_BUS_M, _BUS_M), turn=turn, margin=0.1):
             return 0.0
         number, spot = next(self.numbers), Spot(self.street.curve, s, t, turn)
         return add_bus(self.mesh, spot, self.rng, self.one_of(_BUSES), instance=number)
 
     def put_tram(self, s: float, t: float) -> float:
-        """A tram that comes towards the camera, its middle about (s, t); returns its length."""
+        """An oncoming tram, its middle about (s, t); returns its length, 0 where there is no room."""
+        hulls = draw_tram(self.rng)
+        length = coupled_length(hulls)
+        if not self.ground.claim(s, t, (length, hulls[0].width), margin=0.3):
+            return 0.0
         number, spot = next(self.numbers), Spot(self.street.curve, s, t, np.pi, self.street.tram_height)
-        length = add_tram(self.mesh, spot, self.rng, self.one_of(_TRAMS), instance=number)
-        self.ground.claim(s, t, (length, 2.6), margin=0.3)
+        add_tram(self.mesh, spot, self.rng, self.one_of(_TRAMS), hulls=hulls, instance=number)
         return length
 
     def put_vehicle(self, back: float, t: float, turn: float) -> float:
@@ -138,15 +144,12 @@ class RoadUsers:
             place = self.street.curve.place(s, t, turn=turn)
             add_motorcycle(self.mesh, place, self.rng, instance=next(self.numbers))
 
-    def put_person(
-        self, s: float, t: float, turn: float, *, y: float = KERB_M, moving: bool | None = None, worker: bool = False
-    ) -> None:
+    def put_person(self, s: float, t: float, turn: float, *, y: float = KERB_M, moving: bool | None = None) -> None:
         """Somebody on foot about (s, t), if there is room."""
         if not self.ground.claim(s, t, _PERSON_M, margin=-0.1):
             return
         place = self.street.curve.place(s, t, y, turn=turn)
-        number, raining = next(self.numbers), self.raining and not worker
-        add_person(self.mesh, place, self.rng, instance=number, moving=moving, worker=worker, raining=raining)
+        add_person(self.mesh, place, self.rng, instance=next(self.numbers), moving=moving, raining=self.raining)
 
     def add_worker(self, place: Placement) -> None:
         """Somebody in bright clothes on ground that is known to be free."""

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from isthmus.datasets.worlds.layout import Curve
+from isthmus.datasets.worlds.layout import Curve, StreetPlan
 from isthmus.datasets.worlds.mesh import Floats, Geometry
 from isthmus.datasets.worlds.shapes import grid
 
@@ -30,6 +30,11 @@ def strip(
     # An upright band has one t: its height takes the part of the lateral offset.
     uvs = np.stack([np.stack([np.full(rows, t + height), s], 1) for t, height in edges], 1)
     return grid(points, uvs)
+
+
+def counted_from_median(shape: Geometry, street: StreetPlan, side: int) -> Geometry:
+    """Ground on one side of a street with uv that begin at its median's edge, as its lanes do."""
+    return shape._replace(uvs=shape.uvs - np.array([side * street.half_median, 0.0], np.float32))
 
 
 def patches(curve: Curve, rectangles: Floats, y: float) -> Geometry:

@@ -15,6 +15,7 @@ from isthmus.datasets.worlds.roadworks import build_roadworks
 from isthmus.datasets.worlds.style import WorldStyle
 
 _FAR_M: Final = 110.0
+_TRAM_TRIES: Final = 6
 
 
 def build_traffic(
@@ -72,12 +73,12 @@ def _park(users: RoadUsers, side: int) -> None:
 
 
 def _run_tram(users: RoadUsers) -> bool:
-    """A tram where rails lie; returns whether it takes the inner oncoming lane."""
+    """A tram where rails lie, if there is room for one; returns whether it takes the inner oncoming lane."""
     street = users.street
     if not street.tram or not users.has("train"):
         return False
-    users.put_tram(float(users.rng.uniform(20, 40)), street.tram_line)
-    return street.half_median <= TRAM_MEDIAN_M
+    stands = any(users.put_tram(float(users.rng.uniform(20, 40)), street.tram_line) for _ in range(_TRAM_TRIES))
+    return stands and street.half_median <= TRAM_MEDIAN_M
 
 
 def _drive(users: RoadUsers, *, closed: bool) -> None:

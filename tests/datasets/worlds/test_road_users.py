@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds import WORLDS
+from isthmus.datasets.worlds import WORLDS, road_users
 from isthmus.datasets.worlds.bodies import BODIES, car_model
-from isthmus.datasets.worlds.cars import add_car
+from isthmus.datasets.worlds.cars import CarBuild, add_car, draw_car
 from isthmus.datasets.worlds.figures import reach
 from isthmus.datasets.worlds.hulls import ARTICULATED, BUSES
 from isthmus.datasets.worlds.large_vehicles import Spot, add_bus, add_truck
@@ -79,11 +79,14 @@ def test_distant_cars_are_cheaper() -> None:
 
 def test_a_car_is_one_instance_of_its_class() -> None:
     mesh = MeshBuilder()
-    length = add_car(mesh, AHEAD, np.random.default_rng(0), (0.5, 0.1, 0.1), instance=7)
+    rng = np.random.default_rng(0)
+    build = draw_car(rng)
+    add_car(mesh, AHEAD, rng, (0.5, 0.1, 0.1), build=build, instance=7)
     vertices = vertices_of(mesh)
     assert np.unique(vertices["kind"][:, 1]).tolist() == [TRAIN_ID["car"]]
     assert np.unique(vertices["instance"]).tolist() == [7]
-    assert 3.3 < length < 6.1
+    low, high = (end(vertices["position"], axis=0) for end in (np.min, np.max))
+    assert high[2] - low[2] == pytest.approx(build.size[0], abs=0.12)  # plates stick out a little
 
 
 @pytest.mark.parametrize("length", [6.2, 9.0, 14.5])
@@ -149,7 +152,7 @@ def test_a_rider_and_the_machine_are_two_instances_that_touch(add: object, machi
 
 
 def test_large_vehicles_hardly_ever_touch_each_other() -> None:
-    slack = 0.35  # the longest vans reach a little over the ground that cars claim
+    slack = 0.12  # plates and mirrors
     vehicles = overlaps = 0
     for seed in range(25):
         mesh = MeshBuilder()
@@ -167,7 +170,28 @@ def test_large_vehicles_hardly_ever_touch_each_other() -> None:
     assert overlaps <= 1
 
 
-def test_a_car_in_a_bay_claims_its_ground() -> None:
+@pytest.mark.parametrize("number", range(len(BODIES)))
+def test_a_car_claims_the_ground_of_its_own_body(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    monkeypatch.setattr(road_users, "draw_car", lambda _: CarBuild(number, 1.0))
+    users = RoadUsers(MeshBuilder(), straight_street(1), STREET, np.random.default_rng(0), count(1))
+    body = BODIES[number]
+    assert users.put_car(20.0, 2.0, 0.0) == body.length
+    ((s0, s1, t0, t1),) = users.ground.taken
+    assert (s1 - s0, t1 - t0) == pytest.approx((body.length + 0.3, body.width + 0.3))
+
+
+def test_a_tram_stands_on_free_ground_only() -> None:
+    street = dataclasses.replace(straight_street(1), tram=True, lanes=2)
+    mesh = MeshBuilder()
+    users = RoadUsers(mesh, street, STREET, np.random.default_rng(0), count(1))
+    assert users.ground.claim(30.0, street.tram_line, (60.0, 2.0))
+    assert users.put_tram(30.0, street.tram_line) == 0.0
+    assert users.put_tram(90.0, street.tram_line) > 8.0
+    assert vertices_of(mesh)["position"][:, 2].min() > 60.0
+
+
+def test_a_car_in_a_bay_claims_its_ground(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(road_users, "draw_car", lambda _: CarBuild(1, 1.0))  # 4.6 m long
     street = straight_street(1)
     users = RoadUsers(MeshBuilder(), street, STREET, np.random.default_rng(0), count(1))
     users.park_car(STRAIGHT.place(20.0, 9.0, turn=np.pi / 2))

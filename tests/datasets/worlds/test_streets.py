@@ -9,11 +9,12 @@ from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
 from isthmus.datasets.worlds import WORLDS, Renderer
 from isthmus.datasets.worlds.barriers import add_concrete_barrier, add_fence, add_guard_rail, add_noise_wall, add_wall
 from isthmus.datasets.worlds.camera import Camera
+from isthmus.datasets.worlds.corners import build_corners
 from isthmus.datasets.worlds.furniture import add_box_or_bin
 from isthmus.datasets.worlds.ground import draw_ground
 from isthmus.datasets.worlds.lamps import add_lamp, add_twin_lamp
 from isthmus.datasets.worlds.layout import Curve, Junction, Layout, Square, StreetPlan
-from isthmus.datasets.worlds.materials import Material
+from isthmus.datasets.worlds.materials import Material, Paint
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement
 from isthmus.datasets.worlds.road import build_ground, median_spans
 from isthmus.datasets.worlds.scene import Scene, build_scene, draw_light
@@ -131,6 +132,20 @@ def test_patches_are_rectangles_in_street_coordinates() -> None:
     assert shape.positions.shape == (8, 3)
     np.testing.assert_allclose(shape.positions[:4], [[-1, 0.5, 1], [-1, 0.5, 3], [0, 0.5, 3], [0, 0.5, 1]], atol=1e-5)
     assert shape.faces.tolist() == [[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]]
+
+
+@pytest.mark.parametrize("half_median", [0.0, 2.0])
+def test_the_asphalt_of_a_corner_is_that_of_its_road(half_median: float) -> None:
+    junction = Junction(20.0, 3.0, (1,), 3.0, 2.0)
+    main = dataclasses.replace(PLAIN, half_median=half_median, lane_width=2.8, junctions=(junction,))
+    asphalt = Paint(Material.ASPHALT, (0.3, 0.3, 0.3), 0.1, (0.5, 3.2, 0.0, 0.0))
+    ground = draw_ground(WORLDS["street"].street, np.random.default_rng(0), has_terrain=True)._replace(asphalt=asphalt)
+    mesh = MeshBuilder()
+    build_corners(mesh, main, 1, ground)
+    vertices = mesh.build().vertices
+    road = vertices[vertices["kind"][:, 0] == Material.ASPHALT]
+    np.testing.assert_allclose(road["params"][:, 1], 2.8, rtol=1e-3)
+    np.testing.assert_allclose(road["uv"][:, 0], road["position"][:, 0] - half_median, atol=1e-3)
 
 
 def test_corners_are_round(renderer: Renderer) -> None:
