@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds.materials import Material, Paint, Rgb
+from isthmus.datasets.worlds.materials import Material, Paint, Rgb, scaled
 from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing
 from isthmus.datasets.worlds.shapes import box, grid
 
@@ -67,7 +67,7 @@ def add_wall(mesh: MeshBuilder, points: Floats, rng: np.random.Generator, color:
     kind = float(rng.choice([0, 1, 1, 2, 2, 4]))
     paint = Paint(Material.MASONRY, color, 0.04, (kind, float(rng.random()), 0, 0))
     mesh.add(upright(points, -0.1, height), paint, WALL)
-    coping = Paint(Material.PLAIN, _toned(color, float(rng.uniform(0.6, 1.3))), 0.05)
+    coping = Paint(Material.PLAIN, scaled(color, float(rng.uniform(0.6, 1.3)), most=0.9), 0.05)
     cap = np.array([[-0.18, height - 0.08], [-0.18, height], [0.18, height], [0.18, height - 0.08]])
     mesh.add(_profiled(points, cap), coping, WALL)
     luck = rng.random()
@@ -198,8 +198,3 @@ def _posts(mesh: MeshBuilder, points: Floats, height: float, paint: Paint, *, wi
         faces.reshape(-1, 3).astype(np.uint32),
     )
     mesh.add(shape, Paint(Material.PLAIN, paint.color, paint.gloss), FENCE)
-
-
-def _toned(color: Rgb, tone: float) -> Rgb:
-    r, g, b = (min(c * tone, 0.9) for c in color)
-    return (r, g, b)

@@ -9,7 +9,7 @@ from isthmus.datasets.worlds import facade_relief as relief
 from isthmus.datasets.worlds.cuboids import sheets, walls
 from isthmus.datasets.worlds.facade_grammar import RULES, Front, Grammar, draw_front, fitting_bay
 from isthmus.datasets.worlds.facade_relief import BUILDING
-from isthmus.datasets.worlds.materials import Material, Paint, Rgb
+from isthmus.datasets.worlds.materials import Material, Paint, Rgb, scaled
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, merged
 from isthmus.datasets.worlds.roofs import RoofBuilder, varied
 from isthmus.datasets.worlds.shapes import box
@@ -71,7 +71,7 @@ def add_house(mesh: MeshBuilder, place: Placement, house: House, rng: np.random.
     distance = float(np.hypot(center[0], center[2])) - house.width / 3
     seen = center[2] + house.width / 2 > _BEHIND_M
     near = seen and distance < _NEAR_M
-    trim_color = (0.76, 0.74, 0.69) if rng.random() < 0.5 else _scaled(house.color, rng.uniform(0.5, 1.3))
+    trim_color = (0.76, 0.74, 0.69) if rng.random() < 0.5 else scaled(house.color, rng.uniform(0.5, 1.3), most=0.95)
     trim = Paint(Material.PLAIN, varied(trim_color, rng), 0.05)
     _add_walls(mesh, place, house, rng)
     if not seen:
@@ -163,7 +163,3 @@ def _add_tower(mesh: MeshBuilder, place: Placement, house: House, tiles: Paint, 
     slopes = [[p, q, peak, peak] for p, q in zip(foot, [*foot[1:], foot[0]], strict=True)]
     mesh.add(sheets(np.array(slopes)), tiles, BUILDING, place)
     mesh.add(box((side + 0.3, 0.4, side + 0.3), (x, height, side / 2)), _masonry(house), BUILDING, place)
-
-
-def _scaled(color: Rgb, factor: float) -> Rgb:
-    return (min(color[0] * factor, 0.95), min(color[1] * factor, 0.95), min(color[2] * factor, 0.95))

@@ -6,11 +6,11 @@ import numpy as np
 
 from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
 from isthmus.datasets.worlds.barriers import metal
+from isthmus.datasets.worlds.lamps import POLE
 from isthmus.datasets.worlds.materials import Material, Paint
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, Thing, merged
 from isthmus.datasets.worlds.shapes import box, ellipsoid, tube
 
-POLE: Final = Thing(TRAIN_ID["pole"])
 _BUILDING: Final = Thing(TRAIN_ID["building"])
 _OTHER: Final = Thing(IGNORE_INDEX)
 """Things that no class of ours names."""

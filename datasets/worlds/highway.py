@@ -7,11 +7,11 @@ import numpy as np
 from isthmus.datasets.worlds.barriers import add_concrete_barrier, add_guard_rail, add_noise_wall, metal
 from isthmus.datasets.worlds.buildings import add_house, draw_house
 from isthmus.datasets.worlds.ground import Ground
-from isthmus.datasets.worlds.lamps import add_lamp, add_twin_lamp
+from isthmus.datasets.worlds.lamps import POLE, add_lamp, add_twin_lamp
 from isthmus.datasets.worlds.layout import StreetPlan
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement
 from isthmus.datasets.worlds.shapes import box
-from isthmus.datasets.worlds.signs import POLE, add_board, add_sign, board
+from isthmus.datasets.worlds.signs import add_board, add_sign, board
 from isthmus.datasets.worlds.strip import strip
 from isthmus.datasets.worlds.style import StreetStyle
 from isthmus.datasets.worlds.vegetation import add_bush, add_tree

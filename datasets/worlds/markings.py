@@ -6,15 +6,13 @@ from typing import Final
 
 import numpy as np
 
-from isthmus.datasets.label_space import TRAIN_ID
+from isthmus.datasets.worlds.ground import ROAD, SIDEWALK
 from isthmus.datasets.worlds.layout import KERB_M, TRAM_MEDIAN_M, StreetPlan
 from isthmus.datasets.worlds.materials import Material, Paint
 from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
 from isthmus.datasets.worlds.shapes import grid, polygon
 from isthmus.datasets.worlds.strip import patches, strip
 
-_ROAD: Final = Thing(TRAIN_ID["road"])
-_SIDEWALK: Final = Thing(TRAIN_ID["sidewalk"])
 _HEIGHT_M: Final = 0.012
 _COLORED_M: Final = 0.006
 _FROM_M: Final = -12.0
@@ -46,13 +44,13 @@ def build_markings(mesh: MeshBuilder, street: StreetPlan, paint: Paint, rng: np.
     if street.kind not in ("arm", "cross"):
         painter.symbols()
         painter.color_lanes(mesh)
-    mesh.add(patches(street.curve, np.array(painter.rectangles), _HEIGHT_M), paint, _ROAD)
+    mesh.add(patches(street.curve, np.array(painter.rectangles), _HEIGHT_M), paint, ROAD)
     for head in painter.heads:
-        mesh.add(polygon(np.stack([street.curve.at(*corner, _HEIGHT_M) for corner in head])), paint, _ROAD)
+        mesh.add(polygon(np.stack([street.curve.at(*corner, _HEIGHT_M) for corner in head])), paint, ROAD)
     for s, t in painter.wheels:
         angle = np.linspace(0.0, 2 * np.pi, 13)
         rings = [street.curve.at(s + r * 1.3 * np.cos(angle), t + r * np.sin(angle), _HEIGHT_M) for r in (0.26, 0.36)]
-        mesh.add(grid(np.stack(rings)), paint, _ROAD)
+        mesh.add(grid(np.stack(rings)), paint, ROAD)
     if street.has_sidewalk and painter.landings:
         _pave_landings(mesh, street, painter.landings, rng)
 
@@ -67,7 +65,7 @@ def _pave_landings(mesh: MeshBuilder, street: StreetPlan, landings: list[float],
             kerb, inside = street.kerb(side), street.kerb_spans(side)
             if any(s0 < s and s + 3.0 < s1 for s0, s1 in inside):
                 ramp = (side * (kerb - 0.2), side * (kerb + 0.9))
-                mesh.add(strip(street.curve, (s, s + 3.0), ramp, 0.02, KERB_M + 0.006), plates, _SIDEWALK)
+                mesh.add(strip(street.curve, (s, s + 3.0), ramp, 0.02, KERB_M + 0.006), plates, SIDEWALK)
 
 
 def build_rails(mesh: MeshBuilder, street: StreetPlan, grass: Thing) -> None:
@@ -78,7 +76,7 @@ def build_rails(mesh: MeshBuilder, street: StreetPlan, grass: Thing) -> None:
         for rail in (-0.72, 0.72):
             t = side * abs(street.tram_line) + rail
             y = street.tram_height + (0.01 if on_grass else 0.014)
-            mesh.add(strip(street.curve, street.road, (t - 0.05, t + 0.05), y), steel, grass if on_grass else _ROAD)
+            mesh.add(strip(street.curve, street.road, (t - 0.05, t + 0.05), y), steel, grass if on_grass else ROAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,5 +271,5 @@ class _Painter:
         for side in (-1, 1) if rng.random() < 0.5 else (street.drive_side,):
             outer = side * street.half_road
             span = (self.first, min(self.last, street.end))
-            mesh.add(strip(street.curve, span, (outer - side * width, outer), _COLORED_M), paint, _ROAD)
+            mesh.add(strip(street.curve, span, (outer - side * width, outer), _COLORED_M), paint, ROAD)
             self.solid(outer - side * width, 0.12)

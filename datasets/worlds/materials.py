@@ -7,6 +7,18 @@ Rgb = tuple[float, float, float]
 """A reflectance in sRGB, 0..1 a channel; the shaders turn it linear."""
 
 
+def scaled(color: Rgb, factor: float, *, most: float = float("inf")) -> Rgb:
+    """A colour so many times as bright, no channel of it above `most`."""
+    r, g, b = (float(min(c * factor, most)) for c in color)
+    return (r, g, b)
+
+
+def mixed(a: Rgb, b: Rgb, share: float) -> Rgb:
+    """Between two colours: `a` at share 0, `b` at share 1."""
+    red, green, blue = (float(x + (y - x) * share) for x, y in zip(a, b, strict=True))
+    return (red, green, blue)
+
+
 class Material(IntEnum):
     """Procedural surface kinds; the shaders hold one branch for each of them."""
 

@@ -8,7 +8,6 @@ import numpy as np
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.bonnet import build_bonnet
 from isthmus.datasets.worlds.camera import Camera
-from isthmus.datasets.worlds.crossings import build_crossing
 from isthmus.datasets.worlds.ground import draw_ground
 from isthmus.datasets.worlds.kerbside import build_kerbsides
 from isthmus.datasets.worlds.layout import KERB_M, Layout
@@ -16,6 +15,7 @@ from isthmus.datasets.worlds.lens import Lens
 from isthmus.datasets.worlds.light import Light
 from isthmus.datasets.worlds.lots import build_backdrop, build_lots
 from isthmus.datasets.worlds.mesh import Mesh, MeshBuilder
+from isthmus.datasets.worlds.overpasses import build_overpass
 from isthmus.datasets.worlds.road import build_ground
 from isthmus.datasets.worlds.streets import draw_layout
 from isthmus.datasets.worlds.style import CameraStyle, WorldStyle
@@ -48,7 +48,7 @@ def build_scene(world: WorldStyle, rng: np.random.Generator) -> Scene:
     bays = [bay for street in layout.streets for bay in build_lots(mesh, street, world.street, ground, rng)]
     for street in layout.streets:
         build_backdrop(mesh, street, world.street, rng)
-    build_crossing(mesh, layout.main, world.street, ground, rng)
+    build_overpass(mesh, layout.main, world.street, ground, rng)
     build_kerbsides(mesh, layout, world.street, ground, rng)
     build_traffic(mesh, layout.main, world, rng, bays=bays, raining=light.rain > 0.0)
     camera, on_road = draw_camera(world.camera, layout, rng)

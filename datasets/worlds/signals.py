@@ -6,11 +6,11 @@ import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.barriers import metal
+from isthmus.datasets.worlds.lamps import POLE
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, Thing, merged
 from isthmus.datasets.worlds.shapes import box, disc, tube
 
-POLE: Final = Thing(TRAIN_ID["pole"])
 LIGHT: Final = Thing(TRAIN_ID["traffic light"])
 _LAMPS: Final = ((0.95, 0.08, 0.05), (0.95, 0.55, 0.05), (0.08, 0.85, 0.35))
 _HOUSINGS: Final[tuple[Rgb, ...]] = (

@@ -6,11 +6,11 @@ import numpy as np
 
 from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
 from isthmus.datasets.worlds.barriers import metal
+from isthmus.datasets.worlds.lamps import POLE
 from isthmus.datasets.worlds.materials import Material, Paint, Rgb
 from isthmus.datasets.worlds.mesh import Floats, MeshBuilder, Placement, Thing
 from isthmus.datasets.worlds.shapes import polygon, tube, tubes
 
-POLE: Final = Thing(TRAIN_ID["pole"])
 SIGN: Final = Thing(TRAIN_ID["traffic sign"])
 _BACK: Final = Thing(IGNORE_INDEX)
 """Only the face of a sign counts."""

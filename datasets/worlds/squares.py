@@ -7,7 +7,7 @@ import numpy as np
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds import furniture
 from isthmus.datasets.worlds.barriers import add_fence
-from isthmus.datasets.worlds.ground import Ground
+from isthmus.datasets.worlds.ground import ROAD, SIDEWALK, Ground
 from isthmus.datasets.worlds.lamps import add_lamp
 from isthmus.datasets.worlds.layout import KERB_M, Square, StreetPlan
 from isthmus.datasets.worlds.materials import Material, Paint
@@ -17,8 +17,6 @@ from isthmus.datasets.worlds.strip import patches, strip
 from isthmus.datasets.worlds.style import StreetStyle
 from isthmus.datasets.worlds.vegetation import add_hedge, add_tree
 
-_ROAD: Final = Thing(TRAIN_ID["road"])
-_SIDEWALK: Final = Thing(TRAIN_ID["sidewalk"])
 _BUILDING: Final = Thing(TRAIN_ID["building"])
 _FLOOR_Y: Final = KERB_M - 0.012
 _BAY_M: Final = (2.5, 5.0)
@@ -46,11 +44,11 @@ def build_square(
         tone = float(rng.uniform(0.75, 1.6))
         r, g, b = (min(c * tone, 0.7) for c in ground.asphalt.color)
         tarmac = Paint(Material.ASPHALT, (r, g, b), 0.1, (float(rng.random()), 60.0, 0.0, float(rng.uniform(0, 0.9))))
-        mesh.add(floor, tarmac, _ROAD)
+        mesh.add(floor, tarmac, ROAD)
         return _build_car_park(mesh, street, style, ground, rng, square=square)
     kind, unit = (1.0, 0.8) if rng.random() < 0.5 else (4.0, 0.11)
     color = style.paving[int(rng.integers(len(style.paving)))]
-    mesh.add(floor, Paint(Material.PAVING, color, 0.05, (kind, unit, float(rng.random()), 0.0)), _SIDEWALK)
+    mesh.add(floor, Paint(Material.PAVING, color, 0.05, (kind, unit, float(rng.random()), 0.0)), SIDEWALK)
     _build_place(mesh, street, square, style, rng)
     return []
 
@@ -76,10 +74,10 @@ def _build_car_park(
         bays += [curve.place(s + wide / 2, side * (row + long / 2), _FLOOR_Y, turn=turn) for s in stations]
         row += long + (_AISLE_M if faces_street else 0.2)
         faces_street = not faces_street
-    mesh.add(patches(curve, np.array(lines), _FLOOR_Y + 0.012), ground.marking, _ROAD)
+    mesh.add(patches(curve, np.array(lines), _FLOOR_Y + 0.012), ground.marking, ROAD)
     entry = float(rng.uniform(square.start + 5.0, square.end - 8.0))
     ramp = (side * (street.kerb(side) - 0.3), side * (front + 0.1))
-    mesh.add(strip(curve, (entry, entry + 5.5), ramp, 0.02, KERB_M + 0.006), ground.asphalt, _ROAD)
+    mesh.add(strip(curve, (entry, entry + 5.5), ramp, 0.02, KERB_M + 0.006), ground.asphalt, ROAD)
     luck = rng.random()
     for s0, s1 in ((square.start, entry), (entry + 5.5, square.end)):
         points = curve.at(np.linspace(s0, s1, max(3, int((s1 - s0) / 1.5))), side * (front + 0.2), KERB_M)

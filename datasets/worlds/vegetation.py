@@ -7,7 +7,7 @@ import numpy as np
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds.branches import grow_branches
 from isthmus.datasets.worlds.crowns import cards, leaves_on, lobes_in
-from isthmus.datasets.worlds.materials import Material, Paint, Rgb
+from isthmus.datasets.worlds.materials import Material, Paint, Rgb, mixed, scaled
 from isthmus.datasets.worlds.mesh import Floats, Geometry, MeshBuilder, Placement, Thing, merged
 from isthmus.datasets.worlds.shapes import ellipsoid, grid, tube, tubes
 from isthmus.datasets.worlds.species import PALM, Species, draw_species
@@ -61,7 +61,7 @@ def _add_leafy_tree(
     near = _detail(place)
     trunk = height * float(rng.uniform(*kind.trunk))
     crown = height - trunk
-    bark = Paint(Material.BARK, _toned(kind.bark, rng.uniform(0.75, 1.2)), 0.02)
+    bark = Paint(Material.BARK, scaled(kind.bark, rng.uniform(0.75, 1.2)), 0.02)
     radius = 0.015 * height * float(rng.uniform(0.8, 1.3))
     spread = height * float(rng.uniform(*kind.spread))
     reach = min(1.0, 1.3 * spread / crown)
@@ -80,7 +80,7 @@ def _add_leafy_tree(
         core = [
             ellipsoid(_point(lobe[:3]), _point(lobe[3:] * 0.64), detail=_CORES[near]) for lobe in lobes[: 1 + 2 * near]
         ]
-        dark = Paint(Material.FOLIAGE, _toned(color, 0.62), 0.0, (params[0], 0.9, 0.0, 0.0))
+        dark = Paint(Material.FOLIAGE, scaled(color, 0.62), 0.0, (params[0], 0.9, 0.0, 0.0))
         mesh.add(merged(*core), dark, VEGETATION, place)
     inner = count // 4
     crown_leaves = leaves_on(lobes, count + inner, half * 0.88, rng, inner=inner, tall=kind.hanging)
@@ -113,7 +113,7 @@ def _add_bare_tree(mesh: MeshBuilder, place: Placement, rng: np.random.Generator
     ]
     middle = (0.0, trunk + crown * 0.52, 0.0)
     blobs.append(ellipsoid(middle, (crown * 0.40 * shape, crown * 0.44, crown * 0.40 * shape), detail=_CORES[near]))
-    color = _mixed(bark.color, (0.36, 0.30, 0.24), 0.5)
+    color = mixed(bark.color, (0.36, 0.30, 0.24), 0.5)
     paint = Paint(Material.TWIGS, color, 0.0, (float(rng.random()), float(rng.uniform(0, 1)), 0.0, 0.0))
     mesh.add(_wrapped(merged(*blobs), middle), paint, VEGETATION, place)
 
@@ -125,7 +125,7 @@ def _add_palm(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, lea
     path = np.stack([lean[0] * bends**2, height * 0.9 * bends, lean[1] * bends**2], 1)
     thick = np.linspace(0.22, 0.14, 5)
     trunk = tubes(path[:-1], path[1:], thick[:-1], thick[1:], sides=6)
-    mesh.add(trunk, Paint(Material.BARK, _toned(PALM.bark, rng.uniform(0.8, 1.2)), 0.02), VEGETATION, place)
+    mesh.add(trunk, Paint(Material.BARK, scaled(PALM.bark, rng.uniform(0.8, 1.2)), 0.02), VEGETATION, place)
     count = (9, 14, 20)[_detail(place)]
     turn = np.arange(count) * 2.399 + rng.uniform(0, 6)
     length = height * rng.uniform(0.22, 0.32, (count, 1))
@@ -154,7 +154,7 @@ def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, l
     )
     red = (0.38, 0.24, 0.17) if luck > 0.8 else _BARK[0]
     mesh.add(trunk, Paint(Material.BARK, red, 0.02), VEGETATION, place)
-    needles = _toned((leaf[0] * 0.7, leaf[1] * 0.8, leaf[2] * 0.95), rng.uniform(0.75, 1.15))
+    needles = scaled((leaf[0] * 0.7, leaf[1] * 0.8, leaf[2] * 0.95), rng.uniform(0.75, 1.15))
     params = (float(rng.random()), float(rng.uniform(0.5, 0.75)), _CARD, 0.0)
     paint = Paint(Material.FOLIAGE, needles, 0.0, params)
     count = _CARDS[near]
@@ -173,7 +173,7 @@ def add_conifer(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, l
         )
         for s in (0.12, 0.38, 0.66)
     ]
-    dark = Paint(Material.FOLIAGE, _toned(needles, 0.55), 0.0, (params[0], 0.8, 0.0, 0.0))
+    dark = Paint(Material.FOLIAGE, scaled(needles, 0.55), 0.0, (params[0], 0.8, 0.0, 0.0))
     mesh.add(merged(*core), dark, VEGETATION, place)
     share = 1.0 - rng.random(count) ** 0.62
     tier = share if slim else (np.floor(share * 11.0) + rng.uniform(0, 0.5, count)) / 11.0  # branches in tiers
@@ -200,10 +200,10 @@ def add_hedge(
     bumps = 1.0 + rng.uniform(-1, 1, (len(points), len(profile))) * (0.05 + 0.16 * wild)
     surface = points[:, None] + across[:, None] * (profile[None, :, :1] * width) * bumps[..., None]
     surface[..., 1] += profile[None, :, 1] * height * bumps
-    color = _toned(leaf, rng.uniform(0.6, 1.05))
+    color = scaled(leaf, rng.uniform(0.6, 1.05))
     blossoms = float(rng.uniform(0.2, 0.7)) if rng.random() < 0.2 else 0.0
     seed = float(rng.random())
-    body = Paint(Material.FOLIAGE, _toned(color, 1.0 - 0.3 * wild), 0.0, (seed, 0.3, 0.0, blossoms))
+    body = Paint(Material.FOLIAGE, scaled(color, 1.0 - 0.3 * wild), 0.0, (seed, 0.3, 0.0, blossoms))
     mesh.add(grid(surface.astype(np.float32)), body, VEGETATION)
     middle = points.mean(0)
     if float(np.hypot(middle[0], middle[2])) > _MIDDLE_M:
@@ -221,7 +221,7 @@ def add_hedge(
 def add_bush(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf: Rgb, *, size: float) -> None:
     """A round shrub, one in flower, or a tuft of tall grass."""
     near, luck = _detail(place), rng.random()
-    color = _toned(leaf, rng.uniform(0.6, 1.1))
+    color = scaled(leaf, rng.uniform(0.6, 1.1))
     seed = float(rng.random())
     if luck < 0.15:
         count = (8, 16, 26)[near]
@@ -229,7 +229,7 @@ def add_bush(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf
             [rng.normal(0, 0.35 * size, count), np.full(count, 0.3), rng.normal(0, 0.35 * size, count)], 1
         )
         facing = rng.standard_normal((count, 3)) * [1.0, 0.05, 1.0]
-        straw = _mixed(color, (0.55, 0.46, 0.26), float(rng.uniform(0.2, 0.9)))
+        straw = mixed(color, (0.55, 0.46, 0.26), float(rng.uniform(0.2, 0.9)))
         half = rng.uniform(0.1, 0.2, count)
         tuft = cards(centers, facing, facing + np.array([0, 1.5, 0]), half, rng, tall=2.6)
         mesh.add(tuft, Paint(Material.FOLIAGE, straw, 0.0, (seed, 0.75, _CARD, 0.0)), VEGETATION, place)
@@ -239,7 +239,7 @@ def add_bush(mesh: MeshBuilder, place: Placement, rng: np.random.Generator, leaf
     lobes = np.concatenate([middle, rng.uniform(0.32, 0.52, (count, 3))], 1) * size
     core = merged(*(ellipsoid(_point(lobe[:3]), _point(lobe[3:] * 0.9)) for lobe in lobes))
     blossoms = float(rng.uniform(0.3, 0.9)) if luck > 0.75 else 0.0
-    mesh.add(core, Paint(Material.FOLIAGE, _toned(color, 0.7), 0.0, (seed, 0.5, 0.0, blossoms)), VEGETATION, place)
+    mesh.add(core, Paint(Material.FOLIAGE, scaled(color, 0.7), 0.0, (seed, 0.5, 0.0, blossoms)), VEGETATION, place)
     if near:
         sprigs = leaves_on(lobes, (0, 24, 50)[near], 0.2 * size, rng)
         paint = Paint(Material.FOLIAGE, color, 0.0, (seed, 0.6, _CARD, blossoms))
@@ -255,7 +255,7 @@ def add_climber(
     y = height * (1.0 - np.sqrt(rng.random(count))) + 0.2
     centers = np.stack([x, y, rng.uniform(-0.22, -0.04, count)], 1)
     facing = np.array([0.0, 0.15, -1.0]) + 0.3 * rng.standard_normal((count, 3))
-    color = _mixed(_IVY, (0.45, 0.12, 0.07), 0.8 if rng.random() < 0.25 else 0.0)
+    color = mixed(_IVY, (0.45, 0.12, 0.07), 0.8 if rng.random() < 0.25 else 0.0)
     paint = Paint(Material.FOLIAGE, color, 0.0, (float(rng.random()), 0.5, _CARD, 0.0))
     mesh.add(cards(centers, facing, facing, rng.uniform(0.2, 0.45, count), rng), paint, VEGETATION, place)
     stem = tube(((left + right) / 2, 0.0, -0.04), ((left + right) / 2, height * 0.5, -0.04), 0.04, sides=4)
@@ -284,10 +284,6 @@ def _leafy(leaf: Rgb, rng: np.random.Generator) -> Rgb:
     return (leaf[0] * tone * float(rng.uniform(0.9, 1.15)), leaf[1] * tone, leaf[2] * tone)
 
 
-def _toned(color: Rgb, factor: float) -> Rgb:
-    return (color[0] * factor, color[1] * factor, color[2] * factor)
-
-
 def _radii(size: float, rng: np.random.Generator) -> tuple[float, float, float]:
     x, y, z = size * rng.uniform(0.8, 1.25, 3)
     return (float(x), float(y), float(z))
@@ -295,7 +291,3 @@ def _radii(size: float, rng: np.random.Generator) -> tuple[float, float, float]:
 
 def _point(values: Floats) -> tuple[float, float, float]:
     return (float(values[0]), float(values[1]), float(values[2]))
-
-
-def _mixed(a: Rgb, b: Rgb, share: float) -> Rgb:
-    return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share)

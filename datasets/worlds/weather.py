@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from isthmus.datasets.worlds.light import Light
-from isthmus.datasets.worlds.materials import Rgb
+from isthmus.datasets.worlds.materials import Rgb, mixed, scaled
 from isthmus.datasets.worlds.style import LightStyle
 
 _AHEAD_DEG: Final = 28.0
@@ -43,15 +43,15 @@ def overcast(style: LightStyle, rng: np.random.Generator) -> Light:
     zenith, horizon = light.zenith, light.horizon
     grey = sum(zenith) / 3 * 0.6 + sum(horizon) / 3 * 0.4
     white = rng.uniform(1.4, 2.2) if rng.random() < style.white_sky_probability else 1.0
-    dome = _scaled((grey * 0.97, grey, grey * 1.04), white)
+    dome = scaled((grey * 0.97, grey, grey * 1.04), white)
     light = replace(
         light,
-        sun_color=_scaled(light.sun_color, 0.12),
+        sun_color=scaled(light.sun_color, 0.12),
         sun_softness=light.sun_softness * 3.0,
         zenith=dome,
-        horizon=_scaled(horizon, white),
+        horizon=scaled(horizon, white),
         clouds=(float(rng.uniform(0.75, 1.0)), *light.clouds[1:]),
-        fog_color=_scaled(light.fog_color, white),
+        fog_color=scaled(light.fog_color, white),
         metered_on_sky=float(rng.uniform(0.2, 0.7)) if white > 1.0 else 0.0,
     )
     return _lit_by_sky(light, 1.5 / white)
@@ -62,18 +62,18 @@ def dusk(style: LightStyle, rng: np.random.Generator) -> Light:
     light = _daylight(style, rng, height_deg=rng.uniform(3.0, 7.0), ahead=rng.random() < 0.5)
     late = float(rng.uniform(0.0, 1.0))
     strength = 0.75 - 0.5 * late
-    horizon = _scaled(
-        _mixed(light.horizon, ((1.0, 0.62, 0.34), (0.95, 0.70, 0.62), (0.80, 0.82, 0.86))[int(rng.integers(3))], 0.7),
+    horizon = scaled(
+        mixed(light.horizon, ((1.0, 0.62, 0.34), (0.95, 0.70, 0.62), (0.80, 0.82, 0.86))[int(rng.integers(3))], 0.7),
         strength,
     )
-    zenith = _scaled(_mixed(light.zenith, (0.10, 0.16, 0.34), 0.7), strength * 0.7)
+    zenith = scaled(mixed(light.zenith, (0.10, 0.16, 0.34), 0.7), strength * 0.7)
     light = replace(
         light,
-        sun_color=_scaled((1.0, 0.55, 0.25), 0.5 * (1.0 - late)),
+        sun_color=scaled((1.0, 0.55, 0.25), 0.5 * (1.0 - late)),
         zenith=zenith,
         horizon=horizon,
-        cloud_color=_scaled(_mixed(zenith, horizon, 0.5), 0.5),
-        fog_color=_scaled(horizon, 0.6),
+        cloud_color=scaled(mixed(zenith, horizon, 0.5), 0.5),
+        fog_color=scaled(horizon, 0.6),
         night=0.35 + 0.45 * late,
         headlights=float(rng.uniform(0.0, 0.5)),
         exposure=float(rng.uniform(0.6, 1.0)),
@@ -86,16 +86,16 @@ def night(style: LightStyle, rng: np.random.Generator) -> Light:
     """Lamps, windows and headlights under the glow of the city; the street may be wet from a rain that is over."""
     light = _daylight(style, rng)
     glow = float(rng.uniform(0.008, 0.05))
-    horizon = _scaled(_mixed(_LAMP_GLOW, (0.5, 0.6, 0.9), float(rng.uniform(0.0, 0.6))), glow)
-    zenith = _scaled((0.16, 0.22, 0.42), glow * float(rng.uniform(0.3, 0.8)))
+    horizon = scaled(mixed(_LAMP_GLOW, (0.5, 0.6, 0.9), float(rng.uniform(0.0, 0.6))), glow)
+    zenith = scaled((0.16, 0.22, 0.42), glow * float(rng.uniform(0.3, 0.8)))
     wet = rng.random() < style.wet_night_probability
     light = replace(
         light,
         sun_color=(0.0, 0.0, 0.0),
         zenith=zenith,
         horizon=horizon,
-        cloud_color=_scaled(horizon, 0.4),
-        fog_color=_scaled(horizon, 0.9),
+        cloud_color=scaled(horizon, 0.4),
+        fog_color=scaled(horizon, 0.9),
         fog_density=light.fog_density * float(rng.uniform(0.5, 2.0)),
         night=1.0,
         wetness=float(rng.uniform(0.3, 0.9)) if wet else 0.0,
@@ -114,11 +114,11 @@ def rain(style: LightStyle, rng: np.random.Generator) -> Light:
     cold = (grey * 0.95, grey, grey * 1.05)
     light = replace(
         light,
-        sun_color=_scaled(light.sun_color, 0.3),
-        zenith=_scaled(cold, 0.8),
+        sun_color=scaled(light.sun_color, 0.3),
+        zenith=scaled(cold, 0.8),
         horizon=cold,
-        cloud_color=_scaled(cold, 0.3),
-        fog_color=_scaled(cold, 0.95),
+        cloud_color=scaled(cold, 0.3),
+        fog_color=scaled(cold, 0.95),
         fog_density=float(rng.uniform(0.0015, 0.007)),
         wetness=pouring,
         rain=pouring,
@@ -134,8 +134,8 @@ def fog(style: LightStyle, rng: np.random.Generator) -> Light:
     light = overcast(style, rng)
     return replace(
         light,
-        sun_color=_scaled(light.sun_color, 0.4),
-        fog_color=_scaled(_mixed(light.horizon, light.zenith, 0.3), 0.95),
+        sun_color=scaled(light.sun_color, 0.4),
+        fog_color=scaled(mixed(light.horizon, light.zenith, 0.3), 0.95),
         fog_density=float(np.exp(rng.uniform(np.log(0.007), np.log(0.035)))),
         fog_falloff=float(rng.uniform(0.012, 0.04)),
         haze=1.0,
@@ -191,7 +191,7 @@ def _daylight(
         cloud_color=(0.22, 0.22, 0.22),
         ambient_sky=zenith,
         ambient_ground=zenith,
-        fog_color=_mixed(horizon, _grey(horizon), 0.5),
+        fog_color=mixed(horizon, _grey(horizon), 0.5),
         fog_density=float(rng.uniform(*style.fog_density)),
         haze=float(rng.uniform(0.2, 0.9)),
     )
@@ -202,7 +202,7 @@ def _cleared(light: Light) -> Light:
     """The same day after the wind has swept the sky: blue down to the roofs, and sharp far away."""
     return replace(
         light,
-        horizon=_mixed(light.horizon, _scaled(light.zenith, 1.6), 0.55),
+        horizon=mixed(light.horizon, scaled(light.zenith, 1.6), 0.55),
         clouds=(light.clouds[0] * 0.4, *light.clouds[1:]),
         fog_density=light.fog_density * 0.35,
         haze=light.haze * 0.5,
@@ -211,7 +211,7 @@ def _cleared(light: Light) -> Light:
 
 def _lit_by_sky(light: Light, strength: float) -> Light:
     """The same light with shadows that are as bright as its own sky makes them."""
-    ambient = _scaled(_mixed(light.zenith, light.horizon, 0.45), 0.45 * strength)
+    ambient = scaled(mixed(light.zenith, light.horizon, 0.45), 0.45 * strength)
     bounce = 0.10 * (light.sun_color[0] * light.sun_direction[1] + sum(ambient))
     return replace(light, ambient_sky=ambient, ambient_ground=(bounce, bounce * 0.95, bounce * 0.88))
 
@@ -219,16 +219,6 @@ def _lit_by_sky(light: Light, strength: float) -> Light:
 def _linear(color: Rgb, strength: float) -> Rgb:
     r, g, b = (float(c**2.2 * strength) for c in color)
     return (r, g, b)
-
-
-def _scaled(color: Rgb, factor: float) -> Rgb:
-    r, g, b = (float(c * factor) for c in color)
-    return (r, g, b)
-
-
-def _mixed(a: Rgb, b: Rgb, share: float) -> Rgb:
-    red, green, blue = (float(x + (y - x) * share) for x, y in zip(a, b, strict=True))
-    return (red, green, blue)
 
 
 def _grey(color: Rgb) -> Rgb:

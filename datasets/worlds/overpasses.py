@@ -25,7 +25,7 @@ _CLEARANCE_M: Final = 5.2
 _REACH_M: Final = 60.0
 
 
-def build_crossing(
+def build_overpass(
     mesh: MeshBuilder, street: StreetPlan, style: StreetStyle, ground: Ground, rng: np.random.Generator
 ) -> None:
     """The bridge or the tunnel of a street that has one."""
