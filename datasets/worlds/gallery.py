@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from isthmus.datasets.label_space import CITYSCAPES19
 from isthmus.datasets.layout import write_png
+from isthmus.datasets.worlds.drawing.renderer import Renderer
 from isthmus.datasets.worlds.looks import WORLDS, world_style
 from isthmus.datasets.worlds.render import LabelledFrame, check_numbers, render_frame
-from isthmus.datasets.worlds.renderer import Renderer
 from isthmus.errors import ConfigurationError
 
 _GOLDEN: Final = 0.6180339887498949

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from isthmus.datasets.label_space import SYNTHIA16
-from isthmus.datasets.worlds.materials import Rgb
+from isthmus.datasets.worlds.geometry.materials import Rgb
 from isthmus.datasets.worlds.style import CameraStyle, LightStyle, SensorStyle, StreetStyle, WorldStyle
 from isthmus.errors import ConfigurationError
 

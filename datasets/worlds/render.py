@@ -18,8 +18,10 @@ from isthmus.datasets.catalogue import layout_writer
 from isthmus.datasets.journal import FrameJournal, digest_of_frames
 from isthmus.datasets.label_space import IGNORE_INDEX
 from isthmus.datasets.layout import LayoutWriter
-from isthmus.datasets.worlds.camera import Camera
-from isthmus.datasets.worlds.lens import Bend
+from isthmus.datasets.worlds.camera.lens import Bend
+from isthmus.datasets.worlds.camera.pinhole import Camera
+from isthmus.datasets.worlds.camera.sensor import Shot, develop
+from isthmus.datasets.worlds.drawing.renderer import Frame, Renderer
 from isthmus.datasets.worlds.looks import world_style
 from isthmus.datasets.worlds.manifest import (
     RENDERER_VERSION,
@@ -29,9 +31,7 @@ from isthmus.datasets.worlds.manifest import (
     read_manifest,
     write_manifest,
 )
-from isthmus.datasets.worlds.renderer import Frame, Renderer
 from isthmus.datasets.worlds.scene import Scene, build_scene, frame_generator
-from isthmus.datasets.worlds.sensor import Shot, develop
 from isthmus.datasets.worlds.style import WorldStyle
 from isthmus.errors import ConfigurationError, EnvironmentMissingError
 

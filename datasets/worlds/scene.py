@@ -6,21 +6,21 @@ from zlib import crc32
 import numpy as np
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds.bonnet import build_bonnet
-from isthmus.datasets.worlds.camera import Camera
-from isthmus.datasets.worlds.ground import draw_ground
-from isthmus.datasets.worlds.kerbside import build_kerbsides
-from isthmus.datasets.worlds.layout import KERB_M, Layout
-from isthmus.datasets.worlds.lens import Lens
-from isthmus.datasets.worlds.light import Light
-from isthmus.datasets.worlds.lots import build_backdrop, build_lots
-from isthmus.datasets.worlds.mesh import Mesh, MeshBuilder
-from isthmus.datasets.worlds.overpasses import build_overpass
-from isthmus.datasets.worlds.road import build_ground
-from isthmus.datasets.worlds.streets import draw_layout
+from isthmus.datasets.worlds.air.light import Light
+from isthmus.datasets.worlds.air.weather import draw_light
+from isthmus.datasets.worlds.camera.bonnet import build_bonnet
+from isthmus.datasets.worlds.camera.lens import Lens
+from isthmus.datasets.worlds.camera.pinhole import Camera
+from isthmus.datasets.worlds.geometry.mesh import Mesh, MeshBuilder
+from isthmus.datasets.worlds.roadside.kerbside import build_kerbsides
+from isthmus.datasets.worlds.streets.ground import draw_ground
+from isthmus.datasets.worlds.streets.kinds import draw_layout
+from isthmus.datasets.worlds.streets.layout import KERB_M, Layout
+from isthmus.datasets.worlds.streets.lots import build_backdrop, build_lots
+from isthmus.datasets.worlds.streets.overpasses import build_overpass
+from isthmus.datasets.worlds.streets.road import build_ground
 from isthmus.datasets.worlds.style import CameraStyle, WorldStyle
-from isthmus.datasets.worlds.traffic import build_traffic
-from isthmus.datasets.worlds.weather import draw_light
+from isthmus.datasets.worlds.traffic.street_traffic import build_traffic
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from isthmus.datasets.worlds.materials import Rgb
+from isthmus.datasets.worlds.geometry.materials import Rgb
 
 Range = tuple[float, float]
 """Lower and upper end of a uniform draw."""

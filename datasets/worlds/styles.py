@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.datasets.layout import write_bytes, write_jpeg
-from isthmus.datasets.worlds.fractal import fractal_field
+from isthmus.datasets.worlds.geometry.fractal import fractal_field
 from isthmus.datasets.worlds.render import check_numbers
 from isthmus.errors import ConfigurationError
 

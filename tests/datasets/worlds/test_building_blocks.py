@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from isthmus.datasets.worlds import WORLDS, class_statistics, render_gallery
-from isthmus.datasets.worlds.layout import Curve
-from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import MeshBuilder, Placement, Thing
-from isthmus.datasets.worlds.noise import noise_texture
-from isthmus.datasets.worlds.sensor import develop
-from isthmus.datasets.worlds.shapes import box, ellipsoid, grid, loft, polygon, tube
-from isthmus.datasets.worlds.streets import draw_layout
+from isthmus.datasets.worlds.camera.sensor import develop
+from isthmus.datasets.worlds.drawing.noise import noise_texture
+from isthmus.datasets.worlds.geometry.materials import Material, Paint
+from isthmus.datasets.worlds.geometry.mesh import MeshBuilder, Placement, Thing
+from isthmus.datasets.worlds.geometry.shapes import box, ellipsoid, grid, loft, polygon, tube
+from isthmus.datasets.worlds.streets.kinds import draw_layout
+from isthmus.datasets.worlds.streets.layout import Curve
 from isthmus.errors import ConfigurationError
 
 PLAIN = Paint(Material.PLAIN, (1.0, 0.5, 0.0))

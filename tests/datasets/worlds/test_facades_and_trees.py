@@ -5,17 +5,17 @@ import pytest
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds import WORLDS
-from isthmus.datasets.worlds.buildings import House, add_house, draw_house
-from isthmus.datasets.worlds.camera import Camera
-from isthmus.datasets.worlds.crowns import SHADED, cards, leaves_on, lobes_in
-from isthmus.datasets.worlds.cuboids import cuboid_rows, cuboids, sheets, walls
-from isthmus.datasets.worlds.facade_grammar import Front, Grammar, draw_front, fitting_bay
-from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import Mesh, MeshBuilder, Placement, Thing
-from isthmus.datasets.worlds.renderer import Frame, Renderer
+from isthmus.datasets.worlds.camera.pinhole import Camera
+from isthmus.datasets.worlds.drawing.renderer import Frame, Renderer
+from isthmus.datasets.worlds.geometry.cuboids import cuboid_rows, cuboids, sheets, walls
+from isthmus.datasets.worlds.geometry.materials import Material, Paint
+from isthmus.datasets.worlds.geometry.mesh import Mesh, MeshBuilder, Placement, Thing
+from isthmus.datasets.worlds.houses.buildings import House, add_house, draw_house
+from isthmus.datasets.worlds.houses.facade_grammar import Front, Grammar, draw_front, fitting_bay
+from isthmus.datasets.worlds.plants.crowns import SHADED, cards, leaves_on, lobes_in
+from isthmus.datasets.worlds.plants.species import PALM, SPECIES, Species
+from isthmus.datasets.worlds.plants.vegetation import add_bush, add_conifer, add_hedge, add_tree
 from isthmus.datasets.worlds.scene import Scene, draw_light
-from isthmus.datasets.worlds.species import PALM, SPECIES, Species
-from isthmus.datasets.worlds.vegetation import add_bush, add_conifer, add_hedge, add_tree
 
 STREET = WORLDS["street"]
 LEAF = (0.2, 0.3, 0.1)

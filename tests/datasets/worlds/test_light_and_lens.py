@@ -7,19 +7,19 @@ import pytest
 
 from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
 from isthmus.datasets.worlds import WORLDS, Renderer, render_frame
-from isthmus.datasets.worlds.bonnet import build_bonnet
-from isthmus.datasets.worlds.camera import Camera
-from isthmus.datasets.worlds.lens import Bend, Lens
-from isthmus.datasets.worlds.light import Light
-from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import MeshBuilder, Point, Thing
-from isthmus.datasets.worlds.optics import in_motion
+from isthmus.datasets.worlds.air.light import Light
+from isthmus.datasets.worlds.air.weather import MOODS, draw_light
+from isthmus.datasets.worlds.camera.bonnet import build_bonnet
+from isthmus.datasets.worlds.camera.lens import Bend, Lens
+from isthmus.datasets.worlds.camera.optics import in_motion
+from isthmus.datasets.worlds.camera.pinhole import Camera
+from isthmus.datasets.worlds.camera.sensor import Shot, develop
+from isthmus.datasets.worlds.camera.windscreen import in_rain, with_dirt
+from isthmus.datasets.worlds.geometry.materials import Material, Paint
+from isthmus.datasets.worlds.geometry.mesh import MeshBuilder, Point, Thing
+from isthmus.datasets.worlds.geometry.shapes import box
 from isthmus.datasets.worlds.render import through_lens
 from isthmus.datasets.worlds.scene import Scene
-from isthmus.datasets.worlds.sensor import Shot, develop
-from isthmus.datasets.worlds.shapes import box
-from isthmus.datasets.worlds.weather import MOODS, draw_light
-from isthmus.datasets.worlds.windscreen import in_rain, with_dirt
 
 ROAD, CAR, SIGN = TRAIN_ID["road"], TRAIN_ID["car"], TRAIN_ID["traffic sign"]
 BLACK = (0.0, 0.0, 0.0)

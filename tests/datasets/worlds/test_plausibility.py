@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds import WORLDS
-from isthmus.datasets.worlds.facade_grammar import draw_front
-from isthmus.datasets.worlds.facade_relief import FrontBuilder
-from isthmus.datasets.worlds.ground import draw_ground
-from isthmus.datasets.worlds.layout import KERB_M, Curve, Junction, Layout, StreetPlan
-from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import MeshBuilder, Placement
-from isthmus.datasets.worlds.people import figure
-from isthmus.datasets.worlds.road import build_ground
-from isthmus.datasets.worlds.road_users import RoadUsers
-from isthmus.datasets.worlds.roofs import RoofBuilder
-from isthmus.datasets.worlds.shopfronts import add_projecting_sign
-from isthmus.datasets.worlds.streets import draw_layout
+from isthmus.datasets.worlds.geometry.materials import Material, Paint
+from isthmus.datasets.worlds.geometry.mesh import MeshBuilder, Placement
+from isthmus.datasets.worlds.houses.facade_grammar import draw_front
+from isthmus.datasets.worlds.houses.facade_relief import FrontBuilder
+from isthmus.datasets.worlds.houses.roofs import RoofBuilder
+from isthmus.datasets.worlds.houses.shopfronts import add_projecting_sign
+from isthmus.datasets.worlds.streets.ground import draw_ground
+from isthmus.datasets.worlds.streets.kinds import draw_layout
+from isthmus.datasets.worlds.streets.layout import KERB_M, Curve, Junction, Layout, StreetPlan
+from isthmus.datasets.worlds.streets.road import build_ground
+from isthmus.datasets.worlds.traffic.people import figure
+from isthmus.datasets.worlds.traffic.road_users import RoadUsers
 
 STREET = WORLDS["street"]
 PLAIN = StreetPlan(

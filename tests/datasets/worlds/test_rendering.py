@@ -7,11 +7,11 @@ import pytest
 
 from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
 from isthmus.datasets.worlds import WORLDS, Renderer, opengl, render_frame
-from isthmus.datasets.worlds.camera import Camera
-from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import MeshBuilder, Thing
+from isthmus.datasets.worlds.camera.pinhole import Camera
+from isthmus.datasets.worlds.geometry.materials import Material, Paint
+from isthmus.datasets.worlds.geometry.mesh import MeshBuilder, Thing
+from isthmus.datasets.worlds.geometry.shapes import box, ellipsoid
 from isthmus.datasets.worlds.scene import Scene, build_scene, draw_light, frame_generator
-from isthmus.datasets.worlds.shapes import box, ellipsoid
 from isthmus.errors import ConfigurationError, EnvironmentMissingError
 
 SKY, CAR, TREE = TRAIN_ID["sky"], TRAIN_ID["car"], TRAIN_ID["vegetation"]

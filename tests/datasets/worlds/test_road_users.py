@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.datasets.worlds import WORLDS, road_users
-from isthmus.datasets.worlds.bodies import BODIES, car_model
-from isthmus.datasets.worlds.cars import CarBuild, add_car, draw_car
-from isthmus.datasets.worlds.figures import reach
-from isthmus.datasets.worlds.hulls import ARTICULATED, BUSES
-from isthmus.datasets.worlds.large_vehicles import Spot, add_bus, add_truck
-from isthmus.datasets.worlds.layout import Curve, StreetPlan
-from isthmus.datasets.worlds.mesh import MeshBuilder, Placement
-from isthmus.datasets.worlds.occupancy import Occupancy
-from isthmus.datasets.worlds.people import clothes_paints, figure
-from isthmus.datasets.worlds.road_users import RoadUsers
-from isthmus.datasets.worlds.streets import draw_layout
-from isthmus.datasets.worlds.traffic import build_traffic
-from isthmus.datasets.worlds.two_wheelers import add_cyclist, add_motorcyclist
+from isthmus.datasets.worlds.geometry.mesh import MeshBuilder, Placement
+from isthmus.datasets.worlds.streets.kinds import draw_layout
+from isthmus.datasets.worlds.streets.layout import Curve, StreetPlan
+from isthmus.datasets.worlds.traffic.bodies import BODIES, car_model
+from isthmus.datasets.worlds.traffic.cars import CarBuild, add_car, draw_car
+from isthmus.datasets.worlds.traffic.figures import reach
+from isthmus.datasets.worlds.traffic.hulls import ARTICULATED, BUSES
+from isthmus.datasets.worlds.traffic.large_vehicles import Spot, add_bus, add_truck
+from isthmus.datasets.worlds.traffic.occupancy import Occupancy
+from isthmus.datasets.worlds.traffic.people import clothes_paints, figure
+from isthmus.datasets.worlds.traffic.road_users import RoadUsers
+from isthmus.datasets.worlds.traffic.street_traffic import build_traffic
+from isthmus.datasets.worlds.traffic.two_wheelers import add_cyclist, add_motorcyclist
 
 STREET = WORLDS["street"]
 AHEAD = Placement((0.0, 0.0, 10.0))

@@ -7,21 +7,27 @@ import pytest
 
 from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
 from isthmus.datasets.worlds import WORLDS, Renderer
-from isthmus.datasets.worlds.barriers import add_concrete_barrier, add_fence, add_guard_rail, add_noise_wall, add_wall
-from isthmus.datasets.worlds.camera import Camera
-from isthmus.datasets.worlds.corners import build_corners
-from isthmus.datasets.worlds.furniture import add_box_or_bin
-from isthmus.datasets.worlds.ground import draw_ground
-from isthmus.datasets.worlds.lamps import add_lamp, add_twin_lamp
-from isthmus.datasets.worlds.layout import Curve, Junction, Layout, Square, StreetPlan
-from isthmus.datasets.worlds.materials import Material, Paint
-from isthmus.datasets.worlds.mesh import MeshBuilder, Placement
-from isthmus.datasets.worlds.road import build_ground, median_spans
+from isthmus.datasets.worlds.camera.pinhole import Camera
+from isthmus.datasets.worlds.geometry.materials import Material, Paint
+from isthmus.datasets.worlds.geometry.mesh import MeshBuilder, Placement
+from isthmus.datasets.worlds.roadside.barriers import (
+    add_concrete_barrier,
+    add_fence,
+    add_guard_rail,
+    add_noise_wall,
+    add_wall,
+)
+from isthmus.datasets.worlds.roadside.furniture import add_box_or_bin
+from isthmus.datasets.worlds.roadside.lamps import add_lamp, add_twin_lamp
+from isthmus.datasets.worlds.roadside.signals import add_traffic_light
+from isthmus.datasets.worlds.roadside.signs import add_board, add_sign
 from isthmus.datasets.worlds.scene import Scene, build_scene, draw_light
-from isthmus.datasets.worlds.signals import add_traffic_light
-from isthmus.datasets.worlds.signs import add_board, add_sign
-from isthmus.datasets.worlds.streets import draw_layout
-from isthmus.datasets.worlds.strip import patches
+from isthmus.datasets.worlds.streets.corners import build_corners
+from isthmus.datasets.worlds.streets.ground import draw_ground
+from isthmus.datasets.worlds.streets.kinds import draw_layout
+from isthmus.datasets.worlds.streets.layout import Curve, Junction, Layout, Square, StreetPlan
+from isthmus.datasets.worlds.streets.road import build_ground, median_spans
+from isthmus.datasets.worlds.streets.strip import patches
 from isthmus.datasets.worlds.style import WorldStyle
 
 LOOKS = ("arcade", "studio", "street")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isthmus.datasets.worlds.fractal import fractal_field
+from isthmus.datasets.worlds.geometry.fractal import fractal_field
 from isthmus.datasets.worlds.styles import MANIFEST_NAME, STYLE_KINDS, draw_style, render_styles
 from isthmus.errors import ConfigurationError
 

@@ -1,0 +1,1 @@
+"""OpenGL: contexts, programs, passes."""

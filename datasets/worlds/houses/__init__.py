@@ -1,0 +1,1 @@
+"""Buildings, from their grammar to the signs of their shops."""

@@ -1,0 +1,1 @@
+"""Trees, hedges, bushes and grasses."""

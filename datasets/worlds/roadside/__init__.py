@@ -1,0 +1,1 @@
+"""What stands between road and houses."""

@@ -1,0 +1,1 @@
+"""The plan of a scene, its ground, and the land beside it."""
