@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from isthmus.datasets.label_space import IGNORE_INDEX, TRAIN_ID
-from isthmus.datasets.worlds import WORLDS, Renderer, opengl, render_frame
+from isthmus.datasets.worlds import WORLDS, Renderer, render_frame
 from isthmus.datasets.worlds.camera.pinhole import Camera
+from isthmus.datasets.worlds.drawing import opengl
 from isthmus.datasets.worlds.geometry.materials import Material, Paint
 from isthmus.datasets.worlds.geometry.mesh import MeshBuilder, Thing
 from isthmus.datasets.worlds.geometry.shapes import box, ellipsoid

@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from isthmus.datasets.label_space import TRAIN_ID
-from isthmus.datasets.worlds import WORLDS, road_users
+from isthmus.datasets.worlds import WORLDS
 from isthmus.datasets.worlds.geometry.mesh import MeshBuilder, Placement
 from isthmus.datasets.worlds.streets.kinds import draw_layout
 from isthmus.datasets.worlds.streets.layout import Curve, StreetPlan
+from isthmus.datasets.worlds.traffic import road_users
 from isthmus.datasets.worlds.traffic.bodies import BODIES, car_model
 from isthmus.datasets.worlds.traffic.cars import CarBuild, add_car, draw_car
 from isthmus.datasets.worlds.traffic.figures import reach
