@@ -2,12 +2,11 @@
 
 import json
 import multiprocessing
-import resource
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
@@ -29,6 +28,10 @@ from isthmus.training.segmenters import NUM_CLASSES, SegmenterConfig, build_segm
 
 _WARM_UP_STEPS: Final = 2
 _MEBIBYTE: Final = 1 << 20
+_STATUS: Final = Path("/proc/self/status")
+_CLEAR: Final = Path("/proc/self/clear_refs")
+_RESET_PEAK: Final = "5"
+"""See proc(5)."""
 VARIANTS: Final[Mapping[str, tuple[bool, bool, Precision]]] = {
     "plain": (False, False, "fp32"),
     "per source": (True, False, "fp32"),
@@ -217,16 +220,22 @@ def _wait(device: torch.device) -> None:
 
 
 def _memory_mib(device: torch.device) -> float:
-    """What is in use now."""
+    """What is in use now; the peak counts from here on."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device) / _MEBIBYTE
-    return _peak_mib(device)  # a resident set hardly ever shrinks
+    _CLEAR.write_text(_RESET_PEAK)
+    return _resident_mib("VmRSS")
 
 
 def _peak_mib(device: torch.device) -> float:
     """The most that was in use."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / _MEBIBYTE
-    in_bytes = sys.platform == "darwin"  # everywhere else in kibibytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (_MEBIBYTE if in_bytes else 1024)
+    return _resident_mib("VmHWM")
+
+
+def _resident_mib(field: str) -> float:
+    """Resident set of this process; `getrusage` would begin with the peak of the process that started it."""
+    lines = _STATUS.read_text(encoding="ascii").splitlines()
+    return float(next(line for line in lines if line.startswith(f"{field}:")).split()[1]) / 1024
