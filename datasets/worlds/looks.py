@@ -6,7 +6,7 @@ from typing import Final
 
 from isthmus.datasets.label_space import SYNTHIA16
 from isthmus.datasets.worlds.geometry.materials import Rgb
-from isthmus.datasets.worlds.style import CameraStyle, LightStyle, SensorStyle, StreetStyle, WorldStyle
+from isthmus.datasets.worlds.style import CameraStyle, Fleet, LightStyle, SensorStyle, StreetStyle, WorldStyle
 from isthmus.errors import ConfigurationError
 
 _EVERYDAY_CARS: Final[tuple[Rgb, ...]] = (
@@ -63,6 +63,15 @@ ARCADE: Final = WorldStyle(
         cars_ahead=(2, 8),
         parked_share=0.6,
         cars=_LOUD_CARS + _EVERYDAY_CARS,
+        fleet=Fleet(
+            buses=(0.55, 0.15, 0.0, 0.30),
+            articulated_probability=0.0,
+            old_tram_probability=1.0,
+            loads=("box", "box", "box", "tipper", "tanker", "refuse", "flatbed"),
+            curtain_probability=0.0,
+            bus_liveries=((0.85, 0.65, 0.12), (0.86, 0.86, 0.86), (0.45, 0.47, 0.50), (0.75, 0.38, 0.08)),
+            tram_liveries=((0.60, 0.10, 0.10), (0.75, 0.70, 0.30), (0.15, 0.42, 0.25)),
+        ),
     ),
     light=LightStyle(
         moods={"sun": 0.68, "overcast": 0.18, "dusk": 0.09, "rain": 0.05},
@@ -130,6 +139,7 @@ STUDIO: Final = WorldStyle(
         cars_ahead=(1, 7),
         parked_share=0.55,
         cars=_EVERYDAY_CARS + _LOUD_CARS[:5],
+        fleet=Fleet(buses=(0.40, 0.20, 0.40, 0.0), articulated_probability=0.0),
     ),
     light=LightStyle(
         moods={"sun": 0.40, "overcast": 0.43, "dusk": 0.10, "fog": 0.07},
@@ -171,7 +181,7 @@ STREET: Final = WorldStyle(
         tram_probability=0.30,
         left_hand_probability=0.3,
         asphalt_sidewalk_probability=0.55,
-        cobbles_probability=0.06,
+        cobbles_probability=0.16,
         concrete_probability=0.03,
         asphalt=((0.30, 0.30, 0.31), (0.36, 0.35, 0.34), (0.26, 0.26, 0.28), (0.40, 0.39, 0.37)),
         paving=((0.46, 0.44, 0.42), (0.40, 0.39, 0.38), (0.52, 0.48, 0.43), (0.48, 0.38, 0.34)),
@@ -188,17 +198,27 @@ STREET: Final = WorldStyle(
         balcony_probability=0.15,
         tree_spacing_m=(8.0, 20.0),
         tree_probability=0.5,
-        bare_tree_probability=0.5,
-        leaves=((0.15, 0.24, 0.09), (0.24, 0.30, 0.10), (0.12, 0.20, 0.10), (0.38, 0.32, 0.12)),
+        bare_tree_probability=0.6,
+        leaves=((0.13, 0.17, 0.08), (0.34, 0.28, 0.09), (0.40, 0.26, 0.08), (0.16, 0.19, 0.12)),
         wires_probability=0.14,
         lamp_spacing_m=(22.0, 38.0),
         people_per_100m=(4.0, 18.0),
         cars_ahead=(1, 6),
         parked_share=0.6,
         cars=_EVERYDAY_CARS,
+        grass=((0.27, 0.24, 0.11), (0.42, 0.36, 0.20)),
+        fleet=Fleet(
+            buses=(0.55, 0.15, 0.0, 0.30),
+            articulated_probability=0.5,
+            old_tram_probability=0.0,
+            loads=("tipper", "tanker", "refuse", "flatbed", "curtain", "curtain", "box"),
+            curtain_probability=0.9,
+            bus_liveries=((0.70, 0.10, 0.08), (0.12, 0.30, 0.55), (0.15, 0.42, 0.25), (0.45, 0.47, 0.50)),
+            tram_liveries=((0.80, 0.78, 0.74), (0.12, 0.30, 0.45), (0.45, 0.47, 0.50)),
+        ),
     ),
     light=LightStyle(
-        moods={"sun": 0.36, "overcast": 0.40, "dusk": 0.10, "rain": 0.08, "fog": 0.06},
+        moods={"sun": 0.28, "overcast": 0.40, "dusk": 0.14, "rain": 0.12, "fog": 0.06},
         sun_height_deg=(10.0, 45.0),
         sun_strength=(1.2, 3.0),
         sky_strength=(0.8, 1.2),
@@ -210,13 +230,14 @@ STREET: Final = WorldStyle(
     ),
     camera=CameraStyle(
         height_m=(1.15, 1.5), pitch_deg=(-1.5, 3.0), yaw_deg=(-4.0, 4.0), roll_deg=(-0.8, 0.8),
-        focal=(0.85, 1.2), lateral_m=(-0.4, 0.4), off_road_probability=0.03,
-        radial=(-0.02, 0.10), tangential=0.004, bonnet_probability=0.35,
+        focal=(1.15, 1.55), lateral_m=(-0.4, 0.4), off_road_probability=0.03,
+        radial=(-0.02, 0.10), tangential=0.004, bonnet_probability=0.5,
     ),
     sensor=SensorStyle(
-        exposure=(0.45, 1.35), contrast=(0.9, 1.15), saturation=(0.6, 0.95), warmth=(-0.08, 0.10),
-        noise=(0.006, 0.03), blur_px=(0.1, 0.9), vignette=(0.05, 0.35), bloom=(0.04, 0.20), jpeg_quality=(55, 92),
+        exposure=(0.35, 0.95), contrast=(0.6, 0.9), saturation=(0.45, 0.8), warmth=(-0.08, 0.10),
+        noise=(0.005, 0.025), blur_px=(0.1, 0.9), vignette=(0.05, 0.35), bloom=(0.04, 0.20), jpeg_quality=(55, 92),
         motion=(0.0, 0.02), dirt=(-0.25, 0.22), fringe=(0.0, 0.0025), sharpening=(0.0, 1.2),
+        tint=(0.84, 1.0, 0.83), veil=(0.04, 0.11),
     ),
 )  # fmt: skip
 

@@ -83,6 +83,32 @@ class SensorStyle:
     """How much larger red is drawn than green, and blue smaller."""
     sharpening: Range = (0.0, 0.0)
     """Strength of the camera's unsharp mask."""
+    tint: Rgb = (1.0, 1.0, 1.0)
+    """What the colour filter lets through of red, green and blue, after the tone curve."""
+    veil: Range = (0.0, 0.0)
+    """Level that black is lifted to, as the tone mapping of cameras with a high dynamic range does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Which large vehicles a city runs."""
+
+    buses: tuple[float, ...] = (0.45, 0.15, 0.24, 0.16)
+    """Weights of `hulls.BUSES`: city bus, midi, double-decker, coach."""
+    articulated_probability: float = 0.15
+    """Of a bus."""
+    old_tram_probability: float = 0.3
+    loads: tuple[str, ...] = ("box", "box", "box", "tipper", "tanker", "refuse", "flatbed", "curtain")
+    """What trucks below 11 m carry, drawn uniformly."""
+    curtain_probability: float = 0.6
+    """Of a trailer's curtain sides, instead of one of the loads."""
+    bus_liveries: tuple[Rgb, ...] = (
+        (0.70, 0.10, 0.08), (0.85, 0.84, 0.80), (0.12, 0.30, 0.55), (0.85, 0.65, 0.12), (0.15, 0.42, 0.25),
+        (0.86, 0.86, 0.86), (0.45, 0.47, 0.50), (0.75, 0.38, 0.08),
+    )  # fmt: skip
+    tram_liveries: tuple[Rgb, ...] = (
+        (0.75, 0.70, 0.30), (0.80, 0.78, 0.74), (0.60, 0.10, 0.10), (0.12, 0.30, 0.45),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +159,9 @@ class StreetStyle:
     parked_share: float
     """Occupied share of parking places."""
     cars: tuple[Rgb, ...]
+    grass: tuple[Rgb, Rgb] = ((0.16, 0.28, 0.08), (0.30, 0.38, 0.14))
+    """The two ends of what verges and meadows are coloured like."""
+    fleet: Fleet = Fleet()
 
 
 @dataclass(frozen=True, slots=True)

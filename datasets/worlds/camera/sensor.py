@@ -61,6 +61,10 @@ def develop(
     picture = np.float32(_PIVOT) + (picture - np.float32(_PIVOT)) * np.float32(rng.uniform(*style.contrast))
     picture = picture * np.float32(1 - _LENS_FLARE) + np.float32(_LENS_FLARE) * picture.mean()
     picture = _sharpened(picture, rng.uniform(*style.sharpening))
+    if style.veil[1] > 0:
+        veil = np.float32(rng.uniform(*style.veil))
+        picture = veil + (1 - veil) * picture
+    picture = picture * np.array(style.tint, np.float32)
     picture = _noisy(picture, rng.uniform(*style.noise) * (1.0 + _NIGHT_NOISE * shot.night), rng)
     finished: NDArray[np.uint8] = np.clip(picture * 255.0 + 0.5, 0, 255).astype(np.uint8)
     return finished if style.jpeg_quality is None else _jpeg(finished, int(rng.integers(*style.jpeg_quality)))

@@ -48,8 +48,8 @@ def draw_ground(style: StreetStyle, rng: np.random.Generator, *, has_terrain: bo
         asphalt = Paint(Material.PAVING, tarmac, 0.05, (2.0, float(rng.uniform(0.4, 0.7)), seed, 0.0))
     paving = _draw_paving(style, rng, tarmac, seed)
     kerb = _scaled(paving.color, float(rng.uniform(0.85, 1.5)))
-    green = (rng.uniform(0.16, 0.30), rng.uniform(0.28, 0.38), rng.uniform(0.08, 0.14))
-    grass = Paint(Material.GRASS, green, 0.0)
+    red, green, blue = (float(rng.uniform(low, high)) for low, high in zip(*style.grass, strict=True))
+    grass = Paint(Material.GRASS, (red, green, blue), 0.0)
     mark = style.markings[int(rng.integers(len(style.markings)))]
     wear = float(rng.uniform(*style.marking_wear))
     return Ground(

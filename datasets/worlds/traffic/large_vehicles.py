@@ -13,10 +13,10 @@ from isthmus.datasets.worlds.geometry.mesh import Assembly, Geometry, MeshBuilde
 from isthmus.datasets.worlds.geometry.sculpture import Model, add_model, collected, rods
 from isthmus.datasets.worlds.geometry.shapes import box, ellipsoid, loft, polygon, tube
 from isthmus.datasets.worlds.streets.layout import Curve
+from isthmus.datasets.worlds.style import Fleet
 from isthmus.datasets.worlds.traffic.hulls import ARTICULATED, BUSES, CABS, OLD_TRAM, TRAMS, Hull, hull_model
 from isthmus.datasets.worlds.traffic.vehicle_parts import is_lit, is_near, lacquer, vehicle_paints, wheel
 
-_LOADS: Final = ("box", "box", "box", "tipper", "tanker", "refuse", "flatbed", "curtain")
 _WHITE: Final = (0.85, 0.85, 0.83)
 _WHITE_SHARE: Final = 0.4
 _DISPLAY: Final = (0.38, 0.26, 0.08)
@@ -46,7 +46,14 @@ class Spot(NamedTuple):
 
 
 def add_truck(
-    mesh: MeshBuilder, place: Placement, rng: np.random.Generator, color: Rgb, *, instance: int, length: float
+    mesh: MeshBuilder,
+    place: Placement,
+    rng: np.random.Generator,
+    color: Rgb,
+    *,
+    instance: int,
+    length: float,
+    fleet: Fleet,
 ) -> None:
     """A truck: delivery below 7.5 m, rigid below 11 m, with a trailer beyond.
 
@@ -57,12 +64,13 @@ def add_truck(
         color: Of the cab.
         instance: Number of the object.
         length: Metres.
+        fleet: What trucks carry here.
     """
     truck = Assembly(mesh, place, Thing(TRAIN_ID["truck"], instance))
     near = is_near(place)
     cab = CABS[2 if length < 7.5 else 0 if length < 11 else 1]
-    load = ("box" if length < 7.5 else "curtain" if length > 11 and rng.random() < 0.6 else
-            _LOADS[int(rng.integers(len(_LOADS)))])  # fmt: skip
+    load = ("box" if length < 7.5 else "curtain" if length > 11 and rng.random() < fleet.curtain_probability else
+            fleet.loads[int(rng.integers(len(fleet.loads)))])  # fmt: skip
     paints = _paints(rng, color)
     front = length / 2
     ahead = Assembly(mesh, Placement(place.point(0, 0, front - cab.length / 2), place.heading), truck.thing)
@@ -78,14 +86,16 @@ def add_truck(
     add_model(truck, _load(load, round(length, 1), cab, top), paints)
 
 
-def add_bus(mesh: MeshBuilder, spot: Spot, rng: np.random.Generator, color: Rgb, *, instance: int) -> float:
-    """A city bus, midi, double-decker, coach or articulated bus, its middle at a spot; returns its length."""
+def add_bus(
+    mesh: MeshBuilder, spot: Spot, rng: np.random.Generator, color: Rgb, *, instance: int, fleet: Fleet
+) -> float:
+    """A bus of the fleet, its middle at a spot; returns its length."""
     thing = Thing(TRAIN_ID["bus"], instance)
     paints = _paints(rng, color)
     paints["display"] = Paint(Material.LAMP, _DISPLAY, 0.2, (0.3, 2.2, 0.0, 0.0))
-    if rng.random() < 0.15:
+    if rng.random() < fleet.articulated_probability:
         return _add_train(Assembly(mesh, spot.place(), thing), spot, ARTICULATED, paints)
-    hull = BUSES[int(rng.choice(len(BUSES), p=[0.45, 0.15, 0.24, 0.16]))]
+    hull = BUSES[int(rng.choice(len(BUSES), p=fleet.buses))]
     bus = Assembly(mesh, spot.place(), thing)
     add_model(bus, hull_model(hull, near=is_near(bus.place)), paints)
     if rng.random() < 0.6:  # an advertisement
@@ -98,9 +108,9 @@ def add_bus(mesh: MeshBuilder, spot: Spot, rng: np.random.Generator, color: Rgb,
     return hull.length
 
 
-def draw_tram(rng: np.random.Generator) -> tuple[Hull, ...]:
+def draw_tram(rng: np.random.Generator, fleet: Fleet) -> tuple[Hull, ...]:
     """The coupled hulls of a tram, articulated or of an old build, the first ahead."""
-    if rng.random() < 0.3:
+    if rng.random() < fleet.old_tram_probability:
         return (OLD_TRAM,) * int(rng.integers(1, 3))
     return (TRAMS[0], *(TRAMS[1],) * int(rng.integers(1, 4)), TRAMS[2])
 

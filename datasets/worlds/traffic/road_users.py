@@ -20,11 +20,6 @@ from isthmus.datasets.worlds.traffic.two_wheelers import add_bicycle, add_cyclis
 if TYPE_CHECKING:
     from itertools import count
 
-_BUSES: Final[tuple[Rgb, ...]] = (
-    (0.70, 0.10, 0.08), (0.85, 0.84, 0.80), (0.12, 0.30, 0.55), (0.85, 0.65, 0.12), (0.15, 0.42, 0.25),
-    (0.86, 0.86, 0.86), (0.45, 0.47, 0.50), (0.75, 0.38, 0.08),
-)  # fmt: skip
-_TRAMS: Final[tuple[Rgb, ...]] = ((0.75, 0.70, 0.30), (0.80, 0.78, 0.74), (0.60, 0.10, 0.10), (0.12, 0.30, 0.45))
 _BUS_M: Final = 2.6
 """Width of buses."""
 _LONG_BUS_M: Final = 17.6
@@ -90,7 +85,8 @@ class RoadUsers:
             return 0.0
         place = self.street.curve.place(s, t, turn=turn)
         color = self.one_of(self.world.street.cars) if self.rng.random() < 0.6 else (0.85, 0.85, 0.83)
-        add_truck(self.mesh, place, self.rng, color, instance=next(self.numbers), length=length)
+        fleet = self.world.street.fleet
+        add_truck(self.mesh, place, self.rng, color, instance=next(self.numbers), length=length, fleet=fleet)
         return length
 
     def put_bus(self, s: float, t: float, turn: float) -> float:
@@ -98,16 +94,18 @@ class RoadUsers:
         if not self.ground.claim(s, t, (_LONG_BUS_M, _BUS_M), turn=turn, margin=0.1):
             return 0.0
         number, spot = next(self.numbers), Spot(self.street.curve, s, t, turn)
-        return add_bus(self.mesh, spot, self.rng, self.one_of(_BUSES), instance=number)
+        fleet = self.world.street.fleet
+        return add_bus(self.mesh, spot, self.rng, self.one_of(fleet.bus_liveries), instance=number, fleet=fleet)
 
     def put_tram(self, s: float, t: float) -> float:
         """An oncoming tram, its middle about (s, t); returns its length, 0 where there is no room."""
-        hulls = draw_tram(self.rng)
+        fleet = self.world.street.fleet
+        hulls = draw_tram(self.rng, fleet)
         length = coupled_length(hulls)
         if not self.ground.claim(s, t, (length, hulls[0].width), margin=0.3):
             return 0.0
         number, spot = next(self.numbers), Spot(self.street.curve, s, t, np.pi, self.street.tram_height)
-        add_tram(self.mesh, spot, self.rng, self.one_of(_TRAMS), hulls=hulls, instance=number)
+        add_tram(self.mesh, spot, self.rng, self.one_of(fleet.tram_liveries), hulls=hulls, instance=number)
         return length
 
     def put_vehicle(self, back: float, t: float, turn: float) -> float:

@@ -12,6 +12,7 @@ from isthmus.datasets.worlds import WORLDS
 from isthmus.datasets.worlds.geometry.mesh import MeshBuilder, Placement
 from isthmus.datasets.worlds.streets.kinds import draw_layout
 from isthmus.datasets.worlds.streets.layout import Curve, StreetPlan
+from isthmus.datasets.worlds.style import Fleet
 from isthmus.datasets.worlds.traffic import road_users
 from isthmus.datasets.worlds.traffic.bodies import BODIES, car_model
 from isthmus.datasets.worlds.traffic.cars import CarBuild, add_car, draw_car
@@ -95,7 +96,7 @@ def test_trucks_are_as_long_as_asked_and_touch_the_road(length: float) -> None:
     for seed in range(8):
         mesh = MeshBuilder()
         place = Placement((0.0, 0.0, 0.0))
-        add_truck(mesh, place, np.random.default_rng(seed), (0.5, 0.1, 0.1), instance=1, length=length)
+        add_truck(mesh, place, np.random.default_rng(seed), (0.5, 0.1, 0.1), instance=1, length=length, fleet=Fleet())
         points = vertices_of(mesh)["position"]
         assert points[:, 1].min() == pytest.approx(0.0, abs=0.03)
         assert np.ptp(points[:, 2]) == pytest.approx(length, abs=0.6)
@@ -106,7 +107,7 @@ def test_buses_report_their_length_and_touch_the_road() -> None:
     for seed in range(20):
         mesh = MeshBuilder()
         spot = Spot(STRAIGHT, 30.0, 0.0, 0.0)
-        length = add_bus(mesh, spot, np.random.default_rng(seed), (0.5, 0.1, 0.1), instance=1)
+        length = add_bus(mesh, spot, np.random.default_rng(seed), (0.5, 0.1, 0.1), instance=1, fleet=Fleet())
         points = vertices_of(mesh)["position"]
         assert points[:, 1].min() == pytest.approx(0.0, abs=0.03)
         assert np.ptp(points[:, 2]) == pytest.approx(length, abs=0.6)
