@@ -1,8 +1,10 @@
 """A Markdown table from finished runs: IoU per class, mean and standard deviation over seeds, in percent.
 
     .venv/bin/python tools/summarise_runs.py "source only=runs/camvid-1,runs/camvid-2" "oracle=runs/oracle-1"
+    .venv/bin/python tools/summarise_runs.py --on camvid/val "source only=runs/worlds-1"
 
-Reads the last evaluation in each run's `history.jsonl`: the weights after the last step, chosen by nothing.
+Reads the last evaluation in each run's `history.jsonl`: the weights after the last step, chosen by nothing. Runs that are
+judged on several sets need `--on`.
 """
 
 import json
@@ -12,15 +14,21 @@ from pathlib import Path
 from typing import Any
 
 
-def last_evaluation(run: Path) -> dict[str, Any]:
-    """The last evaluation row of a run."""
+def last_evaluation(run: Path, title: str | None) -> dict[str, Any]:
+    """The last evaluation row of a run, on the set of a title."""
     rows = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [row for row in rows if row["kind"] == "evaluation" and row["role"] == "evaluation"][-1]
+    judged = [row for row in rows if row["kind"] == "evaluation" and row["role"] == "evaluation"]
+    titles = sorted({row["title"] for row in judged})
+    chosen = title if title is not None or len(titles) > 1 else titles[0]
+    if chosen not in titles:
+        sys.exit(f"{run} is judged on {', '.join(titles)}: choose one with --on")
+    return [row for row in judged if row["title"] == chosen][-1]
 
 
 def scores_of(row: dict[str, Any]) -> dict[str, float | None]:
     """IoU per class, then the means, in the order of the table."""
-    return {**row["iou_per_class"], "**mIoU**": row["miou"], "pixel accuracy": row["pixel_accuracy"]}
+    sixteen = {"mIoU of SYNTHIA's 16": row["miou_16"]} if row.get("miou_16") is not None else {}
+    return {**row["iou_per_class"], "**mIoU**": row["miou"], **sixteen, "pixel accuracy": row["pixel_accuracy"]}
 
 
 def cell(values: list[float]) -> str:
@@ -33,8 +41,11 @@ def cell(values: list[float]) -> str:
 
 def main() -> None:
     """Print the table."""
-    groups = {label: paths.split(",") for label, _, paths in (argument.partition("=") for argument in sys.argv[1:])}
-    rows = {label: [last_evaluation(Path(path)) for path in paths] for label, paths in groups.items()}
+    arguments = sys.argv[1:]
+    title = arguments[1] if arguments[:1] == ["--on"] else None
+    pairs = (argument.partition("=") for argument in arguments[0 if title is None else 2 :])
+    groups = {label: paths.split(",") for label, _, paths in pairs}
+    rows = {label: [last_evaluation(Path(path), title) for path in paths] for label, paths in groups.items()}
     columns = {label: [scores_of(row) for row in each] for label, each in rows.items()}
     print("| class |", " | ".join(f"{label} ({len(rows[label])} seeds)" for label in groups), "|")
     print("|---|" + "---|" * len(groups))
