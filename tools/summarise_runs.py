@@ -3,8 +3,8 @@
     .venv/bin/python tools/summarise_runs.py "source only=runs/camvid-1,runs/camvid-2" "oracle=runs/oracle-1"
     .venv/bin/python tools/summarise_runs.py --on camvid/val "source only=runs/worlds-1"
 
-Reads the last evaluation in each run's `history.jsonl`: the weights after the last step, chosen by nothing. Runs that are
-judged on several sets need `--on`.
+Reads the last evaluation in each run's `history.jsonl`: the weights after the last step, chosen by nothing. Runs that
+are judged on several sets need `--on`.
 """
 
 import json
