@@ -41,3 +41,9 @@ class Batch(TypedDict):
     """[B, H, W] int64 train ids, 255 ignored; absent for an unlabelled target."""
     names: list[str]
     """One name a frame."""
+
+
+def labels_of(batch: Batch) -> "Tensor":
+    """The mask of a labelled batch, [B, H, W]."""
+    assert "mask" in batch, "a source's batch has labels"
+    return batch["mask"]

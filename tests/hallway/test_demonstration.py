@@ -9,7 +9,7 @@ from rich.console import Console
 
 from isthmus import cli
 from isthmus.cli.demonstration.steps import Journal
-from isthmus.errors import ConfigurationError
+from isthmus.errors import ConfigurationError, GateRefusedError
 
 
 class Runner:
@@ -117,3 +117,16 @@ def test_two_demos_do_not_share_a_folder(repository: Path, tmp_path: Path, monke
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ConfigurationError, match="another demo is at work"):
             cli.run(["demo", "--output", str(tmp_path)])
+
+
+def test_a_refusal_that_is_an_answer_is_written_down_and_the_next_step_begins(
+    tmp_path: Path, start: Callable[[], tuple[Journal, Runner]]
+) -> None:
+    def refuse(_: Sequence[str]) -> None:
+        raise GateRefusedError("mIoU fell")
+
+    journal = Journal(tmp_path, refuse, Console(quiet=True))
+    journal.do(["promote", "b"], about="second", makes=tmp_path, refusals=(GateRefusedError,))
+    with pytest.raises(GateRefusedError):
+        journal.do(["promote", "a"], about="first", makes=tmp_path)
+    assert [(step.name.split()[1], step.refusal) for step in start()[0].finished] == [("second", "mIoU fell")]

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from isthmus import cli
-from isthmus.cli.demonstration.plan import MODEL, WORLDS, Places
+from isthmus.cli.demonstration.plan import MADAN, MODEL, SOURCE_ONLY, TRAINING_CONFIGS, WORLDS, Places
 from isthmus.cli.demonstration.server import running_server
 from isthmus.cli.demonstration.steps import FinishedStep
 from isthmus.errors import GateRefusedError
@@ -65,13 +65,13 @@ def environment(**values: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def bridge(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """Worlds, a run, its report, an export, and a champion in a registry."""
+    """Worlds, a source-only run and MADAN on top of it, reports, exports, and a champion in a registry."""
     home = tmp_path_factory.mktemp("bridge")
     places = Places(home)
     places.mlflow.mkdir()
-    config, gate = repository / "configs/source_only/demo.yaml", repository / "configs/gate/demo.yaml"
+    gate = lenient(repository / "configs/gate/demo.yaml", home)
     with environment(DEMO=str(home), MLFLOW_TRACKING_URI=places.store):
-        for world, frames in zip(WORLDS, (10, 4, 3), strict=True):
+        for world, frames in zip(WORLDS, (10, 4, 4, 3), strict=True):
             kind = [
                 "--world",
                 world.name,
@@ -84,13 +84,16 @@ def bridge(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             ]
             place = ["--size-hw", *SIZE, "--seed", "5", "--out", str(places.world(world)), "--workers", "1"]
             cli.run(["worlds", "render", *kind, *place])
-        cli.run(["data", "doctor", str(config)])
-        cli.run(["train", str(config), "--output", str(places.run), "--set", *SHORT, *SMALL])
-        cli.run(["evaluate", str(places.run), "--out", str(places.report)])
-        cli.run(["export", str(places.run), "--out", str(places.export)])
-        cli.run(["register", str(places.export), "--name", MODEL, "--run", str(places.run)])
-        cli.run(["promote", MODEL, "--gate", str(lenient(gate, home))])
-        yield SimpleNamespace(home=home, places=places, gate=gate, run=places.run, export=places.export)
+        cli.run(["data", "doctor", str(repository / TRAINING_CONFIGS[MADAN])])
+        for method in (SOURCE_ONLY, MADAN):
+            config, run, export = repository / TRAINING_CONFIGS[method], places.run(method), places.export(method)
+            cli.run(["train", str(config), "--output", str(run), "--set", *SHORT, *SMALL])
+            cli.run(["evaluate", str(run), "--out", str(places.report(method))])
+            cli.run(["export", str(run), "--out", str(export)])
+        run, export = places.run(SOURCE_ONLY), places.export(SOURCE_ONLY)
+        cli.run(["register", str(export), "--name", MODEL, "--run", str(run)])
+        cli.run(["promote", MODEL, "--gate", str(gate)])
+        yield SimpleNamespace(home=home, places=places, gate=gate, run=run, export=export)
 
 
 def lenient(gate: Path, home: Path) -> Path:
@@ -158,16 +161,16 @@ def test_the_model_card_tells_where_it_comes_from(bridge: SimpleNamespace) -> No
 
 
 def test_the_report_states_resolution_and_scores(bridge: SimpleNamespace) -> None:
-    (result,) = json.loads((bridge.home / "report/evaluation.json").read_text())["results"]
+    (result,) = json.loads((bridge.places.report(MADAN) / "evaluation.json").read_text())["results"]
     assert result["num_frames"] == 3
     assert result["resolution_hw"] == [64, 128]
     assert len(result["iou_per_class"]) == 19
-    assert (bridge.home / "report/0-cityscapes-val-confusion.png").is_file()
+    assert (bridge.places.report(MADAN) / "0-cityscapes-val-confusion.png").is_file()
 
 
 def test_a_gate_refuses_and_names_the_rule(bridge: SimpleNamespace, repository: Path) -> None:
     strict = bridge.home / "strict.yaml"
-    strict.write_text(bridge.gate.read_text().replace("min_miou: 0.1", "min_miou: 0.99"))
+    strict.write_text(bridge.gate.read_text().replace("min_miou: 0.0", "min_miou: 0.99"))
     cli.run(["export", str(bridge.run), "--out", str(bridge.home / "export2"), "--name", "second"])
     cli.run(["register", str(bridge.home / "export2"), "--name", MODEL])
     with pytest.raises(GateRefusedError, match=r"(?i)miou"):
@@ -187,7 +190,7 @@ def test_the_demos_page_shows_what_was_made(bridge: SimpleNamespace, server: str
     page = write_page(bridge.places, [FinishedStep("train", "isthmus train x.yaml", "", 1.5)], frames)
     text = page.read_text()
     pictures = re.findall(r'<img src="([^"]+)"', text)
-    assert len(pictures) == len(frames) + len(WORLDS) + 2
+    assert len(pictures) == len(frames) + len(WORLDS) + 4
     for picture in pictures:
         assert Image.open(page.parent / picture).size[0] > 100
     assert "isthmus train x.yaml" in text

@@ -84,6 +84,9 @@ class MadanConfig:
     formulation: Literal["paper", "aggregated"] = "aggregated"
     """`paper`: a sub-domain discriminator a source, all pairs of the cross-domain cycle. `aggregated`: one M-way
     discriminator and one other source a step, whose cost does not grow with the square of M."""
+    combine_sources: bool = False
+    """Take all sources for one domain with one pair of generators: CyCADA on "source combined", the papers' baseline.
+    There is one F_i then, and nothing to aggregate."""
     generator: GeneratorConfig
     """Of all 2M translators."""
     discriminator: PatchDiscriminatorConfig
@@ -131,3 +134,11 @@ class MadanConfig:
             raise ValueError(f"ema_decay is {self.ema_decay}: write a number from 0 to below 1")
         if self.pool_size < 0:
             raise ValueError(f"pool_size is {self.pool_size}: write 0 or more")
+
+    def domain_of(self, source: int) -> int:
+        """Index of the domain, and of its networks, that a source belongs to."""
+        return 0 if self.combine_sources else source
+
+    def num_domains(self, num_sources: int) -> int:
+        """M."""
+        return 1 if self.combine_sources else num_sources

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from isthmus.datasets.sample import Batch
+from isthmus.datasets.sample import Batch, labels_of
 from isthmus.training.losses import cross_entropy
 from isthmus.training.madan.alignment import Alignment
 from isthmus.training.madan.config import MadanConfig
@@ -93,8 +93,10 @@ class Madan:
             target: Unlabelled frames of the target.
         """
         assert target is not None, "the configuration has seen to it"
-        stage = stage_at(self._config, step, self._total_steps, len(sources))
-        frames = Frames([batch["image"] for batch in sources], [_mask_of(batch) for batch in sources], target["image"])
+        frames = Frames([batch["image"] for batch in sources], [labels_of(batch) for batch in sources], target["image"])
+        if self._config.combine_sources:
+            frames = Frames([torch.cat(list(frames.images))], [torch.cat(list(frames.masks))], frames.target)
+        stage = stage_at(self._config, step, self._total_steps, len(frames.images))
         if stage.warm_up:
             return self._warm_up(step, frames)
         if not self._is_warm:
@@ -209,11 +211,6 @@ class Madan:
     def load_local_state(self, state: dict[str, Any]) -> None:
         """Restore what `local_state` gave."""
         self._pixel.load_local_state(state)
-
-
-def _mask_of(batch: Batch) -> Tensor:
-    assert "mask" in batch, "a source's batch has labels"
-    return batch["mask"]
 
 
 def _split(output: SegmenterOutput, sizes: list[int]) -> list[SegmenterOutput]:

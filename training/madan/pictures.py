@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from isthmus.datasets.label_space import CITYSCAPES19
 from isthmus.training.madan.pixel import Frames, Translated
 from isthmus.training.method import Picture
+from isthmus.training.tensor_pictures import label_picture, rgb_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +52,25 @@ def draw(shown: Shown) -> Mapping[str, Picture]:
     target, then what each G'_i returns it to.
     """
     rows = []
+
+    def rgb(images: Tensor) -> Picture:
+        return rgb_picture(images[0])
+
+    def colors(labels: Tensor) -> Picture:
+        return label_picture(labels[0])
+
     for source, result in enumerate(shown.translated):
         image, mask = shown.crop.images[source], shown.crop.masks[source]
         seen = shown.source_segmenters[source](image).argmax(1)
         meant = shown.adapted_segmenter(result.adapted).argmax(1)
         cells = [
-            _rgb(image),
-            _colors(mask),
-            _colors(seen),
-            _rgb(result.adapted),
-            _colors(meant),
-            _rgb(result.reconstructed),
+            rgb(image),
+            colors(mask),
+            colors(seen),
+            rgb(result.adapted),
+            colors(meant),
+            rgb(result.reconstructed),
         ]
         rows.append(np.concatenate(cells, axis=1))
-    target = [_rgb(shown.crop.target), *(_rgb(result.returned) for result in shown.translated)]
+    target = [rgb(shown.crop.target), *(rgb(result.returned) for result in shown.translated)]
     return {"adaptation": np.concatenate(rows, axis=0), "target": np.concatenate(target, axis=1)}
-
-
-def _rgb(images: Tensor) -> NDArray[np.uint8]:
-    """The first image of a batch as [H,W,3]."""
-    scaled = images[0].float().clamp(0, 1).permute(1, 2, 0).cpu().numpy() * 255
-    pixels: NDArray[np.uint8] = scaled.round().astype(np.uint8)
-    return pixels
-
-
-def _colors(labels: Tensor) -> NDArray[np.uint8]:
-    """The first label map of a batch in the classes' colours."""
-    return CITYSCAPES19.colorize(labels[0].cpu().numpy().astype(np.uint8))

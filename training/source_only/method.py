@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from isthmus.datasets.label_space import CITYSCAPES19
-from isthmus.datasets.sample import Batch
+from isthmus.datasets.sample import Batch, labels_of
 from isthmus.training.losses import cross_entropy
 from isthmus.training.method import Picture, StepResult
 from isthmus.training.optim import ScheduledOptimiser
 from isthmus.training.runtime import Runtime
 from isthmus.training.segmenters import Segmenter
+from isthmus.training.tensor_pictures import label_picture, rgb_picture
 
 
 class SourceOnly:
@@ -59,7 +59,7 @@ class SourceOnly:
             target: Ignored.
         """
         image = torch.cat([batch["image"] for batch in sources])
-        mask = torch.cat([_mask_of(batch) for batch in sources])
+        mask = torch.cat([labels_of(batch) for batch in sources])
         with self._runtime.autocast():
             logits = self._parallel(image)
         loss = cross_entropy(logits, mask, self._class_weights)
@@ -92,14 +92,7 @@ class SourceOnly:
         """Nothing to restore."""
 
 
-def _mask_of(batch: Batch) -> Tensor:
-    assert "mask" in batch, "a source's batch has labels"
-    return batch["mask"]
-
-
 def _draw(image: Tensor, mask: Tensor, logits: Tensor) -> Mapping[str, Picture]:
     """Input, truth and prediction of the batch's first frame, side by side."""
-    rgb = (image.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)
-    truth = CITYSCAPES19.colorize(mask.cpu().numpy().astype(np.uint8))
-    pred = CITYSCAPES19.colorize(logits.argmax(0).cpu().numpy().astype(np.uint8))
-    return {"batch": np.concatenate([rgb, truth, pred], axis=1)}
+    panels = [rgb_picture(image), label_picture(mask), label_picture(logits.argmax(0))]
+    return {"batch": np.concatenate(panels, axis=1)}

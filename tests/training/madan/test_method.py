@@ -137,6 +137,19 @@ def test_a_whole_step_moves_all_but_the_frozen_networks(build: Build, num_source
     assert ("aggregation_discriminator" in method.networks) == (num_sources > 1)
 
 
+def test_combined_sources_are_one_domain(build: Build) -> None:
+    both, one = build(1, combine_sources=True), build(1)
+    sources, target = batches_of(0)
+    together = {key: torch.cat([batch[key] for batch in sources]) for key in ("image", "mask")} | {"names": ()}
+    losses = []
+    for method, batches in ((both, sources), (one, [together])):
+        torch.manual_seed(0)
+        losses.append(method.train_step(0, batches, target).losses)
+    assert losses[0].keys() == losses[1].keys()
+    assert not {"sad", "ccd"} & set(losses[0])
+    assert all(torch.equal(losses[0][name], losses[1][name]) for name in losses[0])
+
+
 def test_the_first_stage_trains_segmenters_on_the_sources_alone(build: Build) -> None:
     later = StagesConfig(generators_from=0.5, sad_from=0.5, ccd_from=0.5, task_from=0.5, features_from=0.5)
     method = build(stages=later)

@@ -67,6 +67,12 @@ def test_a_source_only_run_stands_for_all_segmenters(tiny_run, madan_config: Loa
         assert all(torch.equal(weights[key], expected[key]) for key in expected), name
 
 
+def test_combined_sources_have_one_pair_of_generators(madan_config: Load) -> None:
+    networks = build_method(madan_config("method.combine_sources=true"), [], CPU, resuming=True).networks
+    names = {name for name in networks if name.startswith(("generator", "source_segmenter"))}
+    assert names == {"generator_to_target_0", "generator_to_source_0", "source_segmenter_0"}
+
+
 def test_an_earlier_run_gives_all_its_networks(madan_run: Path, madan_config: Load) -> None:
     config = madan_config(f"method.start_from={madan_run / 'checkpoints' / 'step-00000008'}")
     method = build_method(config, [], CPU, resuming=False)
@@ -85,7 +91,7 @@ def test_weights_of_another_network_are_refused(madan_run: Path, madan_config: L
     ("override", "message"),
     [
         ("target=null", "name its unlabelled frames under target"),
-        ("method.source_checkpoints=[a]", "names 1 for 2 sources"),
+        ("method.source_checkpoints=[a]", "names 1 for 2 source domains"),
         ("method.stages.generators_from=0.0", "nothing trains the source segmenters"),
         ("method.crop_hw=[64, 64]", "larger than augmentation.crop_size_hw"),
     ],

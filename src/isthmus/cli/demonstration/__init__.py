@@ -8,8 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from isthmus.cli.demonstration.plan import GATE_CONFIG, MODEL, SIZE_HW, TRAINING_CONFIG, WORLDS, Places
-from isthmus.errors import ConfigurationError
+from isthmus.cli.demonstration.plan import (
+    GATE_CONFIG,
+    MADAN,
+    MODEL,
+    SIZE_HW,
+    SOURCE_ONLY,
+    TRAINING_CONFIGS,
+    WORLDS,
+    Places,
+)
+from isthmus.errors import ConfigurationError, GateRefusedError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +29,7 @@ SERVED_FRAMES: Final = 6
 
 
 def demo(*, output: Path = Path("demo")) -> None:
-    """Do the main job on the built-in worlds: render, train, judge, export, promote, serve, segment.
+    """Do the main job on the built-in worlds: render, train, adapt, judge, export, promote, serve, segment.
 
     $ isthmus demo --output demo
 
@@ -30,7 +39,7 @@ def demo(*, output: Path = Path("demo")) -> None:
     Args:
         output: Folder for everything that is made.
     """
-    for needed in (TRAINING_CONFIG, GATE_CONFIG):
+    for needed in (*TRAINING_CONFIGS.values(), GATE_CONFIG):
         if not needed.is_file():
             raise ConfigurationError(
                 "not found, so there is nothing to demonstrate", where=needed, remedy="Run in a clone of isthmus."
@@ -52,32 +61,54 @@ def demo(*, output: Path = Path("demo")) -> None:
     console = Console()
     start = time.monotonic()
     journal = Journal(output, _run, console)
-    make_model(journal, places)
+    render_worlds(journal, places)
+    for method in (SOURCE_ONLY, MADAN):
+        make_model(journal, places, method)
     served = serve_and_segment(journal, places)
     page = write_page(places, journal.finished, served)
     _say_goodbye(console, places, page, time.monotonic() - start)
 
 
-def make_model(journal: "Journal", places: Places) -> None:
-    """From nothing to a champion in the registry."""
+def render_worlds(journal: "Journal", places: Places) -> None:
+    """Sources, target and the street that all are judged on, looked over by the doctor."""
     for world in WORLDS:
         kind = ["--world", world.name, "--layout", world.layout, "--split", world.split]
         amount = ["--num-frames", str(world.num_frames), "--size-hw", *map(str, SIZE_HW), "--seed", str(world.seed)]
         root = places.world(world)
         journal.do(["worlds", "render", *kind, *amount, "--out", str(root)], makes=root, starts_over=True)
-    manifests = [places.world(world) / "manifest.json" for world in WORLDS]
-    run, export = str(places.run), str(places.export)
-    journal.do(["data", "doctor", str(TRAINING_CONFIG)], makes=places.mlflow, reads=manifests)
+    journal.do(["data", "doctor", str(TRAINING_CONFIGS[MADAN])], makes=places.mlflow, reads=_manifests(places))
+
+
+def make_model(journal: "Journal", places: Places, method: str) -> None:
+    """From a configuration to a version in the registry, and to the champion if the gate lets it pass."""
+    config, run, export, report = (
+        TRAINING_CONFIGS[method],
+        places.run(method),
+        places.export(method),
+        places.report(method),
+    )
+    registry = places.mlflow / "mlflow.db"
     journal.do(
-        ["train", str(TRAINING_CONFIG), "--output", run, "--resume"],
-        makes=places.run,
-        reads=[TRAINING_CONFIG, *manifests],
+        ["train", str(config), "--output", str(run), "--resume"],
+        makes=run,
+        reads=[config, *_manifests(places)],
         starts_over=True,
     )
-    journal.do(["evaluate", run, "--out", str(places.report)], makes=places.report)
-    journal.do(["export", run, "--out", export], makes=places.export)
-    journal.do(["register", export, "--name", MODEL, "--run", run], makes=places.mlflow / "mlflow.db")
-    journal.do(["promote", MODEL, "--gate", str(GATE_CONFIG)], makes=places.mlflow / "mlflow.db", reads=[GATE_CONFIG])
+    journal.do(["evaluate", str(run), "--out", str(report)], makes=report)
+    journal.do(["export", str(run), "--out", str(export)], makes=export)
+    journal.do(["register", str(export), "--name", MODEL, "--run", str(run)], about=method, makes=registry)
+    journal.do(
+        ["promote", MODEL, "--gate", str(GATE_CONFIG)],
+        about=method,
+        makes=registry,
+        reads=[GATE_CONFIG],
+        # The first has only floors to pass; a challenger that is no better may well be refused, and that is an answer.
+        refusals=() if method == SOURCE_ONLY else (GateRefusedError,),
+    )
+
+
+def _manifests(places: Places) -> list[Path]:
+    return [places.world(world) / "manifest.json" for world in WORLDS]
 
 
 def serve_and_segment(journal: "Journal", places: Places) -> list[Path]:
@@ -106,8 +137,8 @@ def _say_goodbye(console: "Console", places: Places, page: Path, seconds: float)
     for path, what in (
         (page, "everything in pictures and tables"),
         (places.served / "overlays", "what the server answered"),
-        (places.report, "scores, confusion matrix and overlays on the street"),
-        (places.export / "model_card.json", "what travels inside the ONNX file"),
+        (places.report(MADAN), "scores, confusion matrix and overlays on the street"),
+        (places.export(MADAN) / "model_card.json", "what travels inside the ONNX file"),
     ):
         say(f"  {shlex.quote(str(path))}    {what}")
     say("Go on with:")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.cli.demonstration.plan import MODEL, WORLDS, Places, World
+from isthmus.cli.demonstration.plan import MADAN, MODEL, SOURCE_ONLY, WORLDS, Places, World
 from isthmus.cli.demonstration.steps import FinishedStep
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.datasets.cityscapes import Cityscapes
@@ -39,12 +39,14 @@ def write_page(places: Places, steps: Sequence[FinishedStep], served: Sequence[P
     text = environment.get_template("page.html.j2").render(
         **_scores(places),
         **_model(),
+        adaptation=_adaptation(places),
+        refusals=[step.refusal for step in steps if step.refusal],
         worlds=[_world(places, world) for world in WORLDS],
         served=[_served(places, frame) for frame in served],
         steps=steps,
         minutes=f"{sum(step.seconds for step in steps) / 60:.1f}",
         machine=f"{len(os.sched_getaffinity(0))} cores of {platform.machine()}",
-        curves=_relative(places, places.run / "curves.png"),
+        curves=[(method, _relative(places, places.run(method) / "curves.png")) for method in (SOURCE_ONLY, MADAN)],
         next_commands=places.next_commands(),
     )
     page = places.output / "index.html"
@@ -53,20 +55,39 @@ def write_page(places: Places, steps: Sequence[FinishedStep], served: Sequence[P
 
 
 def _scores(places: Places) -> dict[str, Any]:
-    (result,) = json.loads((places.report / "evaluation.json").read_text())["results"]
-    info = read_info(resolve(places.run))
+    before, after = (_result(places, method) for method in (SOURCE_ONLY, MADAN))
+    info = read_info(resolve(places.run(SOURCE_ONLY)))
     shared = {CITYSCAPES19.names[i] for i in info.source_train_ids}
     classes = [
-        {"name": name, "color": color, "iou": result["iou_per_class"][name], "shared": name in shared}
+        {
+            "name": name,
+            "color": color,
+            "before": before["iou_per_class"][name],
+            "after": after["iou_per_class"][name],
+            "shared": name in shared,
+        }
         for name, color in zip(CITYSCAPES19.names, CITYSCAPES19.colors, strict=True)
     ]
-    confusion = places.report / f"0-{result['dataset']}-{result['split']}-confusion.png"
+    confusion = places.report(MADAN) / f"0-{after['dataset']}-{after['split']}-confusion.png"
     return {
-        "evaluation": result,
+        "before": before,
+        "after": after,
         "target": "the street world",
         "classes": classes,
         "confusion": _relative(places, confusion),
     }
+
+
+def _result(places: Places, method: str) -> dict[str, Any]:
+    """What `isthmus evaluate` wrote of a run on the street."""
+    (result,) = json.loads((places.report(method) / "evaluation.json").read_text())["results"]
+    return dict(result)
+
+
+def _adaptation(places: Places) -> str:
+    """The last picture of source frames on their way to the target's look."""
+    picture = max((places.run(MADAN) / "pictures").glob("step-*/adaptation.png"))
+    return _save(places, "adaptation", np.asarray(Image.open(picture).convert("RGB")))
 
 
 def _model() -> dict[str, Any]:
@@ -83,7 +104,7 @@ def _world(places: Places, world: World) -> dict[str, Any]:
     for index in (0, len(dataset) // 2):
         sample = dataset[index]
         rows.append(np.concatenate([sample["image"], CITYSCAPES19.colorize(sample["mask"])], axis=1))
-    return {"world": world, "picture": _save(places, f"world-{world.name}", np.concatenate(rows, axis=0))}
+    return {"world": world, "picture": _save(places, f"world-{world.folder}", np.concatenate(rows, axis=0))}
 
 
 def _served(places: Places, frame: Path) -> dict[str, str]:

@@ -18,17 +18,23 @@ class World:
     seed: int
     role: str
     """What the page says about it."""
+    folder: str
+    """Under `data/`: frames with and without a use for their labels never share one."""
 
 
 MODEL: Final = "demo-segmenter"
-TRAINING_CONFIG: Final = Path("configs/source_only/demo.yaml")
+SOURCE_ONLY: Final = "source_only"
+MADAN: Final = "madan"
+TRAINING_CONFIGS: Final = {method: Path("configs") / method / "demo.yaml" for method in (SOURCE_ONLY, MADAN)}
+"""What is trained, in this order."""
 GATE_CONFIG: Final = Path("configs/gate/demo.yaml")
 SIZE_HW: Final = (128, 256)
 
 WORLDS: Final = (
-    World("arcade", "gta5", "all", 120, 1, "labelled source"),
-    World("studio", "synthia", "all", 120, 2, "labelled source"),
-    World("street", "cityscapes", "val", 30, 3, "stand-in for the real street, never trained on"),
+    World("arcade", "gta5", "all", 120, 1, "labelled source", "arcade"),
+    World("studio", "synthia", "all", 120, 2, "labelled source", "studio"),
+    World("street", "cityscapes", "train", 60, 3, "unlabelled target that MADAN adapts to", "target"),
+    World("street", "cityscapes", "val", 30, 3, "stand-in for the real street, never trained on", "street"),
 )
 
 
@@ -38,20 +44,17 @@ class Places:
 
     output: Path
 
-    @property
-    def run(self) -> Path:
-        """The training run."""
-        return self.output / "runs" / "source_only"
+    def run(self, method: str) -> Path:
+        """A training run."""
+        return self.output / "runs" / method
 
-    @property
-    def report(self) -> Path:
-        """What `isthmus evaluate` wrote."""
-        return self.output / "report"
+    def report(self, method: str) -> Path:
+        """What `isthmus evaluate` wrote of a run."""
+        return self.output / "reports" / method
 
-    @property
-    def export(self) -> Path:
-        """ONNX, model card, weights."""
-        return self.output / "exports" / "source_only"
+    def export(self, method: str) -> Path:
+        """ONNX, model card, weights of a run."""
+        return self.output / "exports" / method
 
     @property
     def mlflow(self) -> Path:
@@ -75,7 +78,7 @@ class Places:
 
     def world(self, world: World) -> Path:
         """A rendered set."""
-        return self.output / "data" / world.name
+        return self.output / "data" / world.folder
 
     def next_commands(self) -> list[str]:
         """What to type next, with the commands of this very environment."""

@@ -23,6 +23,8 @@ class FinishedStep:
     fingerprint: str
     """Of the command and of the files that it reads."""
     seconds: float
+    refusal: str = ""
+    """Why the registry said no, where that is a result like another."""
 
 
 class Journal:
@@ -49,6 +51,8 @@ class Journal:
         reads: Sequence[Path] = (),
         starts_over: bool = False,
         shown: Sequence[str] | None = None,
+        about: str = "",
+        refusals: tuple[type[Exception], ...] = (),
     ) -> None:
         """Run `isthmus ARGUMENTS`, unless that is done, what it made is there, and nothing before it has changed.
 
@@ -58,10 +62,12 @@ class Journal:
             reads: Files whose content the step depends on.
             starts_over: Before it is done again, remove what it made; a first, interrupted try goes on instead.
             shown: What to write down instead of `arguments`, where they hold a port that changes with each run.
+            about: Tells steps of one verb apart that make the same thing.
+            refusals: Errors that are an outcome: said, written down, and the next step begins.
         """
         command = shlex.join(["isthmus", *(arguments if shown is None else shown)])
         fingerprint = _fingerprint(command, reads)
-        name = f"{arguments[0]} {makes or ''}".strip()
+        name = " ".join(filter(None, (arguments[0], about, str(makes or ""))))
         before = next((step for step in self.finished if step.name == name), None)
         same = before is not None and before.fingerprint == fingerprint
         if same and not self._redone and makes is not None and makes.exists():
@@ -72,8 +78,13 @@ class Journal:
         self._redone = self._redone or (before is not None and makes is not None)
         self._say(f"\n$ {command}", style="bold")
         start = time.monotonic()
-        self._run(arguments)
-        self._remember(FinishedStep(name, command, fingerprint, round(time.monotonic() - start, 1)))
+        refusal = ""
+        try:
+            self._run(arguments)
+        except refusals as error:
+            refusal = str(error)
+            self._say(refusal, style="yellow")
+        self._remember(FinishedStep(name, command, fingerprint, round(time.monotonic() - start, 1), refusal))
 
     def _read(self) -> list[FinishedStep]:
         if not self._path.is_file():
