@@ -19,6 +19,9 @@ from isthmus.training.madan.config import MadanConfig
 from isthmus.training.madan.method import Madan
 from isthmus.training.method import Method
 from isthmus.training.optim import ScheduledOptimiser, parameter_groups
+from isthmus.training.randomization.config import RandomizationConfig
+from isthmus.training.randomization.method import Randomization
+from isthmus.training.randomization.styles.stylist import build_stylist
 from isthmus.training.runtime import Runtime
 from isthmus.training.segmenters import NUM_CLASSES, Segmenter, build_segmenter
 from isthmus.training.source_only.method import SourceOnly
@@ -42,7 +45,19 @@ def build_method(
         weights = torch.ones(NUM_CLASSES) if resuming else enet_weights(class_frequencies(sources))
     if isinstance(config.method, MadanConfig):
         return _build_madan(config, config.method, segmenter, weights, runtime, resuming=resuming)
-    return SourceOnly(segmenter, build_optimiser(config, segmenter, segmenter.encoder), weights, runtime)
+    optimiser = build_optimiser(config, segmenter, segmenter.encoder)
+    if isinstance(config.method, RandomizationConfig):
+        return Randomization(
+            config.method,
+            segmenter,
+            optimiser,
+            build_stylist(config.method.styles, seed=config.seed, device=runtime.device),
+            class_weights=weights,
+            runtime=runtime,
+            total_steps=config.loop.steps,
+            seed=config.seed,
+        )
+    return SourceOnly(segmenter, optimiser, weights, runtime)
 
 
 def _build_madan(
@@ -56,7 +71,7 @@ def _build_madan(
 ) -> Madan:
     """MADAN with its source segmenters, and whatever weights it is to begin with."""
     source_segmenters, optimisers = [], {}
-    for i in range(len(config.sources)):
+    for i in range(method.num_domains(len(config.sources))):
         one = build_segmenter(config.segmenter, load_weights=not resuming)
         runtime.place(one)
         source_segmenters.append(one)

@@ -12,6 +12,7 @@ from isthmus.datasets.transforms import AugmentationConfig
 from isthmus.training.evaluation import EvaluationConfig
 from isthmus.training.madan.config import MadanConfig
 from isthmus.training.optim import OptimiserConfig
+from isthmus.training.randomization.config import RandomizationConfig
 from isthmus.training.runtime import Precision
 from isthmus.training.schedules import ScheduleConfig
 from isthmus.training.segmenters import POOLING_DECODERS, SegmenterConfig
@@ -20,7 +21,7 @@ from isthmus.training.source_only.config import SourceOnlyConfig
 Role = Literal["source", "target", "validation", "evaluation"]
 """What a data set is for."""
 
-MethodConfig = Annotated[SourceOnlyConfig | MadanConfig, Field(discriminator="name")]
+MethodConfig = Annotated[SourceOnlyConfig | MadanConfig | RandomizationConfig, Field(discriminator="name")]
 """What `method:` may hold, told apart by `name`."""
 
 
@@ -63,7 +64,8 @@ class LoopConfig:
 
 
 _CHANGEABLE_ON_RESUME: Final = ("loop.keep_last", "loop.num_workers", "loop.cache_mb")
-_ROOT: Final = ".root"
+_PLACES: Final = (".root", ".styles.images", ".styles.translation.checkpoints")
+"""Ends of the keys that say where data lie."""
 
 
 @config
@@ -102,15 +104,17 @@ class TrainingConfig:
             raise ValueError("sources is empty: name at least one labelled data set")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}: write 0 or more")
-        if self.target is not None and self.method.name == "source_only":
-            raise ValueError("target is given, but method source_only never looks at one: leave it out")
+        if self.target is not None and self.method.name != "madan":
+            raise ValueError(f"target is given, but method {self.method.name} never looks at one: leave it out")
         if isinstance(self.method, MadanConfig):
             self._check_madan(self.method)
+        if isinstance(self.method, RandomizationConfig):
+            self.method.styles.check_sources([source.title for source in self.sources])
         if self.schedule.warmup_steps >= self.loop.steps:
             raise ValueError(
                 f"schedule.warmup_steps is {self.schedule.warmup_steps}: write less than loop.steps, {self.loop.steps}"
             )
-        if self.segmenter.decoder in POOLING_DECODERS and self.loop.batch_size * len(self.sources) < 2:
+        if self.segmenter.decoder in POOLING_DECODERS and self._images_per_pass < 2:
             raise ValueError(
                 f"decoder {self.segmenter.decoder} normalises over the batch after pooling each frame to one pixel: "
                 "set loop.batch_size to 2 or more"
@@ -123,12 +127,19 @@ class TrainingConfig:
         if twice:
             raise ValueError(f"two judged sets are called {', '.join(twice)}: give one of them a name")
 
+    @property
+    def _images_per_pass(self) -> int:
+        """Images in the smallest batch that goes through the segmenter in training."""
+        versions = self.method.smallest_pass if isinstance(self.method, RandomizationConfig) else 1
+        return self.loop.batch_size * len(self.sources) * versions
+
     def _check_madan(self, method: MadanConfig) -> None:
         if self.target is None:
             raise ValueError("method madan adapts to a target: name its unlabelled frames under target")
-        if len(method.source_checkpoints) not in {0, len(self.sources)}:
+        domains = method.num_domains(len(self.sources))
+        if len(method.source_checkpoints) not in {0, domains}:
             raise ValueError(
-                f"method.source_checkpoints names {len(method.source_checkpoints)} for {len(self.sources)} sources: "
+                f"method.source_checkpoints names {len(method.source_checkpoints)} for {domains} source domains: "
                 "write one for each, null for those that the first stage shall train, or leave it empty"
             )
         untrained = not method.source_checkpoints or None in method.source_checkpoints
@@ -174,12 +185,12 @@ def changed_keys(then: dict[str, Any], config: TrainingConfig) -> list[str]:
         Sorted `key (was …, is …)`.
     """
     differing = _differing(then, config)
-    return [text for key, text in differing.items() if key not in _CHANGEABLE_ON_RESUME and not key.endswith(_ROOT)]
+    return [text for key, text in differing.items() if key not in _CHANGEABLE_ON_RESUME and not key.endswith(_PLACES)]
 
 
 def moved_roots(then: dict[str, Any], config: TrainingConfig) -> list[str]:
-    """Data sets' folders that differ, as `changed_keys` writes them."""
-    return [text for key, text in _differing(then, config).items() if key.endswith(_ROOT)]
+    """Places of data sets and styles that differ, as `changed_keys` writes them."""
+    return [text for key, text in _differing(then, config).items() if key.endswith(_PLACES)]
 
 
 def _differing(then: dict[str, Any], config: TrainingConfig) -> dict[str, str]:

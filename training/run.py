@@ -1,12 +1,13 @@
 """A run from start to end.
 
 OUTPUT/
-    config.yaml       the resolved configuration
-    history.jsonl     losses, metrics and scores by step
-    curves.png        the same, drawn
-    checkpoints/      see `checkpoint`
-    pictures/         step-N/…: overlays of judged frames and what the method draws
-    mlflow_run.json   the MLflow run that this one reports to, where it is tracked
+    config.yaml         the resolved configuration
+    history.jsonl       losses, metrics and scores by step
+    curves.png          the same, drawn
+    style_domains.json  of method randomization: what each style domain is made of
+    checkpoints/        see `checkpoint`
+    pictures/           step-N/…: overlays of judged frames and what the method draws
+    mlflow_run.json     the MLflow run that this one reports to, where it is tracked
 """
 
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ from isthmus.training.judging import Judge
 from isthmus.training.loop import Judgement, LoopState, Session, run_loop
 from isthmus.training.method import Method, Picture
 from isthmus.training.progress import Reporter
+from isthmus.training.randomization.method import Randomization
 from isthmus.training.reproducibility import (
     Provenance,
     provenance,
@@ -170,6 +172,8 @@ class _Run:
             self.output.mkdir(parents=True, exist_ok=True)
             (self.output / CONFIG_FILE).write_text(to_yaml(self.config), encoding="utf-8")
             tracker.log_file(self.output / CONFIG_FILE, "")
+            if isinstance(self.method, Randomization):
+                tracker.log_file(self.method.write_styles(self.output), "")
             self.history = History(self.output, self._rows)
         sources, target = build_streams(self.config, self.sources, self.target, self.runtime, self.state.step)
         return Session(

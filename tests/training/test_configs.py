@@ -8,10 +8,21 @@ from isthmus.training.config import TrainingConfig
 
 CONFIGS = {
     "madan": (
+        "demo",
         "gta5_synthia_to_bdd100k",
         "gta5_synthia_to_cityscapes",
         "gta5_synthia_to_cityscapes_segformer",
         "tiny",
+        "worlds_to_camvid",
+        "worlds_to_street",
+    ),
+    "randomization": (
+        "demo",
+        "gta5_to_many",
+        "gta5_to_many_segformer",
+        "synthia_to_many",
+        "tiny",
+        "worlds_to_many",
     ),
     "source_only": (
         "arcade_to_street",

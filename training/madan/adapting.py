@@ -15,13 +15,10 @@ from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset, dataset_digest, layout_writer
 from isthmus.datasets.journal import FrameJournal, digest_of_frames
 from isthmus.datasets.layout import write_bytes
-from isthmus.errors import CheckpointError, ConfigurationError, UnreadableFileError
-from isthmus.training.checkpoint import check_files, load_network, read_info, resolve, weights_file
-from isthmus.training.config import TrainingConfig
+from isthmus.errors import ConfigurationError, UnreadableFileError
 from isthmus.training.generators import ResnetGenerator
-from isthmus.training.madan.config import MadanConfig
 from isthmus.training.runtime import choose_device
-from isthmus.training.trained import run_config
+from isthmus.training.translators import open_translators
 
 MANIFEST_NAME: Final = "adapted.json"
 
@@ -57,20 +54,13 @@ def adapt_source(
         ConfigurationError: No such source, or the folder holds something else or cannot be written.
         DataError: A frame cannot be read.
     """
-    folder = resolve(checkpoint)
-    check_files(folder)
-    run = run_config(read_info(folder))
-    method = _method_of(run, folder)
-    if not 0 <= source < len(run.sources):
-        raise ConfigurationError(
-            f"the run has no source {source}", where=folder, remedy=f"Choose from 0 to {len(run.sources) - 1}."
-        )
+    translators = open_translators(checkpoint)
+    run, weights = translators.run, translators.weights(source)
     frames = build_dataset(run.sources[source] if dataset is None else dataset)
-    name = f"generator_to_target_{source}"
     request: dict[str, Any] = {
         "run": run.name,
         "source": source,
-        "generator": sha256_of(weights_file(folder, name)),
+        "generator": sha256_of(weights),
         "dataset": frames.dataset_name,
         "split": frames.split,
         "frames": dataset_digest(frames),
@@ -82,10 +72,8 @@ def adapt_source(
     writing = writer(out, split)
     if _claim(out, request):
         return _read(out)
-    generator = ResnetGenerator(method.generator)
-    load_network(generator, folder, name)
     chosen = choose_device(device)
-    generator.to(chosen).eval()
+    generator = translators.load(source).to(chosen)
     journal = FrameJournal(out, split, len(frames))
     done = journal.read()
     for index in range(len(frames)):
@@ -101,14 +89,6 @@ def adapt_source(
     write_bytes(out / MANIFEST_NAME, (json.dumps(manifest, indent=2) + "\n").encode())
     journal.remove()
     return manifest
-
-
-def _method_of(run: TrainingConfig, folder: Path) -> MadanConfig:
-    if not isinstance(run.method, MadanConfig):
-        raise CheckpointError(
-            f"method {run.method.name} has no generators", where=folder, remedy="Name a run of method madan."
-        )
-    return run.method
 
 
 @torch.no_grad()

@@ -1,0 +1,152 @@
+"""Whole runs of configs/randomization/tiny.yaml: resumed bit for bit, equal to source-only, refused where wrong."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from isthmus.configuration import load_config, to_tree
+from isthmus.errors import ConfigurationError
+from isthmus.training import run
+from isthmus.training.checkpoint import read_weights
+from isthmus.training.config import TrainingConfig, changed_keys, moved_roots
+from isthmus.training.history import read_history
+
+TINY = Path(__file__).resolve().parents[3] / "configs" / "randomization" / "tiny.yaml"
+LAST = "checkpoints/step-00000008"
+Load = Callable[..., TrainingConfig]
+
+
+class Recorder:
+    """A tracker that remembers which files it was given."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        pass
+
+    def log_file(self, path: Path, folder: str) -> None:
+        self.files.append(f"{folder}/{path.name}")
+
+
+RECORDER = Recorder()
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run, tracked by `RECORDER`."""
+
+    @contextmanager
+    def tracked(*_given: Any, **_options: Any) -> Iterator[Recorder]:
+        yield RECORDER
+
+    torch.set_num_threads(1)
+    output = tmp_path_factory.mktemp("randomization") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINY", str(tiny_data))
+        patch.setattr(run, "tracked", tracked)
+        run.train(load_config(TINY, TrainingConfig), output, device="cpu")
+    return output
+
+
+@pytest.fixture
+def load(tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Loads tiny.yaml with overrides."""
+    monkeypatch.setenv("TINY", str(tiny_data))
+    return lambda *overrides: load_config(TINY, TrainingConfig, overrides)
+
+
+def test_a_killed_run_goes_on_bit_for_bit(finished: Path, load: Load, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(finished, output)
+    shutil.rmtree(output / LAST)
+    run.train(load(), output, resume=True, tracking="none", device="cpu")
+    expected, weights = read_weights(finished / LAST, "segmenter"), read_weights(output / LAST, "segmenter")
+    assert all(torch.equal(expected[key], weights[key]) for key in expected)
+
+
+def test_the_styles_are_in_the_folder_and_in_tracking(finished: Path) -> None:
+    domains = json.loads((finished / "style_domains.json").read_text(encoding="utf-8"))
+    assert [one["kind"] for one in domains] == ["amplitude"] * 4
+    assert "/style_domains.json" in RECORDER.files
+
+
+def test_every_part_is_in_the_history_and_the_pictures(finished: Path) -> None:
+    for row in read_history(finished, "train"):
+        assert set(row["losses"]) == {"segmentation", "pcd", "pci", "total"}
+        assert "consistency_ramp" in row["metrics"]
+    assert {path.stem for path in (finished / "pictures" / "step-00000008").iterdir()} >= {"styles", "crops"}
+
+
+def test_one_view_trains_as_source_only_does(load: Load, tmp_path: Path) -> None:
+    common = ("loop.steps=2", "loop.batch_size=2", "validation=null", "evaluated_on=[]")
+    alone = ["method.styles.views=1", "method.consistency.weight_pcd=0.0", "method.consistency.weight_pci=0.0"]
+    configs = {
+        "ours": load(*common, *alone),
+        "theirs": load(*common, "method={name: source_only, class_weights: enet}"),
+    }
+    weights = {}
+    for name, config in configs.items():
+        run.train(config, tmp_path / name, tracking="none", device="cpu")
+        weights[name] = read_weights(tmp_path / name / "checkpoints" / "step-00000002", "segmenter")
+    assert all(torch.equal(weights["theirs"][key], weights["ours"][key]) for key in weights["theirs"])
+    assert json.loads((tmp_path / "ours" / "style_domains.json").read_text(encoding="utf-8")) == []
+
+
+def test_styles_and_translators_may_move(load: Load) -> None:
+    then = to_tree(load("method.styles.images=a"))
+    moved = load("method.styles.images=b")
+    assert changed_keys(then, moved) == []
+    assert moved_roots(then, moved) == ["method.styles.images (was 'a', is 'b')"]
+
+
+def test_a_decoder_that_normalises_single_pixels_counts_views(load: Load) -> None:
+    one_source = "sources=[{dataset: gta5, root: x, split: all}]"
+    load("segmenter.decoder=upernet", one_source)
+    load("segmenter.decoder=upernet", one_source, "method.views_per_pass=3")  # 3 and 2 of 5
+    with pytest.raises(ConfigurationError, match="decoder upernet normalises over the batch"):
+        load("segmenter.decoder=upernet", one_source, "method.views_per_pass=2")  # 2, 2 and 1
+
+
+def test_crops_are_no_part_of_a_step_without_their_consistency(load: Load) -> None:
+    assert load().method.images_per_frame == 5
+    assert load("method.consistency.weight_pci=0.0").method.images_per_frame == 3
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("target={dataset: camvid, root: x, split: val}", "method randomization never looks at one: leave it out"),
+        ("method.views_per_pass=0", "views_per_pass is 0"),
+        ("method.styles.views=1", "one view agrees with itself"),
+        ("method.consistency.weight_pcd=-0.1", "weight_pcd is -0.1"),
+        ("method.consistency.weight_pci=-0.1", "weight_pci is -0.1"),
+        ("method.consistency.ramp=1.5", "ramp is 1.5"),
+        ("method.consistency.crops=0", "crops is 0"),
+        ("method.consistency.crop_scale=[0.8, 0.5]", "write a smaller and a larger share"),
+        ("method.consistency.crop_scale=[0.5, 1.2]", "write a smaller and a larger share"),
+        ("method.consistency.layers={decoder: 1.0}", "layers names decoder"),
+        ("method.consistency.layers={}", "name at least one"),
+        ("method.consistency.layers={logits: 0.0}", "each with a number above 0"),
+        ("method.consistency.distance=kl", "kl compares probabilities"),
+        ("method.consistency.levels=[]", "write different numbers of bins"),
+        ("method.consistency.levels=[1, 1]", "write different numbers of bins"),
+        ("method.consistency.level_weights=[1.0]", "level_weights names 1 for 3 levels"),
+        ("method.consistency.level_weights=[0.0, 0.0, 0.0]", "not all 0"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(load: Load, override: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        load(override)
+
+
+def test_sources_of_translators_must_be_the_runs(load: Load) -> None:
+    styles = "{views: 3, domains: 1, weights: {translation: 1.0}, translation: {checkpoints: [a], sources: [gta5]}}"
+    with pytest.raises(ConfigurationError, match="the run's sources are gta5/all:fit, synthia/all"):
+        load(f"method.styles={styles}")

@@ -1,0 +1,85 @@
+"""Trained image translators: the generators of a run of method madan, opened for those who only use them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus.errors import CheckpointError, ConfigurationError
+from isthmus.training.checkpoint import CheckpointInfo, check_files, load_network, read_info, resolve, weights_file
+from isthmus.training.config import TrainingConfig
+from isthmus.training.generators import ResnetGenerator
+from isthmus.training.madan.config import MadanConfig
+from isthmus.training.trained import run_config
+
+
+@dataclass(frozen=True, slots=True)
+class Translators:
+    """The generators from each source of a run to its target."""
+
+    folder: Path
+    """The checkpoint's."""
+    info: CheckpointInfo
+    """What it says about itself."""
+    run: TrainingConfig
+    """The run's configuration."""
+    method: MadanConfig
+    """Its method."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the generators have learnt anything: in the first stage they rest."""
+        first_step = self.method.stages.generators_from * self.run.loop.steps
+        return self.method.start_from is not None or self.info.step - 1 >= first_step
+
+    def weights(self, source: int) -> Path:
+        """File of a source's generator.
+
+        Args:
+            source: Index of the source in the run's configuration.
+
+        Raises:
+            ConfigurationError: No such source.
+        """
+        if not 0 <= source < len(self.run.sources):
+            raise ConfigurationError(
+                f"the run has no source {source}",
+                where=self.folder,
+                remedy=f"Choose from 0 to {len(self.run.sources) - 1}.",
+            )
+        return weights_file(self.folder, _network(self.method.domain_of(source)))
+
+    def load(self, source: int) -> ResnetGenerator:
+        """A source's generator, in eval mode on the CPU.
+
+        Args:
+            source: Index of the source in the run's configuration.
+
+        Raises:
+            CheckpointError: Its weights are missing or another network's.
+        """
+        generator = ResnetGenerator(self.method.generator)
+        load_network(generator, self.folder, _network(self.method.domain_of(source)))
+        return generator.eval()
+
+
+def open_translators(checkpoint: Path) -> Translators:
+    """Open a checkpoint of a MADAN run and compare its files with their digests.
+
+    Args:
+        checkpoint: A run's output folder (its best checkpoint, else its newest) or one checkpoint's folder.
+
+    Raises:
+        CheckpointError: There is no whole checkpoint of a MADAN run.
+    """
+    folder = resolve(checkpoint)
+    check_files(folder)
+    info = read_info(folder)
+    run = run_config(info)
+    if not isinstance(run.method, MadanConfig):
+        raise CheckpointError(
+            f"method {run.method.name} has no generators", where=folder, remedy="Name a run of method madan."
+        )
+    return Translators(folder, info, run, run.method)
+
+
+def _network(source: int) -> str:
+    return f"generator_to_target_{source}"
