@@ -16,6 +16,7 @@ from isthmus.cli.bench import data as bench_data
 from isthmus.cli.bench import train as bench_train
 from isthmus.cli.data import doctor, fake, list_datasets, pack
 from isthmus.cli.demonstration import demo
+from isthmus.cli.generalisation import generalisation
 from isthmus.cli.models import export, list_versions, promote, register, rollback
 from isthmus.cli.runs import adapt, evaluate, train
 from isthmus.cli.serving import segment, serve
@@ -43,6 +44,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "train": train,
     "adapt": adapt,
     "evaluate": evaluate,
+    "generalisation": generalisation,
     "export": export,
     "register": register,
     "promote": promote,
