@@ -239,10 +239,31 @@ def test_metering_on_the_sky_leaves_the_street_dark() -> None:
 
 def test_nights_are_noisier() -> None:
     radiance = np.full((64, 128, 3), 0.3, np.float32)
-    day, night = (
-        develop(radiance, WORLDS["street"].sensor, np.random.default_rng(0), Shot(night=n)).std() for n in (0.0, 1.0)
+    shots = (
+        develop(radiance, WORLDS["street"].sensor, np.random.default_rng(0), Shot(night=n)).astype(float)
+        for n in (0.0, 1.0)
     )
+    # Between neighbours, so that the camera's cast and its vignette do not count.
+    day, night = (np.diff(shot, axis=1).std() for shot in shots)
     assert night > 1.2 * day
+
+
+def test_the_streets_camera_is_flat_and_greenish() -> None:
+    radiance = np.linspace(0.0, 1.0, 64 * 128, dtype=np.float32).reshape(64, 128, 1).repeat(3, axis=2)
+    means, spreads = [], []
+    for seed in range(8):
+        picture = develop(radiance, WORLDS["street"].sensor, np.random.default_rng(seed)).astype(float)
+        means.append(picture.mean((0, 1)))
+        spreads.append(np.ptp(np.percentile(picture[..., 1], (2, 98))))
+        assert np.percentile(picture[..., 1], 1) > 5, "blacks are lifted"
+    red, green, blue = np.mean(means, axis=0)
+    assert 1.08 < green / red < 1.35
+    assert 1.08 < green / blue < 1.35
+    crisp = [
+        np.ptp(np.percentile(develop(radiance, WORLDS["arcade"].sensor, np.random.default_rng(n))[..., 1], (2, 98)))
+        for n in range(8)
+    ]
+    assert np.mean(spreads) < 0.85 * np.mean(crisp)
 
 
 def test_driving_blurs_away_from_the_vanishing_point() -> None:
