@@ -1,5 +1,9 @@
 """Tiny data, the tiny configuration, and a whole tiny run that several tests look at."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +37,27 @@ def tiny_config(tiny_data: Path, monkeypatch: pytest.MonkeyPatch):
         return load_config(TINY, TrainingConfig, overrides)
 
     return load
+
+
+@pytest.fixture
+def on_two_ranks(tiny_data: Path, tmp_path: Path) -> Callable[..., None]:
+    """Runs a script with arguments in two real processes under torchrun, TINY set for both."""
+
+    def launch(script: str, *arguments: str | Path) -> None:
+        worker = tmp_path / "worker.py"
+        worker.write_text(script)
+        command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        done = subprocess.run(
+            [*command, str(worker), *map(str, arguments)],
+            env={**os.environ, "TINY": str(tiny_data), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return launch
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,5 @@
 """Two real processes under torchrun, talking through gloo."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
@@ -44,20 +41,9 @@ torch.save(kept["gradient"], output.parent / f"gradient-{rank}.pt")
 """
 
 
-def test_ranks_stay_equal_and_only_the_first_writes(tiny_data, tmp_path):
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER)
+def test_ranks_stay_equal_and_only_the_first_writes(on_two_ranks, tmp_path):
     output = tmp_path / "output"
-    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*command, str(script), str(REPOSITORY / "configs" / "source_only" / "tiny.yaml"), str(output)],
-        env={**os.environ, "TINY": str(tiny_data), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    on_two_ranks(WORKER, REPOSITORY / "configs" / "source_only" / "tiny.yaml", output)
     first, second = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)

@@ -1,8 +1,6 @@
 """Two real processes train MADAN together: every network stays the same on both, pools are each one's own."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -37,22 +35,10 @@ torch.save(state, output.parent / f"rank-{os.environ['RANK']}.pt")
 """
 
 
-def test_ranks_stay_equal(tiny_data: Path, tmp_path: Path) -> None:
+def test_ranks_stay_equal(on_two_ranks: Callable[..., None], tmp_path: Path) -> None:
     write_fakes("camvid", tmp_path / "target", "train", num_frames=4, size_hw=(60, 80), seed=9)
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER)
     output = tmp_path / "output"
-    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    config = REPOSITORY / "configs" / "madan" / "tiny.yaml"
-    done = subprocess.run(
-        [*command, str(script), str(config), str(output), str(tmp_path / "target")],
-        env={**os.environ, "TINY": str(tiny_data), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    on_two_ranks(WORKER, REPOSITORY / "configs" / "madan" / "tiny.yaml", output, tmp_path / "target")
     first, second = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first.keys() == second.keys()
     # Running statistics are each rank's own between steps; rank 0's are saved and judged.

@@ -1,8 +1,6 @@
 """Two real processes train together: the segmenter stays the same on both, in one pass and in several."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,20 +31,9 @@ torch.save(kept["method"].segmenter.state_dict(), output.parent / f"rank-{os.env
 
 
 @pytest.mark.parametrize("passes", ["null", "2"])
-def test_ranks_stay_equal(tiny_data: Path, tmp_path: Path, passes: str) -> None:
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER)
-    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+def test_ranks_stay_equal(on_two_ranks: Callable[..., None], tmp_path: Path, passes: str) -> None:
     config = REPOSITORY / "configs" / "randomization" / "tiny.yaml"
-    done = subprocess.run(
-        [*command, str(script), str(config), str(tmp_path / "output"), f"method.views_per_pass={passes}"],
-        env={**os.environ, "TINY": str(tiny_data), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    on_two_ranks(WORKER, config, tmp_path / "output", f"method.views_per_pass={passes}")
     first, second = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1))
     # The last judgement takes rank 0's running statistics, so that everything must agree.
     assert [key for key in first if not torch.equal(first[key], second[key])] == []
