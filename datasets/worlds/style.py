@@ -98,7 +98,7 @@ class Fleet:
     articulated_probability: float = 0.15
     """Of a bus."""
     old_tram_probability: float = 0.3
-    """Of a tram: a single car of an old build, instead of an articulated one."""
+    """Of a tram: one or two cars of an old build, instead of an articulated one."""
     loads: tuple[str, ...] = ("box", "box", "box", "tipper", "tanker", "refuse", "flatbed", "curtain")
     """What trucks below 11 m carry, drawn uniformly."""
     curtain_probability: float = 0.6
