@@ -5,6 +5,7 @@ The default store needs no server and stays under one folder:
     <home>/mlflow.db       runs, metrics, model versions, aliases (sqlite)
     <home>/artifacts/      pictures and models
     <home>/isthmus.lock    held while versions or aliases change
+    <home>/isthmus-tables.lock  held while the tables are made
 
 `MLFLOW_TRACKING_URI` names a server instead. MLflow is imported here and only when it is used: it costs seconds.
 """
@@ -30,6 +31,7 @@ _URI_VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _SQLITE: Final = "sqlite:///"
 _DATABASE: Final = "mlflow.db"
 _LOCK: Final = "isthmus.lock"
+_MAKING_LOCK: Final = "isthmus-tables.lock"
 _ENFORCED: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # no word about users leaves their machine
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",  # a pickled model can run code when it is loaded
@@ -142,7 +144,9 @@ def connect(tracking_uri: str | None = None) -> Iterator[Connection]:
     before = os.environ.get(_URI_VARIABLE)
     try:
         mlflow.set_tracking_uri(uri)
-        yield Connection(uri, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri))
+        with _making(uri):
+            client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        yield Connection(uri, client)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             raise NotRegisteredError(_first_line(error), where=uri) from error
@@ -170,6 +174,23 @@ def store_lock(tracking_uri: str) -> Iterator[None]:
         path = Path(tempfile.gettempdir()) / f"isthmus-{os.getuid()}-{key}.lock"
     else:
         path = folder / _LOCK
+    with _locked(path):
+        yield
+
+
+@contextmanager
+def _making(tracking_uri: str) -> Iterator[None]:
+    """Let one process at a time make a database's tables: MLflow's first migration breaks where two run it at once."""
+    folder = _sqlite_folder(tracking_uri)
+    if folder is None:
+        yield
+        return
+    with _locked(folder / _MAKING_LOCK):
+        yield
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

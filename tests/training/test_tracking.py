@@ -1,5 +1,8 @@
-"""What happens when MLflow fails while a run goes on."""
+"""What happens when MLflow fails while a run goes on, and when runs begin at once."""
 
+import fcntl
+
+import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
@@ -68,3 +71,19 @@ def test_a_resumed_run_logs_no_point_twice(start):
     with connect() as connection:
         assert [point.step for point in connection.client.get_metric_history(run_id, "loss")] == [2, 4]
         assert [point.step for point in connection.client.get_metric_history(run_id, "other")] == [2]
+
+
+def test_one_process_at_a_time_makes_the_tables(tmp_path, monkeypatch):
+    """Two first runs at once would both migrate the empty database, and one would break."""
+    lock, made = tmp_path / "store" / "isthmus-tables.lock", []
+
+    def client(**_options):
+        with lock.open("w") as stream, pytest.raises(BlockingIOError):
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        made.append(True)
+
+    monkeypatch.setattr(mlflow, "MlflowClient", client)
+    with connect(f"sqlite:///{tmp_path}/store/mlflow.db"):
+        with lock.open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert made

@@ -124,7 +124,7 @@ def test_version_belongs_to_the_run_that_made_it(variant, store_uri: str):
 
 def test_everything_lies_in_one_folder(registered: RegisteredVersion, store_uri: str):
     home = Path(store_uri.removeprefix("sqlite:///")).parent
-    assert {path.name for path in home.iterdir()} == {"mlflow.db", "artifacts", "isthmus.lock"}
+    assert {path.name for path in home.iterdir()} == {"mlflow.db", "artifacts", "isthmus.lock", "isthmus-tables.lock"}
     assert any(path.name == "model.onnx" for path in (home / "artifacts").rglob("*"))
 
 
