@@ -142,11 +142,15 @@ class TrainingConfig:
                 f"method.source_checkpoints names {len(method.source_checkpoints)} for {domains} source domains: "
                 "write one for each, null for those that the first stage shall train, or leave it empty"
             )
-        untrained = not method.source_checkpoints or None in method.source_checkpoints
-        if method.stages.generators_from == 0 and untrained and method.start_from is None:
+        if method.stages.generators_from == 0 and method.start_from is None:
             raise ValueError(
-                "method.stages.generators_from is 0, so nothing trains the source segmenters: "
-                "name them in method.source_checkpoints, or a run in method.start_from"
+                "method.stages.generators_from is 0, so nothing trains the segmenters before they are needed: "
+                "name a run in method.start_from"
+            )
+        if self.augmentation.color_jitter_p > 0 or self.augmentation.blur_p > 0:
+            raise ValueError(
+                "augmentation changes colours or blurs, which hides from method madan the looks that it is to tell "
+                "apart: set color_jitter_p and blur_p to 0; method.color_jitter changes colours for the segmenters alone"
             )
         whole = self.augmentation.crop_size_hw
         if method.crop_hw is not None and any(a > b for a, b in zip(method.crop_hw, whole, strict=True)):

@@ -19,6 +19,9 @@ class PatchDiscriminatorConfig:
     """Channels of the first layer."""
     layers: int = 3
     """Strided layers; 3 see patches of 70x70 pixels, 2 of 34x34."""
+    instance_norm: bool = True
+    """As published. False lets it judge brightness and tint of a whole frame, which normalisation takes away, and
+    tells two looks apart within fewer steps: for short runs."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.layers < 1:
@@ -29,7 +32,7 @@ class PatchDiscriminator(nn.Module):
     """RGB in [0, 1], [B,3,H,W], to verdicts [B,outputs,h,w], unbounded (no sigmoid).
 
     Args:
-        config: Width and depth.
+        config: Width, depth and form.
         outputs: 1 tells real from translated; M tells which of M sources a patch came from.
     """
 
@@ -42,7 +45,7 @@ class PatchDiscriminator(nn.Module):
             stride = 2 if layer < config.layers else 1
             stages += [
                 nn.Conv2d(width, wider, 4, stride=stride, padding=1),
-                nn.InstanceNorm2d(wider),
+                *([nn.InstanceNorm2d(wider)] if config.instance_norm else []),
                 nn.LeakyReLU(_SLOPE, inplace=True),
             ]
             width = wider

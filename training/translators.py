@@ -26,9 +26,22 @@ class Translators:
 
     @property
     def begun(self) -> bool:
-        """Whether the generators have learnt anything: in the first stage they rest."""
+        """Whether the generators have learnt anything in this run: in its first stage they rest."""
         first_step = self.method.stages.generators_from * self.run.loop.steps
-        return self.method.start_from is not None or self.info.step - 1 >= first_step
+        return self.info.step - 1 >= first_step
+
+    def check_begun(self) -> None:
+        """Refuse generators that have learnt nothing.
+
+        Raises:
+            CheckpointError: See `begun`.
+        """
+        if not self.begun:
+            raise CheckpointError(
+                f"at step {self.info.step} its generators are untrained",
+                where=self.folder,
+                remedy="Name a later checkpoint of the run, checkpoints/step-*.",
+            )
 
     def weights(self, source: int) -> Path:
         """File of a source's generator.

@@ -83,7 +83,6 @@ def test_one_process_at_a_time_makes_the_tables(tmp_path, monkeypatch):
         made.append(True)
 
     monkeypatch.setattr(mlflow, "MlflowClient", client)
-    with connect(f"sqlite:///{tmp_path}/store/mlflow.db"):
-        with lock.open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with connect(f"sqlite:///{tmp_path}/store/mlflow.db"), lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert made

@@ -15,6 +15,7 @@ from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset, dataset_digest, layout_writer
 from isthmus.datasets.journal import FrameJournal, digest_of_frames
 from isthmus.datasets.layout import write_bytes
+from isthmus.datasets.transforms import resize_pair
 from isthmus.errors import ConfigurationError, UnreadableFileError
 from isthmus.training.generators import ResnetGenerator
 from isthmus.training.runtime import choose_device
@@ -50,11 +51,12 @@ def adapt_source(
         The manifest, as `adapted.json` holds it.
 
     Raises:
-        CheckpointError: There is no whole checkpoint of a MADAN run.
+        CheckpointError: There is no whole checkpoint of a MADAN run, or its generators are untrained.
         ConfigurationError: No such source, or the folder holds something else or cannot be written.
         DataError: A frame cannot be read.
     """
     translators = open_translators(checkpoint)
+    translators.check_begun()
     run, weights = translators.run, translators.weights(source)
     frames = build_dataset(run.sources[source] if dataset is None else dataset)
     request: dict[str, Any] = {
@@ -95,16 +97,13 @@ def adapt_source(
 def _adapted(
     frames: SegmentationDataset, index: int, generator: ResnetGenerator, size_hw: tuple[int, int], device: torch.device
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """One frame and its labels, at the size of training."""
-    import cv2
-
+    """One frame and its labels, at the size of training and resized as training resizes them."""
     sample = frames[index]
-    height, width = size_hw
-    image = cv2.resize(sample["image"], (width, height), interpolation=cv2.INTER_AREA)
-    mask = cv2.resize(sample["mask"], (width, height), interpolation=cv2.INTER_NEAREST)
-    tensor = torch.from_numpy(np.asarray(image)).to(device).permute(2, 0, 1)[None].float() / 255
+    image, mask = resize_pair(sample["image"], sample["mask"], size_hw)
+    assert mask is not None
+    tensor = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
     adapted = (generator(tensor)[0].permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8)
-    return adapted.cpu().numpy(), np.asarray(mask, np.uint8)
+    return adapted.cpu().numpy(), mask
 
 
 def _claim(out: Path, request: dict[str, Any]) -> bool:

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from isthmus.datasets.label_space import IGNORE_INDEX
 from isthmus.training.adversarial import held_still, position_loss
 from isthmus.training.discriminators import FeatureDiscriminator
 from isthmus.training.madan.config import MadanConfig
 from isthmus.training.madan.losses import category_loss, category_shares
 from isthmus.training.madan.stages import Stage
 from isthmus.training.runtime import Runtime
-from isthmus.training.segmenters import NUM_CLASSES, SegmenterOutput
+from isthmus.training.segmenters import NUM_CLASSES, SIZE_MULTIPLE, SegmenterOutput
 
 
 class Alignment:
@@ -91,7 +92,7 @@ class Alignment:
                 return position_loss(judge(output.logits.softmax(1)), adapted=adapted)
             if name == "feature":
                 return position_loss(judge(output.features), adapted=adapted)
-            labels = output.logits.argmax(1) if masks is None else masks
+            labels = output.logits.argmax(1) if masks is None else _padded(masks)
             shares = category_shares(labels, NUM_CLASSES, self._grid_hw)
             cells = functional.adaptive_avg_pool2d(output.features, self._grid_hw)
             return category_loss(judge(cells), shares, adapted=adapted)
@@ -107,3 +108,9 @@ class Alignment:
         """Restore what `state_dict` gave."""
         if self._optimiser is not None:
             self._optimiser.load_state_dict(state["optimiser"])
+
+
+def _padded(masks: Tensor) -> Tensor:
+    """Labels [B,H,W] over the padded image, as features lie: what the segmenter added has none."""
+    right, below = -masks.shape[-1] % SIZE_MULTIPLE, -masks.shape[-2] % SIZE_MULTIPLE
+    return functional.pad(masks, (0, right, 0, below), value=IGNORE_INDEX)

@@ -6,6 +6,7 @@ from typing import Literal
 from isthmus.configuration import config
 from isthmus.training.discriminators import PatchDiscriminatorConfig
 from isthmus.training.generators import GeneratorConfig
+from isthmus.training.madan.color_jitter import ColorJitterConfig
 
 
 @config
@@ -18,6 +19,9 @@ class StagesConfig:
 
     generators_from: float = 0.15
     """Pixel adaptation, cycle and semantic consistency."""
+    semantic_from: float | None = None
+    """Semantic consistency, where it shall wait: while F_A knows the sources' look alone, it holds that look fast. The
+    paper's first round of generators has none. null: whole from `generators_from` on."""
     sad_from: float = 0.35
     """Sub-domain aggregation; the paper waits for a quarter of the generators' training."""
     ccd_from: float = 0.5
@@ -27,17 +31,18 @@ class StagesConfig:
     features_from: float = 0.6
     """Feature- and category-level alignment."""
     ramp: float = 0.05
-    """Each of the last four grows from 0 to its whole weight within so much of the run."""
+    """Each that has a beginning of its own grows from 0 to its whole weight within so much of the run."""
 
     def __post_init__(self) -> None:
-        for name in ("generators_from", "sad_from", "ccd_from", "task_from", "features_from", "ramp"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}: write a share of the run, from 0 to 1")
-        for name in ("sad_from", "ccd_from", "task_from"):
-            if getattr(self, name) < self.generators_from:
+        for name in ("generators_from", "semantic_from", "sad_from", "ccd_from", "task_from", "features_from", "ramp"):
+            share = getattr(self, name)
+            if share is not None and not 0.0 <= share <= 1.0:
+                raise ValueError(f"{name} is {share}: write a share of the run, from 0 to 1")
+        for name in ("semantic_from", "sad_from", "ccd_from", "task_from"):
+            share = getattr(self, name)
+            if share is not None and share < self.generators_from:
                 raise ValueError(
-                    f"{name} is {getattr(self, name)}, before generators_from ({self.generators_from}): "
-                    "it needs adapted images"
+                    f"{name} is {share}, before generators_from ({self.generators_from}): it needs adapted images"
                 )
         if self.features_from < self.task_from:
             raise ValueError(
@@ -73,6 +78,8 @@ class WeightsConfig:
         for name in ("gan", "cycle", "semantic", "sad", "ccd", "source", "feature", "score", "category"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: write 0 or more")
+        if self.gan == 0 and self.cycle == 0:
+            raise ValueError("gan and cycle are both 0, so nothing trains the generators: write one above 0")
 
 
 @config
@@ -101,6 +108,9 @@ class MadanConfig:
     """Of the feature, score and category discriminators; Adam."""
     class_weights: Literal["none", "enet"] = "none"
     """Of the task loss; see source_only."""
+    color_jitter: ColorJitterConfig | None = None
+    """Random colours of what segmenters learn from. Generators and discriminators never see them: colours that
+    `augmentation` changes blur the looks that they are to tell apart, so its color_jitter_p and blur_p should be 0."""
     crop_hw: tuple[int, int] | None = None
     """Height and width of the crops that generators and discriminators learn from; null takes whole training crops.
     The segmenter always sees whole ones."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from isthmus.datasets.sample import Batch, labels_of
 from isthmus.training.losses import cross_entropy
 from isthmus.training.madan.alignment import Alignment
+from isthmus.training.madan.color_jitter import ColorJitter
 from isthmus.training.madan.config import MadanConfig
 from isthmus.training.madan.pictures import Shown, draw
 from isthmus.training.madan.pixel import Frames, PixelAdaptation, Translated
@@ -65,6 +66,8 @@ class Madan:
         own_seed = 1000 * (seed * runtime.world.size + runtime.world.rank)
         self._pixel = PixelAdaptation(config, len(source_segmenters), runtime, seed=own_seed)
         self._alignment = Alignment(config, segmenter.feature_channels, runtime)
+        # The last of this process's thousand numbers: pools and draws of the pixel level count from the first on.
+        self._jitter = None if config.color_jitter is None else ColorJitter(config.color_jitter, own_seed + 999)
         self._watch = Watch()
         self._is_warm = False
 
@@ -100,7 +103,9 @@ class Madan:
         if stage.warm_up:
             return self._warm_up(step, frames)
         if not self._is_warm:
-            self._semantics.finish_warm_up(self._segmenter)
+            self._semantics.freeze()
+            if self._config.stages.generators_from > 0:  # else nothing was trained here: an earlier run's F_A stands
+                self._semantics.begin_where(self._segmenter)
             self._is_warm = True
         crop = self._pixel.draw_crop(frames)
         losses, translated = self._pixel.update_generators(crop, stage, self._semantics)
@@ -118,16 +123,17 @@ class Madan:
     def _warm_up(self, step: int, frames: Frames) -> StepResult:
         """Stage 0 of the paper: each F_i on its own source, F on all of them."""
         losses: dict[str, Tensor] = {}
+        images = [self._jittered(one) for one in frames.images]
         for i, optimiser in self._source_optimisers.items():
             with self._runtime.autocast():
-                logits = self._source_segmenters[i](frames.images[i])
+                logits = self._source_segmenters[i](images[i])
             loss = cross_entropy(logits, frames.masks[i], self._class_weights)
             optimiser.zero_grad()
             cast(Any, loss).backward()
             self._runtime.world.average_gradients(self._source_segmenters[i].parameters())
             optimiser.step(step)
             losses[f"source_{i}"] = loss.detach()
-        output = self._forward(torch.cat(list(frames.images)))
+        output = self._forward(torch.cat(images))
         loss = self._task_loss(output, torch.cat(list(frames.masks)))
         self._optimiser.zero_grad()
         cast(Any, loss).backward()
@@ -146,7 +152,7 @@ class Madan:
             *([frames.target] if aligned else []),
         ]
         # One pass for all, so that normalisation layers see the mixture and gradients are averaged once.
-        outputs = _split(self._forward(torch.cat(batches)), [len(batch) for batch in batches])
+        outputs = _split(self._forward(self._jittered(torch.cat(batches))), [len(batch) for batch in batches])
         losses = {"task": self._task_loss(outputs[0], truth)}
         total = stage.task * losses["task"]
         if stage.source > 0:
@@ -165,10 +171,14 @@ class Madan:
         return losses, metrics
 
     def _adapted(self, frames: Frames, translated: Sequence[Translated]) -> list[Tensor]:
-        """Each source's whole frames in the target's look: those of the generator phase where they are whole."""
-        if self._config.crop_hw is None:
+        """Each source's whole frames in the target's look: those of the generator phase where they are the same."""
+        if self._config.crop_hw is None and self._config.generator.dropout == 0:
             return [one.adapted[: len(image)] for one, image in zip(translated, frames.images, strict=True)]
         return [self._pixel.adapt(image, source) for source, image in enumerate(frames.images)]
+
+    def _jittered(self, images: Tensor) -> Tensor:
+        """What a segmenter learns from: the frames in other colours, where the configuration wants that."""
+        return images if self._jitter is None else self._jitter(images)
 
     def _forward(self, image: Tensor) -> SegmenterOutput:
         with self._runtime.autocast():
@@ -206,11 +216,14 @@ class Madan:
 
     def local_state(self) -> dict[str, Any]:
         """Pools and draws, which differ between processes."""
-        return self._pixel.local_state()
+        jitter = {} if self._jitter is None else {"jitter": self._jitter.state_dict()}
+        return self._pixel.local_state() | jitter
 
     def load_local_state(self, state: dict[str, Any]) -> None:
         """Restore what `local_state` gave."""
         self._pixel.load_local_state(state)
+        if self._jitter is not None:
+            self._jitter.load_state_dict(state["jitter"])
 
 
 def _split(output: SegmenterOutput, sizes: list[int]) -> list[SegmenterOutput]:

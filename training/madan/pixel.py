@@ -69,8 +69,9 @@ class PixelAdaptation:
         self._config, self._runtime, self._num_sources = config, runtime, num_sources
         self.to_target = [ResnetGenerator(config.generator) for _ in range(num_sources)]
         self.to_source = [ResnetGenerator(config.generator) for _ in range(num_sources)]
-        self.target_discriminator = PatchDiscriminator(config.discriminator)
-        self.source_discriminators = [PatchDiscriminator(config.discriminator) for _ in range(num_sources)]
+        self.target_discriminator = PatchDiscriminator(config.discriminator) if config.weights.gan > 0 else None
+        plays = config.weights.gan > 0 or (num_sources > 1 and config.weights.ccd > 0)
+        self.source_discriminators = [PatchDiscriminator(config.discriminator) for _ in range(num_sources * plays)]
         self.aggregation: Aggregation | None = None
         if num_sources > 1 and config.weights.sad > 0:
             form = PaperAggregation if config.formulation == "paper" else SharedAggregation
@@ -80,7 +81,8 @@ class PixelAdaptation:
         for generator in self._generators():
             generator.checkpointing = config.checkpointing
         self._generator_optimiser = _adam(self._generators(), config.learning_rate)
-        self._discriminator_optimiser = _adam(self._discriminators(), config.learning_rate)
+        judges = self._discriminators()
+        self._discriminator_optimiser = _adam(judges, config.learning_rate) if judges else None
         names = [f"{kind}.{i}" for kind in ("adapted", "returned", "crossed") for i in range(num_sources)]
         self._pools = {name: ImagePool(config.pool_size, seed + number) for number, name in enumerate(names)}
         self._draws = torch.Generator().manual_seed(seed + len(names))
@@ -88,7 +90,9 @@ class PixelAdaptation:
     @property
     def networks(self) -> dict[str, nn.Module]:
         """All of them by name."""
-        networks: dict[str, nn.Module] = {"target_discriminator": self.target_discriminator}
+        networks: dict[str, nn.Module] = {}
+        if self.target_discriminator is not None:
+            networks["target_discriminator"] = self.target_discriminator
         for kind in ("to_target", "to_source"):
             networks |= {f"generator_{kind}_{i}": network for i, network in enumerate(getattr(self, kind))}
         networks |= {f"source_discriminator_{i}": one for i, one in enumerate(self.source_discriminators)}
@@ -127,24 +131,25 @@ class PixelAdaptation:
 
     def update_discriminators(self, crop: Frames, translated: Sequence[Translated], stage: Stage) -> dict[str, Tensor]:
         """One step of all discriminators on images from the pools; their losses by name, means over the sources."""
-        self._discriminator_optimiser.zero_grad(set_to_none=True)
         losses: dict[str, list[Tensor]] = {}
         adapted = [self._pools[f"adapted.{i}"].exchange(one.adapted) for i, one in enumerate(translated)]
         with self._runtime.autocast():
-            real = self.target_discriminator(self._at_all_scales(crop.target))
-            for source, images in enumerate(adapted):
-                verdict = self.target_discriminator(images)
-                losses.setdefault("target_discriminator", []).append(discriminator_loss(real, verdict))
-                losses.setdefault("source_discriminator", []).append(
-                    self._source_verdict_loss(source, crop, translated)
-                )
+            if self.target_discriminator is not None:
+                real = self.target_discriminator(self._at_all_scales(crop.target))
+                verdicts = [self.target_discriminator(images) for images in adapted]
+                losses["target_discriminator"] = [discriminator_loss(real, verdict) for verdict in verdicts]
+            own = [self._source_verdict_losses(source, crop, translated) for source in range(self._num_sources)]
+            if any(own):
+                losses["source_discriminator"] = [torch.stack(each).mean() for each in own]
             if self.aggregation is not None and stage.sad > 0:
                 losses["aggregation_discriminator"] = [self.aggregation.discriminator_loss(adapted)]
         means = {name: torch.stack(each).mean() for name, each in losses.items()}
+        if self._discriminator_optimiser is None or not means:
+            return {}
+        self._discriminator_optimiser.zero_grad(set_to_none=True)
         # A sum over the sources' own discriminators, a mean over D_T's sides: no network learns faster for a larger M.
-        total = means["target_discriminator"] + torch.stack(losses["source_discriminator"]).sum()
-        total = total + means.get("aggregation_discriminator", total.new_zeros(()))
-        cast(Any, total).backward()
+        shares = {"source_discriminator": float(self._num_sources)}
+        cast(Any, torch.stack([shares.get(name, 1.0) * mean for name, mean in means.items()]).sum()).backward()
         self._runtime.world.average_gradients(_parameters(self._discriminators()))
         self._discriminator_optimiser.step()
         return {name: loss.detach() for name, loss in means.items()}
@@ -216,24 +221,31 @@ class PixelAdaptation:
         adapted = self.to_target[source](image)
         returned = self.to_source[source](target)
         reconstructed = self.to_source[source](adapted)
-        target_again = self.to_target[source](returned)
-        terms = {
-            "gan_to_target": least_squares(self.target_discriminator(adapted), real=True),
-            "gan_to_source": least_squares(self.source_discriminators[source](returned), real=True),
-            "cycle": cycle_loss(reconstructed, image) + cycle_loss(target_again, target),
-        }
-        total = stage.gan * (terms["gan_to_target"] + terms["gan_to_source"]) + stage.cycle * terms["cycle"]
+        terms: dict[str, Tensor] = {}
+        total = adapted.new_zeros(())
+        if self.target_discriminator is not None:
+            terms["gan_to_target"] = least_squares(self.target_discriminator(adapted), real=True)
+            terms["gan_to_source"] = least_squares(self.source_discriminators[source](returned), real=True)
+            total = total + stage.gan * (terms["gan_to_target"] + terms["gan_to_source"])
+        if stage.cycle > 0:
+            target_again = self.to_target[source](returned)
+            terms["cycle"] = cycle_loss(reconstructed, image) + cycle_loss(target_again, target)
+            total = total + stage.cycle * terms["cycle"]
         return total, terms, Translated(adapted, reconstructed, returned, {})
 
-    def _source_verdict_loss(self, source: int, crop: Frames, translated: Sequence[Translated]) -> Tensor:
-        """D_i's loss: real frames against G'_i(x_T) and, once they come, against other sources' crossed images (6)."""
-        judge = self.source_discriminators[source]
-        fakes = [self._pools[f"returned.{source}"].exchange(translated[source].returned)]
+    def _source_verdict_losses(self, source: int, crop: Frames, translated: Sequence[Translated]) -> list[Tensor]:
+        """D_i's losses: real frames against G'_i(x_T) and, once they come, against others' crossed images (6)."""
+        fakes = []
+        if self._config.weights.gan > 0:
+            fakes.append(self._pools[f"returned.{source}"].exchange(translated[source].returned))
         crossed = [one.crossed[source] for one in translated if source in one.crossed]
         if crossed:
             fakes.append(self._pools[f"crossed.{source}"].exchange(torch.cat(crossed)))
+        if not fakes:
+            return []
+        judge = self.source_discriminators[source]
         real = judge(self._at_all_scales(crop.images[source]))
-        return torch.stack([discriminator_loss(real, judge(fake)) for fake in fakes]).mean()
+        return [discriminator_loss(real, judge(fake)) for fake in fakes]
 
     def _draw_partners(self, stage: Stage) -> dict[int, list[int]]:
         """For each source i, the sources j whose discriminators judge its crossed images at this step."""
@@ -267,20 +279,22 @@ class PixelAdaptation:
         return [*self.to_target, *self.to_source]
 
     def _discriminators(self) -> list[nn.Module]:
+        shared = [] if self.target_discriminator is None else [self.target_discriminator]
         extra = [] if self.aggregation is None else [self.aggregation.network]
-        return [self.target_discriminator, *self.source_discriminators, *extra]
+        return [*shared, *self.source_discriminators, *extra]
 
     def state_dict(self) -> dict[str, Any]:
         """Moments of both optimisers."""
         return {
             "generators": self._generator_optimiser.state_dict(),
-            "discriminators": self._discriminator_optimiser.state_dict(),
+            "discriminators": self._discriminator_optimiser and self._discriminator_optimiser.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self._generator_optimiser.load_state_dict(state["generators"])
-        self._discriminator_optimiser.load_state_dict(state["discriminators"])
+        if self._discriminator_optimiser is not None:
+            self._discriminator_optimiser.load_state_dict(state["discriminators"])
 
     def local_state(self) -> dict[str, Any]:
         """What differs between processes: pools and draws."""

@@ -34,9 +34,8 @@ class Semantics:
         self._decay = decay
         freeze(self.adapted_segmenter)
 
-    def finish_warm_up(self, segmenter: Segmenter) -> None:
-        """The F_i stand from here on, and F_A begins where F is."""
-        self.freeze()
+    def begin_where(self, segmenter: Segmenter) -> None:
+        """F_A begins again where F is."""
         self.adapted_segmenter.load_state_dict(segmenter.state_dict())
 
     def freeze(self) -> None:

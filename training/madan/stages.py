@@ -48,7 +48,7 @@ def stage_at(config: MadanConfig, step: int, total_steps: int, num_sources: int)
         warm_up=at < stages.generators_from,
         gan=weights.gan,
         cycle=weights.cycle,
-        semantic=weights.semantic,
+        semantic=weights.semantic * (1.0 if stages.semantic_from is None else grown(stages.semantic_from)),
         sad=several * weights.sad * grown(stages.sad_from),
         ccd=several * weights.ccd * grown(stages.ccd_from),
         task=task,

@@ -22,8 +22,10 @@ _WON: Final = 0.02
 """Least-squares loss below which a discriminator is hardly ever wrong."""
 _FLAT: Final = 0.25
 """Share of the source's contrast below which an adapted image has gone flat."""
-_LOST: Final = 0.25
-"""Mean absolute cycle error, in [0, 1], at which the image is no longer there."""
+_LOST: Final = 0.5
+"""Cycle error, relative to what a frame of one colour would have, at which the image is hardly there."""
+_ALIKE: Final = 0.25
+"""Share of the source's differences between frames below which adapted images all look alike."""
 _CHANGED: Final = 0.4
 """Share of a class's pixels that F_A takes for one other class."""
 _FEWEST_PIXELS: Final = 200
@@ -47,24 +49,40 @@ class Watch:
             return []
         notes = []
         for name in ("target_discriminator", "source_discriminator"):
-            if self._mean(name, float(losses[name])) < _WON:
+            if name in losses and self._mean(name, float(losses[name])) < _WON:
                 notes.append(
                     f"the {name.replace('_', ' ')} wins outright ({self._means[name]:.3f}): generators learn little; "
                     "lower method.learning_rate or make method.discriminator narrower"
                 )
-        if self._mean("cycle", float(losses["cycle"]) / 2) > _LOST:
+        for source in range(len(shown.translated)):
+            notes += self._collapse(source, shown)
+            notes += self._changed_classes(source, shown)
+        return notes
+
+    def _collapse(self, source: int, shown: Shown) -> list[str]:
+        """Whether images come back from their cycle, keep their contrast, and differ from each other."""
+        image = shown.crop.images[source]
+        adapted, reconstructed = (one[: len(image)] for one in shown.translated[source][:2])
+        notes = []
+        lost = _ratio((reconstructed - image).abs().mean(), _spread(image))
+        if self._mean(f"lost.{source}", lost) > _LOST:
             notes.append(
-                f"images do not come back from their cycle (mean error {self._means['cycle']:.2f}): "
+                f"images of source {source} do not come back from their cycle (error {lost:.2f} of a blank frame's): "
                 "raise method.weights.cycle"
             )
-        for source, result in enumerate(shown.translated):
-            contrast = float(result.adapted.std() / shown.crop.images[source].std().clamp_min(1e-3))
-            if self._mean(f"contrast.{source}", contrast) < _FLAT:
+        remedy = "the generator has collapsed; go back to an earlier checkpoint with a lower learning rate"
+        contrast = _ratio(_spread(adapted), _spread(image))
+        if self._mean(f"contrast.{source}", contrast) < _FLAT:
+            notes.append(
+                f"adapted images of source {source} have gone flat (contrast {contrast:.2f} of the source's): {remedy}"
+            )
+        elif len(image) > 1:
+            variety = _ratio(adapted.diff(dim=0).abs().mean(), image.diff(dim=0).abs().mean())
+            if self._mean(f"variety.{source}", variety) < _ALIKE:
                 notes.append(
-                    f"adapted images of source {source} have gone flat (contrast {contrast:.2f} of the source's): "
-                    "the generator has collapsed; go back to an earlier checkpoint with a lower learning rate"
+                    f"adapted images of source {source} all look alike (they differ {variety:.2f} times as much as "
+                    f"the source's): {remedy}"
                 )
-            notes += self._changed_classes(source, shown)
         return notes
 
     @torch.no_grad()
@@ -101,3 +119,12 @@ class Watch:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self._means = dict(state)
+
+
+def _spread(images: Tensor) -> Tensor:
+    """Mean distance of the values from their image's and channel's mean."""
+    return (images - images.mean((2, 3), keepdim=True)).abs().mean()
+
+
+def _ratio(value: Tensor, whole: Tensor) -> float:
+    return float(value / whole.clamp_min(1e-3))

@@ -1,6 +1,7 @@
 """A source in the target's look: its own layout, its own labels, resumable."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from isthmus.datasets.synthia import Synthia
 from isthmus.errors import CheckpointError, ConfigurationError
 from isthmus.training.madan import adapting
 from isthmus.training.madan.adapting import MANIFEST_NAME, adapt_source
+from isthmus.training.madan.config import StagesConfig
+from isthmus.training.translators import open_translators
 
 
 @pytest.mark.parametrize(("source", "reader"), [(0, Gta5), (1, Synthia)])
@@ -25,7 +28,8 @@ def test_the_sources_reader_reads_it_with_the_sources_labels(
     assert steps[-1] == (len(original), len(original))
     first = adapted[0]
     assert first["image"].shape == (48, 64, 3)
-    nearest = original[0]["mask"][:, (np.arange(64) * 1.5).astype(int)]
+    # 64 columns of 96, each the one under its middle: 0.75, 2.25, 3.75, ...
+    nearest = original[0]["mask"][:, ((np.arange(64) + 0.5) * 1.5).astype(int)]
     np.testing.assert_array_equal(first["mask"], nearest)
 
 
@@ -70,3 +74,21 @@ def test_there_is_no_third_source(madan_run: Path, tmp_path: Path) -> None:
 def test_a_run_without_generators_is_refused(tiny_run, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="source_only has no generators"):
         adapt_source(tiny_run.output, 0, tmp_path / "out", device="cpu")
+
+
+def test_untrained_generators_are_refused(madan_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_translators(madan_run)
+    early = replace(opened, info=opened.info.model_copy(update={"step": 2}))  # generators begin at 0.25 of 8 steps
+    monkeypatch.setattr(adapting, "open_translators", lambda _: early)
+    with pytest.raises(CheckpointError, match=r"at step 2 its generators are untrained.*step-"):
+        adapt_source(madan_run, 0, tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_source_only_start_trains_no_generators(madan_run: Path) -> None:
+    opened = open_translators(madan_run)
+    begun_elsewhere = replace(opened.method, start_from=madan_run, stages=StagesConfig(generators_from=0.0))
+    first, second = (
+        replace(opened, method=begun_elsewhere, info=opened.info.model_copy(update={"step": step})) for step in (0, 1)
+    )
+    assert (first.begun, second.begun) == (False, True)

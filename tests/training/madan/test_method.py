@@ -11,9 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from isthmus.datasets.label_space import IGNORE_INDEX
 from isthmus.training.discriminators import PatchDiscriminatorConfig
 from isthmus.training.distributed import World
 from isthmus.training.generators import GeneratorConfig
+from isthmus.training.madan.alignment import _padded
+from isthmus.training.madan.color_jitter import ColorJitterConfig
 from isthmus.training.madan.config import MadanConfig, StagesConfig, WeightsConfig
 from isthmus.training.madan.method import Madan
 from isthmus.training.madan.pixel import Frames
@@ -183,6 +186,8 @@ def test_f_a_begins_where_f_is_and_follows_it(build: Build) -> None:
 @pytest.mark.parametrize(
     ("part", "gone"),
     [
+        ("gan", {"gan_to_target", "gan_to_source", "target_discriminator"}),  # D_i still judges crossed images
+        ("cycle", {"cycle"}),
         ("semantic", {"semantic"}),
         ("sad", {"sad", "aggregation_discriminator"}),
         ("ccd", {"ccd"}),
@@ -193,10 +198,73 @@ def test_f_a_begins_where_f_is_and_follows_it(build: Build) -> None:
 )
 def test_a_switch_takes_out_exactly_its_part(build: Build, part: str, gone: set[str]) -> None:
     weights = WeightsConfig(score=0.1, category=0.1, source=0.5)
-    whole = step_of(build(weights=weights), 0)
-    without = step_of(build(weights=replace(weights, **{part: 0.0})), 0)
+    with_it, without_it = build(weights=weights), build(weights=replace(weights, **{part: 0.0}))
+    whole, without = step_of(with_it, 0), step_of(without_it, 0)
     assert set(whole) - set(without) == gone
     assert not set(without) - set(whole)
+    networks = {name for name in gone if name.endswith("discriminator")}
+    assert set(with_it.networks) - set(without_it.networks) == networks
+    assert not set(without_it.networks) - set(with_it.networks)
+
+
+def test_without_images_to_judge_there_are_no_judges(build: Build) -> None:
+    method = build(weights=WeightsConfig(gan=0.0, sad=0.0, ccd=0.0, feature=0.0))
+    assert not [name for name in method.networks if "discriminator" in name]
+    assert set(step_of(method, 0)) == {"cycle", "semantic", "task", "total"}
+    method.load_state_dict(method.state_dict())
+
+
+def test_an_earlier_runs_f_a_stands_where_nothing_is_trained_before(build: Build) -> None:
+    method = build(stages=replace(ALL_AT_ONCE, task_from=0.9, features_from=0.9))
+    with torch.no_grad():
+        for parameter in method.networks["adapted_segmenter"].parameters():
+            parameter.add_(1.0)
+    before = weights_of(method)
+    step_of(method, 0)
+    assert "adapted_segmenter" not in moved(method, before)
+
+
+def test_colours_change_for_the_segmenter_alone(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = build(color_jitter=ColorJitterConfig(probability=1.0))
+    plain = step_of(build(), 0)
+    seen: list[Tensor] = []
+    forward = method._forward
+    monkeypatch.setattr(method, "_forward", lambda image: (seen.append(image), forward(image))[1])
+    losses = step_of(method, 0)
+    for name in ("gan_to_target", "gan_to_source", "cycle", "semantic", "target_discriminator", "source_discriminator"):
+        assert losses[name] == plain[name]
+    assert losses["task"] != plain["task"]
+    (batch,) = seen
+    assert not torch.equal(batch[-2:], batches_of(0)[1]["image"])  # the target's frames, last in the batch
+
+
+def test_the_first_stage_learns_from_changed_colours_too(build: Build) -> None:
+    later = StagesConfig(generators_from=0.5, sad_from=0.5, ccd_from=0.5, task_from=0.5, features_from=0.5)
+    method = build(stages=later, color_jitter=ColorJitterConfig(probability=1.0))
+    seen: list[Tensor] = []
+    for i in (0, 1):
+        method.networks[f"source_segmenter_{i}"].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    step_of(method, 0)
+    given = batches_of(0)[0]
+    assert [torch.equal(one, batch["image"]) for one, batch in zip(seen, given, strict=True)] == [False, False]
+
+
+def test_dropped_out_translations_do_not_reach_the_segmenter(build: Build) -> None:
+    method = build(generator=GeneratorConfig(width=4, blocks=1, dropout=0.5))
+    sources, target = batches_of(0)
+    frames = Frames([one["image"] for one in sources], [one["mask"] for one in sources], target["image"])
+    _, translated = method._pixel.update_generators(frames, stage_at(config_of(), 0, STEPS, 2), method._semantics)
+    first, second = (method._adapted(frames, translated) for _ in range(2))
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[0], method._pixel.adapt(frames.images[0], 0))
+
+
+def test_categories_lie_where_the_padded_features_do() -> None:
+    masks = torch.full((1, 33, 64), 3)
+    padded = _padded(masks)
+    assert padded.shape == (1, 64, 64)
+    assert torch.equal(padded[:, :33], masks)
+    assert (padded[:, 33:] == IGNORE_INDEX).all()
 
 
 @pytest.mark.parametrize("formulation", ["paper", "aggregated"])
@@ -210,7 +278,7 @@ def test_saving_memory_changes_no_gradient(build: Build, num_sources: int, formu
         sources, target = batches_of(0, num_sources)
         frames = Frames([one["image"] for one in sources], [one["mask"] for one in sources], target["image"])
         stage = stage_at(config_of(), 0, STEPS, num_sources)
-        method._semantics.finish_warm_up(method._segmenter)
+        method._semantics.freeze()
         method._pixel.update_generators(frames, stage, method._semantics)
         networks = method._pixel.networks
         gradients.append(
@@ -235,8 +303,9 @@ def test_generators_may_learn_from_crops_while_the_segmenter_sees_whole_frames(b
     assert losses["cycle"] > 1.5 * one_scale["cycle"]  # a sum over both scales
 
 
-def test_a_restored_method_goes_on_bit_for_bit(build: Build) -> None:
-    whole, begun, restored = build(), build(), build()
+@pytest.mark.parametrize("jitter", [None, ColorJitterConfig()])
+def test_a_restored_method_goes_on_bit_for_bit(build: Build, jitter: ColorJitterConfig | None) -> None:
+    whole, begun, restored = (build(color_jitter=jitter) for _ in range(3))
     expected = [step_of(whole, step) for step in range(4)]
     for step in range(2):
         step_of(begun, step)

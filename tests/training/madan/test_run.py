@@ -92,7 +92,8 @@ def test_weights_of_another_network_are_refused(madan_run: Path, madan_config: L
     [
         ("target=null", "name its unlabelled frames under target"),
         ("method.source_checkpoints=[a]", "names 1 for 2 source domains"),
-        ("method.stages.generators_from=0.0", "nothing trains the source segmenters"),
+        ("method.stages.generators_from=0.0", "nothing trains the segmenters"),
+        ("augmentation.blur_p=0.1", "set color_jitter_p and blur_p to 0"),
         ("method.crop_hw=[64, 64]", "larger than augmentation.crop_size_hw"),
     ],
 )

@@ -1,6 +1,7 @@
 """When parts enter, which configurations make no sense, and what the watch says about a run that goes wrong."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.training.discriminators import PatchDiscriminatorConfig
 from isthmus.training.generators import GeneratorConfig
+from isthmus.training.madan.color_jitter import ColorJitterConfig
 from isthmus.training.madan.config import MadanConfig, StagesConfig, WeightsConfig
 from isthmus.training.madan.pictures import Shown
 from isthmus.training.madan.pixel import Frames, Translated
@@ -41,6 +43,13 @@ class TestStages:
         at_once = StagesConfig(sad_from=0.4, task_from=0.4, ramp=0.0)
         assert [stage_at(config_of(stages=at_once), step, 100, 2).task for step in (39, 40)] == [0.0, 1.0]
 
+    @pytest.mark.parametrize(("step", "share"), [(20, 0.0), (29, 0.0), (30, 0.1), (39, 1.0)])
+    def test_semantic_consistency_may_wait(self, step: int, share: float) -> None:
+        stages = replace(STAGES, semantic_from=0.3)
+        stage = stage_at(config_of(stages=stages, weights=WeightsConfig(semantic=2.0)), step, 100, 2)
+        assert stage.semantic == pytest.approx(2.0 * share)
+        assert stage_at(config_of(weights=WeightsConfig(semantic=2.0)), step, 100, 2).semantic == 2.0
+
     def test_one_source_is_not_aggregated(self) -> None:
         stage = stage_at(config_of(), 99, 100, 1)
         assert (stage.sad, stage.ccd) == (0.0, 0.0)
@@ -53,7 +62,11 @@ class TestStages:
         (StagesConfig, {"ramp": 1.5}, "ramp is 1.5: write a share"),
         (StagesConfig, {"sad_from": 0.1}, "sad_from is 0.1, before generators_from"),
         (StagesConfig, {"features_from": 0.2}, "features_from is 0.2, before task_from"),
+        (StagesConfig, {"semantic_from": 0.1}, "semantic_from is 0.1, before generators_from"),
         (WeightsConfig, {"cycle": -1.0}, "cycle is -1.0: write 0 or more"),
+        (WeightsConfig, {"cycle": 0.0, "gan": 0.0}, "nothing trains the generators"),
+        (ColorJitterConfig, {"probability": 1.5}, "probability is 1.5: write a number from 0 to 1"),
+        (ColorJitterConfig, {"hue": 0.6}, "hue is 0.6: write a number from 0 to 0.5"),
         (config_of, {"learning_rate": 0.0}, "must be above 0"),
         (config_of, {"crop_hw": (16, 64)}, "write 32 or more"),
         (config_of, {"scales": (0.5, 1.0)}, "begin with 1.0"),
@@ -79,16 +92,20 @@ class Says(nn.Module):
         return logits
 
 
-def shown(*, contrast: float = 1.0, meant: str = "sky") -> Shown:
-    """A frame of sky; F_i sees sky, F_A what it is told."""
-    image = torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
-    adapted = 0.5 + contrast * (image - 0.5)
-    frames = Frames([image], [torch.full((1, 20, 20), TRAIN_ID["sky"])], image)
-    return Shown(frames, (Translated(adapted, image, image, {}),), [Says("sky")], Says(meant))
+def shown(*, contrast: float = 1.0, back: float = 1.0, alike: bool = False, meant: str = "sky") -> Shown:
+    """Two frames of sky; F_i sees sky, F_A what it is told. `back` is the share of contrast that comes back."""
+    image = torch.rand(2, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    mean = image.mean((2, 3), keepdim=True)
+    adapted = mean + contrast * (image - mean)
+    if alike:
+        adapted = adapted[:1].expand_as(adapted)
+    frames = Frames([image], [torch.full((2, 20, 20), TRAIN_ID["sky"])], image)
+    translated = Translated(adapted, mean + back * (image - mean), image, {})
+    return Shown(frames, (translated,), [Says("sky")], Says(meant))
 
 
-def losses(*, target: float = 0.2, source: float = 0.2, cycle: float = 0.1) -> dict[str, Tensor]:
-    values = {"target_discriminator": target, "source_discriminator": source, "cycle": cycle}
+def losses(*, target: float = 0.2, source: float = 0.2) -> dict[str, Tensor]:
+    values = {"target_discriminator": target, "source_discriminator": source}
     return {name: torch.tensor(value) for name, value in values.items()}
 
 
@@ -101,8 +118,9 @@ def test_a_healthy_run_is_left_in_peace() -> None:
     [
         ({}, {"target": 0.001}, ["target discriminator wins outright", "lower method.learning_rate"]),
         ({}, {"source": 0.001}, ["source discriminator wins outright"]),
-        ({}, {"cycle": 0.8}, ["do not come back from their cycle (mean error 0.40)", "raise method.weights.cycle"]),
+        ({"back": 0.4}, {}, ["source 0 do not come back", "(error 0.60 of a blank", "raise method.weights.cycle"]),
         ({"contrast": 0.1}, {}, ["source 0 have gone flat (contrast 0.10", "collapsed"]),
+        ({"alike": True}, {}, ["source 0 all look alike (they differ 0.00 times", "collapsed"]),
         ({"meant": "vegetation"}, {}, ["turns sky of source 0 into vegetation (100 % of it)", "weights.semantic"]),
     ],
 )
