@@ -11,7 +11,7 @@ from isthmus.configuration import config, load_config, to_yaml
 from isthmus.datasets.base import FileDataset, FramePaths, Part
 from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX, TRAIN_ID, build_id_table
 from isthmus.datasets.layout import LayoutWriter, write_bytes, write_png
-from isthmus.datasets.pairing import images_by_stem, paired
+from isthmus.datasets.pairing import images_by_stem, paired, unlabelled
 from isthmus.errors import DataError, DataMissingError
 
 ID_MAP_FILE: Final = "id_map.yaml"
@@ -54,7 +54,7 @@ class Folder(FileDataset):
         labels/NAME.png                    or labels/{train,val,test}/NAME.png
         ```
 
-    Images: any number, of any size.
+    Images: any number, of any size. As a target, `images/` is all that it needs.
     Splits: `all`, `train`, `val` and `test`.
     Label space: 8-bit ids, mapped by `id_map.yaml` (or `id_map` in the configuration) to the 19 train ids.
     Licence: yours.
@@ -81,10 +81,12 @@ class Folder(FileDataset):
         super().__init__(root, split, limit=limit, part=part, collect=collect, labelled=labelled)
 
     def _list_frames(self) -> Sequence[FramePaths]:
-        id_map = self._id_map or self._read_id_map()
-        self.id_table = build_id_table(id_map.id_to_train_id(), ignored=id_map.ignore)
         subfolder = "" if self.split == "all" else self.split
         images = images_by_stem(self.root / "images" / subfolder)
+        if not self.labelled:  # a target needs neither labels nor what they mean
+            return unlabelled(self.root, images.values())
+        id_map = self._id_map or self._read_id_map()
+        self.id_table = build_id_table(id_map.id_to_train_id(), ignored=id_map.ignore)
         labels = images_by_stem(self.root / "labels" / subfolder)
         return paired(self.root, images, labels, self._report)
 

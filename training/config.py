@@ -150,7 +150,7 @@ class TrainingConfig:
         if self.augmentation.color_jitter_p > 0 or self.augmentation.blur_p > 0:
             raise ValueError(
                 "augmentation changes colours or blurs, which hides from method madan the looks that it is to tell "
-                "apart: set color_jitter_p and blur_p to 0; method.color_jitter changes colours for the segmenters alone"
+                "apart: set color_jitter_p and blur_p to 0; method.color_jitter changes colours for segmenters alone"
             )
         whole = self.augmentation.crop_size_hw
         if method.crop_hw is not None and any(a > b for a, b in zip(method.crop_hw, whole, strict=True)):

@@ -42,7 +42,9 @@ from isthmus.training.judging import Judge
 from isthmus.training.loop import Judgement, LoopState, Session, run_loop
 from isthmus.training.method import Method, Picture
 from isthmus.training.progress import Reporter
+from isthmus.training.randomization.config import RandomizationConfig
 from isthmus.training.randomization.method import Randomization
+from isthmus.training.randomization.styles.images import images_below
 from isthmus.training.reproducibility import (
     Provenance,
     provenance,
@@ -51,7 +53,7 @@ from isthmus.training.reproducibility import (
     seed_everything,
 )
 from isthmus.training.runtime import Runtime, choose_device
-from isthmus.training.target_pool import check_target_apart
+from isthmus.training.target_pool import check_styles_apart, check_target_apart
 from isthmus.training.tracking import NoTracker, Tracker, Tracking, tracked
 
 CONFIG_FILE: Final = "config.yaml"
@@ -149,6 +151,9 @@ class _Run:
         self.judge = Judge.of(config, self.runtime, self.reporter)
         if self.target is not None and world.is_main:
             check_target_apart(self.target, [(one.title, one.dataset) for one in self.judge.sets])
+        if isinstance(config.method, RandomizationConfig) and world.is_main:
+            judged = [(one.title, one.dataset) for one in self.judge.sets]
+            check_styles_apart(images_below(config.method.styles.image_folders), judged)
         self.cards: tuple[CardDataset, ...] = world.gather(self._describe() if world.is_main else ())[0]
         self.provenance: Provenance = provenance(self.runtime.device)
         self.method: Method = build_method(config, self.sources, self.runtime, resuming=checkpoint is not None)

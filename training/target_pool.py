@@ -1,8 +1,8 @@
-"""The target's frames must be no frames that the run is judged on: adapting to those would be cheating."""
+"""The target's frames and the style images must be no frames that the run is judged on: that would be cheating."""
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -24,10 +24,10 @@ def check_target_apart(target: SegmentationDataset, judged: Sequence[tuple[str, 
     Raises:
         ConfigurationError: Naming the set, how many frames are shared, and one of them.
     """
-    files = _images_by_size(target)
+    files = _by_size(frame.image for frame in target.frames) if isinstance(target, FileDataset) else {}
     for title, dataset in judged:
         if isinstance(target, FileDataset) and isinstance(dataset, FileDataset):
-            shared = [str(frame.image) for frame in dataset.frames if _is_among(frame.image, files)]
+            shared = _frames_among(dataset, files)
         else:
             shared = _shared_origin(target, dataset)
         if shared:
@@ -38,13 +38,37 @@ def check_target_apart(target: SegmentationDataset, judged: Sequence[tuple[str, 
             )
 
 
-def _images_by_size(dataset: SegmentationDataset) -> Mapping[int, list[Path]]:
-    """Image files by their size in bytes; none for a packed set."""
+def check_styles_apart(images: Iterable[Path], judged: Sequence[tuple[str, SegmentationDataset]]) -> None:
+    """Refuse style images that are frames of a validation or evaluation set; packed sets are passed over.
+
+    Args:
+        images: Files.
+        judged: As in `check_target_apart`.
+
+    Raises:
+        ConfigurationError: Naming the set, how many frames are shared, and one of them.
+    """
+    files = _by_size(images)
+    for title, dataset in judged:
+        shared = _frames_among(dataset, files) if isinstance(dataset, FileDataset) else []
+        if shared:
+            raise ConfigurationError(
+                f"the style images hold {len(shared)} of the frames of {title}, for example {shared[0]}",
+                where="method.styles.images",
+                remedy="Take style images from elsewhere: what a run is judged on may lend it no look.",
+            )
+
+
+def _by_size(images: Iterable[Path]) -> Mapping[int, list[Path]]:
+    """Image files by their size in bytes."""
     files: dict[int, list[Path]] = defaultdict(list)
-    if isinstance(dataset, FileDataset):
-        for frame in dataset.frames:
-            files[frame.image.stat().st_size].append(frame.image.resolve())
+    for image in images:
+        files[image.stat().st_size].append(image.resolve())
     return files
+
+
+def _frames_among(dataset: FileDataset, files: Mapping[int, list[Path]]) -> list[str]:
+    return [str(frame.image) for frame in dataset.frames if _is_among(frame.image, files)]
 
 
 def _is_among(image: Path, files: Mapping[int, list[Path]]) -> bool:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from isthmus.configuration import parse_config, to_yaml
 from isthmus.datasets.catalogue import DATASETS, DatasetConfig, build_dataset, dataset_digest, describe
-from isthmus.errors import ConfigurationError, DataError, PairMismatchError
+from isthmus.errors import ConfigurationError, DataError, DataMissingError, PairMismatchError
 
 
 def test_build_from_yaml(open_fakes):
@@ -110,3 +110,15 @@ def test_the_room_opens_without_heavy_packages():
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split(maxsplit=1) == ["10", "set()\n"]
+
+
+def test_a_folder_of_images_alone_is_a_target(open_fakes, tmp_path):
+    source = open_fakes("folder", num_frames=2).root
+    (source / "images").rename(tmp_path / "images")
+    config = DatasetConfig(dataset="folder", root=tmp_path, split="all")
+    dataset = build_dataset(config, labelled=False)
+    assert len(dataset) == 2
+    assert dataset.read_unlabelled(1)["name"] == "images/frame000001.png"
+    assert dataset_digest(dataset)
+    with pytest.raises(DataMissingError):
+        build_dataset(config)

@@ -9,7 +9,7 @@ from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.datasets.fakes import write_fakes
 from isthmus.datasets.shards.packing import pack_dataset
 from isthmus.errors import ConfigurationError
-from isthmus.training.target_pool import check_target_apart
+from isthmus.training.target_pool import check_styles_apart, check_target_apart
 
 
 def opened(root: Path, split: str, dataset: str = "camvid", *, labelled: bool = True):
@@ -57,3 +57,11 @@ def test_packed_frames_are_known_by_their_origin(camvid: Path, tmp_path: Path) -
     check_target_apart(opened(tmp_path, "train", "shards", labelled=False), judged)
     with pytest.raises(ConfigurationError, match="holds 3 of the frames of camvid/val"):
         check_target_apart(opened(tmp_path, "val", "shards", labelled=False), judged)
+
+
+def test_style_images_are_no_judged_frames(camvid: Path, tmp_path: Path) -> None:
+    judged = [("camvid/val", opened(camvid, "val"))]
+    check_styles_apart((camvid / "train").iterdir(), judged)
+    copied = shutil.copy(next((camvid / "val").iterdir()), tmp_path / "style.png")
+    with pytest.raises(ConfigurationError, match=r"styles\.images: .* hold 1 of the frames of camvid/val"):
+        check_styles_apart([Path(copied)], judged)

@@ -21,7 +21,7 @@ class ConsistencyConfig:
     """Both weights grow from 0 to their whole values within so much of the run."""
     layers: dict[str, float] = field(default_factory=lambda: {"logits": 1.0, "encoder": 1.0})
     """lambda_l of each layer: `logits` are the class probabilities, `encoder` the encoder's last stage, `encoder_N` the
-    N-th that it gives, from 0."""
+    N-th that it gives, from 0; a stage with no weight before it, such as the image itself, is refused."""
     distance: Distance = "l1"
     """`l1`, or `kl` where `logits` is the only layer."""
     levels: tuple[int, ...] = (1, 2, 4, 8)

@@ -27,59 +27,68 @@ def is_layer(name: str) -> bool:
 class WithLayers(nn.Module):
     """A segmenter whose forward pass gives named layers as well: what goes to `Runtime.parallel`.
 
-    Gradients are averaged over processes only for what goes through the wrapped module's forward pass.
+    Gradients are averaged over processes only for what goes through the wrapped module's forward pass. Stages are
+    caught by a hook that stays on the encoder, since torch.compile gives up on one that comes and goes; it keeps
+    nothing of passes that do not begin here.
 
     Args:
         segmenter: Shares its weights.
         names: Of the layers beside the logits, for example `encoder`.
 
     Raises:
-        ConfigurationError: The encoder has no such stage.
+        ConfigurationError: The encoder has no such stage, or nothing in it is learnt.
     """
 
     def __init__(self, segmenter: Segmenter, names: Sequence[str]) -> None:
         super().__init__()
         self.segmenter = segmenter
         self._numbers = [_number_of(name) for name in names]
+        self._watching = False
+        self._stages: Sequence[Tensor] = ()
         if names:
+            segmenter.encoder.register_forward_hook(self._see)
             self._check(names)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """RGB [B,3,H,W] in [0, 1] to logits as `Segmenter.forward_head` gives them, then each layer [B,C,h,w]."""
-        if not self._numbers:
-            return (self.segmenter.forward_head(image),)
-        logits, stages = self._stages(image)
+        logits, stages = self._watched(image)
         return (logits, *(stages[number] for number in self._numbers))
 
-    def _stages(self, image: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-        """Logits, and all that the encoder gave on the way to them."""
-        seen: list[Sequence[Tensor]] = []
-
-        def see(_module: nn.Module, _given: Any, stages: Sequence[Tensor]) -> None:
-            seen.append(stages)
-
-        # For this pass alone: the segmenter is judged, saved and exported without it.
-        handle = self.segmenter.encoder.register_forward_hook(see)
+    def _watched(self, image: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Logits, and all that the encoder gave on the way to them; nothing where no layer is asked for."""
+        self._watching = True
         try:
             logits = self.segmenter.forward_head(image)
         finally:
-            handle.remove()
-        return logits, seen[0]
+            self._watching = False
+        stages, self._stages = self._stages, ()
+        return logits, stages
 
-    @torch.no_grad()
+    def _see(self, _encoder: nn.Module, _given: Any, stages: Sequence[Tensor]) -> None:
+        if self._watching:
+            self._stages = stages
+
     def _check(self, names: Sequence[str]) -> None:
         was_training = self.segmenter.training
         self.segmenter.eval()
         mean = self.segmenter.mean
-        _, stages = self._stages(mean.expand(1, 3, _PROBE_SIDE, _PROBE_SIDE))
+        with torch.enable_grad():
+            _, stages = self._watched(mean.expand(1, 3, _PROBE_SIDE, _PROBE_SIDE))
         self.segmenter.train(was_training)
+        # Encoders give the image itself as stage 0, and some an empty stage 1: no weight stands before either.
+        learnt = [f"encoder_{number}" for number, stage in enumerate(stages) if stage.requires_grad]
         for name, number in zip(names, self._numbers, strict=True):
             if number >= len(stages):
-                raise ConfigurationError(
-                    f"the encoder has {len(stages)} stages, so none is called {name!r}",
-                    where="method.consistency.layers",
-                    remedy=f"Write encoder for the last, or encoder_0 to encoder_{len(stages) - 1}.",
-                )
+                problem = f"the encoder has {len(stages)} stages, so none is called {name!r}"
+            elif not stages[number].requires_grad:
+                problem = f"nothing is learnt before {name!r} of this encoder, so that nothing could make it alike"
+            else:
+                continue
+            raise ConfigurationError(
+                problem,
+                where="method.consistency.layers",
+                remedy=f"Write encoder for the last stage, or one of {', '.join(learnt)}.",
+            )
 
 
 def _number_of(name: str) -> int:

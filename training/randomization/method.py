@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from isthmus.datasets.label_space import IGNORE_INDEX
 from isthmus.datasets.sample import Batch
-from isthmus.errors import CheckpointError
 from isthmus.training.losses import cross_entropy
 from isthmus.training.method import StepResult
 from isthmus.training.optim import ScheduledOptimiser
@@ -23,7 +22,8 @@ from isthmus.training.randomization.consistency import Part, Targets, crop_consi
 from isthmus.training.randomization.layers import LOGITS, WithLayers
 from isthmus.training.randomization.pictures import Shown, draw
 from isthmus.training.randomization.scene import Scene, build_scene
-from isthmus.training.randomization.styles.stylist import DOMAINS_FILE, Stylist
+from isthmus.training.randomization.styles.record import DOMAINS_FILE, check_same_domains
+from isthmus.training.randomization.styles.stylist import Stylist
 from isthmus.training.runtime import Runtime
 from isthmus.training.segmenters import Segmenter, upsample_logits
 
@@ -77,8 +77,8 @@ class Randomization:
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The segmenter, and the frozen generators of translated styles."""
-        return {"segmenter": self._segmenter, **self._stylist.networks()}
+        """The segmenter alone: checkpoints name the frozen generators of translated styles, see `state_dict`."""
+        return {"segmenter": self._segmenter}
 
     @property
     def segmenter(self) -> nn.Module:
@@ -199,7 +199,7 @@ class Randomization:
         return self._class_weights[valid].sum().clamp_min(torch.finfo(torch.float32).tiny)
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimiser's moments, the class weights, and which styles they were learned with."""
+        """The optimiser's moments, the class weights, and which styles they were learned with, by path and digest."""
         return {
             "optimiser": self._optimiser.state_dict(),
             "class_weights": self._class_weights,
@@ -212,12 +212,7 @@ class Randomization:
         Raises:
             CheckpointError: The style domains are others than they were.
         """
-        if state["styles"] != self._stylist.describe():
-            raise CheckpointError(
-                "the style domains changed since it was written",
-                where="method.styles",
-                remedy=f"Put the images and checkpoints back that {DOMAINS_FILE} lists, or train in another folder.",
-            )
+        check_same_domains(state["styles"], self._stylist.describe())
         self._optimiser.load_state_dict(state["optimiser"])
         weights = state["class_weights"]
         self._class_weights = None if weights is None else weights.to(self._runtime.device)

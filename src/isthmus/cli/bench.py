@@ -1,10 +1,18 @@
 """Verbs that measure speed on this machine."""
 
 import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import tyro
+
+from isthmus.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from isthmus.training.madan.benchmark import MadanBenchmarkConfig
+    from isthmus.training.step_benchmark import StepBenchmarkConfig, StepCost
 
 
 def data(
@@ -66,54 +74,109 @@ def data(
 
 def train(
     *,
+    methods: tuple[Literal["madan", "randomization"], ...] = ("madan", "randomization"),
     size_hw: tuple[int, int] = (256, 512),
     batch_size: int = 1,
     width: int = 64,
     blocks: int = 9,
     steps: int = 3,
     sources: tuple[int, ...] = (1, 2, 3, 4),
+    views: tuple[int, ...] = (3, 5, 10, 15),
     device: Literal["auto", "cpu", "cuda"] = "auto",
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
-    """Measure a step of MADAN: time and peak memory, plain and with each way of saving memory.
+    """Measure a step of each method: time and peak memory, plain and with each way of saving memory.
 
     $ isthmus bench train
-    $ isthmus bench train --size-hw 64 128 --width 16 --blocks 4 --steps 1
+    $ isthmus bench train --methods madan --size-hw 64 128 --width 16 --blocks 4 --steps 1
+    $ isthmus bench train --methods randomization --views 3 5 10 15
 
-    The ways are measured with two sources; then the most saving one in fp32 with each number of sources.
+    MADAN's ways are measured with two sources; then the most saving one in fp32 with each number of sources.
+    Randomization is measured with one source, against source-only: with each number of views, all in one batch, and
+    with the most views one a pass; then its parts with the fewest.
 
     Args:
+        methods: Which of them.
         size_hw: Height and width of the frames.
         batch_size: Frames a source.
-        width: Channels of the generators' first layer.
-        blocks: Residual units of the generators.
+        width: Channels of the first layer of MADAN's generators.
+        blocks: Residual units of MADAN's generators.
         steps: Timed steps of each figure.
-        sources: Numbers of sources for the second table.
+        sources: Numbers of sources, for MADAN.
+        views: Numbers of versions of each frame, itself among them, for randomization.
         device: auto takes a GPU where there is one.
         as_json: Print JSON instead of tables.
     """
     from rich.console import Console
 
     from isthmus.training.generators import GeneratorConfig
-    from isthmus.training.madan.benchmark import VARIANTS, StepBenchmarkConfig, measure_steps, step_table
+    from isthmus.training.madan.benchmark import MadanBenchmarkConfig
+    from isthmus.training.step_benchmark import StepBenchmarkConfig, step_table
 
-    config = StepBenchmarkConfig(
-        size_hw=size_hw,
-        batch_size=batch_size,
-        steps=steps,
-        generator=GeneratorConfig(width=width, blocks=blocks),
-        device=device,
-    )
-    saving = "per source, checkpointed"
-    rows = [*((variant, 2) for variant in VARIANTS), *((saving, number) for number in sources)]
-    costs = []
+    tables: list[_Measured] = []
     with Console(stderr=True).status("measuring") as status:
-        for cost in measure_steps(config, rows):
-            costs.append(cost)
-            status.update(f"measured {cost.variant} with {cost.num_sources} sources")
+        if "madan" in methods:
+            generator = GeneratorConfig(width=width, blocks=blocks)
+            sizes = MadanBenchmarkConfig(
+                size_hw=size_hw, batch_size=batch_size, steps=steps, device=device, generator=generator
+            )
+            tables.extend(_madan_tables(sizes, sources, status.update))
+        if "randomization" in methods:
+            shared = StepBenchmarkConfig(size_hw=size_hw, batch_size=batch_size, steps=steps, device=device)
+            tables.extend(_randomization_tables(shared, views, status.update))
     if as_json:
-        print(json.dumps([cost.to_tree() for cost in costs], indent=2))
+        unique = dict.fromkeys(cost for table in tables for cost in table.costs)
+        print(json.dumps([cost.to_tree() for cost in unique], indent=2))
         return
     console = Console()
-    console.print(step_table(costs[: len(VARIANTS)], "Ways of saving memory, two sources"))
-    console.print(step_table(costs[len(VARIANTS) :], f"Numbers of sources, {saving}"))
+    for table in tables:
+        console.print(step_table(table.costs, table.title, counted=table.counted))
+
+
+class _Measured(NamedTuple):
+    """What becomes a table."""
+
+    title: str
+    counted: Literal["sources", "views"]
+    costs: "Sequence[StepCost]"
+
+
+def _madan_tables(
+    config: "MadanBenchmarkConfig", sources: tuple[int, ...], report: Callable[[str], None]
+) -> Iterator[_Measured]:
+    from isthmus.training.madan.benchmark import VARIANTS, measure_madan
+
+    saving = "per source, checkpointed"
+    ways, numbers = [(variant, 2) for variant in VARIANTS], [(saving, number) for number in sources]
+    costs = _costs([*ways, *numbers], partial(measure_madan, config), report)
+    yield _Measured("MADAN: ways of saving memory, two sources", "sources", [costs[row] for row in ways])
+    if numbers:
+        yield _Measured(f"MADAN: numbers of sources, {saving}", "sources", [costs[row] for row in numbers])
+
+
+def _randomization_tables(
+    config: "StepBenchmarkConfig", views: tuple[int, ...], report: Callable[[str], None]
+) -> Iterator[_Measured]:
+    from isthmus.training.randomization.benchmark import DIVIDED, SOURCE_ONLY, VARIANTS, WHOLE, measure_randomization
+
+    if not views:
+        raise ConfigurationError("no number of views", where="--views", remedy="Write one or more, for example 3.")
+    growing = [(SOURCE_ONLY, 1), *((WHOLE, number) for number in views), (DIVIDED, max(views))]
+    parts = [(variant, 1 if variant == SOURCE_ONLY else min(views)) for variant in VARIANTS]
+    costs = _costs([*growing, *parts], partial(measure_randomization, config), report)
+    yield _Measured("Randomization: numbers of views, one source", "views", [costs[row] for row in growing])
+    yield _Measured(f"Randomization: its parts, {min(views)} views", "views", [costs[row] for row in parts])
+
+
+def _costs(
+    rows: Sequence[tuple[str, int]],
+    measure: "Callable[[Sequence[tuple[str, int]]], Iterator[StepCost]]",
+    report: Callable[[str], None],
+) -> "dict[tuple[str, int], StepCost]":
+    """Rows of all tables of a method, each measured once."""
+    unique = list(dict.fromkeys(rows))
+    costs = {}
+    for done, (row, cost) in enumerate(zip(unique, measure(unique), strict=True), 1):
+        costs[row] = cost
+        report(f"measured {done} of {len(unique)} figures: {cost.variant}")
+    return costs

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from isthmus.configuration import load_config, to_tree
+from isthmus.training.checkpoint import CheckpointInfo, CheckpointStore
+from isthmus.training.config import TrainingConfig
 from isthmus.training.distributed import World
+from isthmus.training.generators import GeneratorConfig, ResnetGenerator
 from isthmus.training.optim import AdamWConfig, ScheduledOptimiser, parameter_groups
 from isthmus.training.pretrained import IMAGENET
 from isthmus.training.randomization.config import ConsistencyConfig, RandomizationConfig
@@ -21,6 +27,7 @@ from isthmus.training.segmenters import NUM_CLASSES, Segmenter
 
 CPU = Runtime(world=World(), device=torch.device("cpu"), precision="fp32", channels_last=False, compile=False)
 STEPS = 10
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 
 class SmallEncoder(nn.Module):
@@ -144,3 +151,40 @@ def frames() -> Callable[..., list[dict[str, Any]]]:
 def optimiser() -> Callable[[Segmenter], ScheduledOptimiser]:
     """Makes the optimiser that `build` uses."""
     return optimiser_of
+
+
+@pytest.fixture
+def save_run(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a checkpoint of configs/madan/tiny.yaml whose generators make everything 0.7 bright or residual."""
+
+    def save(name: str = "run", *, step: int = 8, residual: bool = False, method: str = "madan") -> Path:
+        config = load_config(CONFIGS / method / "tiny.yaml", TrainingConfig)
+        tree = to_tree(config)
+        networks = {}
+        if method == "madan":
+            tree["method"]["generator"] |= {"residual": residual}
+            for source in range(2):
+                generator = ResnetGenerator(GeneratorConfig(width=4, blocks=1, residual=residual))
+                if not residual:
+                    nn.init.zeros_(generator.head.weight)
+                    nn.init.constant_(generator.head.bias, float(np.arctanh(2 * (0.7 + 0.1 * source) - 1)))
+                networks[f"generator_to_target_{source}"] = generator.state_dict()
+        info = CheckpointInfo(
+            name=config.name,
+            method=method,
+            step=step,
+            config=tree,
+            config_hash="0",
+            source_train_ids=(0,),
+            datasets=(),
+            evaluations=(),
+            best_step=None,
+            best_miou=None,
+            git_commit="0",
+            lock_hash="0",
+            versions={},
+        )
+        CheckpointStore(tmp_path / name, 1).save(info, networks, {})
+        return tmp_path / name
+
+    return save

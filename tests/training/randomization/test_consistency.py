@@ -140,13 +140,37 @@ def test_layers_come_out_of_one_pass(small) -> None:
     assert last.shape == (2, 8, 8, 16)
     assert first.shape == (2, 6, 16, 32)
     assert small.training
-    assert not small.encoder._forward_hooks
     assert len(WithLayers(small, [])(image)) == 1
+
+
+def test_passes_that_begin_elsewhere_are_not_kept(small) -> None:
+    network = WithLayers(small, ["encoder"])
+    network(torch.rand(2, 3, 32, 64))
+    small(torch.rand(2, 3, 32, 64))
+    assert network._stages == ()
+
+
+def test_a_forward_pass_is_one_graph_for_the_compiler(small) -> None:
+    image = torch.rand(2, 3, 32, 64)
+    network = WithLayers(small, ["encoder", "encoder_0"])
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    for one, other in zip(compiled(image), network(image), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_a_stage_that_is_not_there_is_named(small) -> None:
     with pytest.raises(ConfigurationError, match=r"2 stages, so none is called 'encoder_2'"):
         WithLayers(small, ["encoder_2"])
+
+
+@pytest.mark.parametrize("name", ["encoder_0", "encoder_1"])
+def test_a_stage_without_weights_before_it_is_refused(small, name: str) -> None:
+    """Many encoders give the image itself first, some of them an empty map then."""
+    stages = small.encoder.forward
+    small.encoder.forward = lambda image: [image, image[:, :0], *stages(image)]
+    WithLayers(small, ["encoder", "encoder_2", "encoder_3"])
+    with pytest.raises(ConfigurationError, match=f"nothing is learnt before '{name}'.*one of encoder_2, encoder_3"):
+        WithLayers(small, [name])
 
 
 def test_names_of_layers() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from isthmus.configuration import load_config, to_tree
-from isthmus.errors import ConfigurationError
+from isthmus.errors import CheckpointError, ConfigurationError
 from isthmus.training import run
 from isthmus.training.checkpoint import read_weights
 from isthmus.training.config import TrainingConfig, changed_keys, moved_roots
@@ -71,6 +71,35 @@ def test_a_killed_run_goes_on_bit_for_bit(finished: Path, load: Load, tmp_path: 
     assert all(torch.equal(expected[key], weights[key]) for key in expected)
 
 
+def test_a_run_of_translated_styles_keeps_no_generators_and_goes_on_with_the_same(
+    load: Load, save_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    looks, output, begun = save_run("looks", residual=True), tmp_path / "whole", tmp_path / "begun"
+    translation = f"{{sources: [gta5/all:fit, synthia/all], checkpoints: [{looks}]}}"
+    common = (
+        f"method.styles={{views: 2, domains: 1, weights: {{translation: 1.0}}, translation: {translation}}}",
+        "validation=null",
+        "evaluated_on=[]",
+        "loop.steps=2",
+        "loop.checkpoint_every=1",
+    )
+    run.train(load(*common), output, tracking="none", device="cpu")
+    last = "checkpoints/step-00000002"
+    assert {path.name for path in (output / last).glob("*.safetensors")} == {"segmenter.safetensors"}
+    shutil.copytree(output, begun)
+    shutil.rmtree(begun / last)
+    kept = save_run("other", residual=False)
+    moved = looks.rename(tmp_path / "moved")
+    with pytest.raises(CheckpointError, match=r"looks: a style's generators cannot be had.*under method\.styles"):
+        run.train(load(*common), begun, resume=True, tracking="none", device="cpu")
+    checkpoints = "method.styles.translation.checkpoints"
+    with pytest.raises(CheckpointError, match=r"domain 0 was made of .*looks/.*, is made of .*other/"):
+        run.train(load(*common, f"{checkpoints}=[{kept}]"), begun, resume=True, tracking="none", device="cpu")
+    run.train(load(*common, f"{checkpoints}=[{moved}]"), begun, resume=True, tracking="none", device="cpu")
+    expected, weights = read_weights(output / last, "segmenter"), read_weights(begun / last, "segmenter")
+    assert all(torch.equal(expected[key], weights[key]) for key in expected)
+
+
 def test_the_styles_are_in_the_folder_and_in_tracking(finished: Path) -> None:
     domains = json.loads((finished / "style_domains.json").read_text(encoding="utf-8"))
     assert [one["kind"] for one in domains] == ["amplitude"] * 4
@@ -97,6 +126,12 @@ def test_one_view_trains_as_source_only_does(load: Load, tmp_path: Path) -> None
         weights[name] = read_weights(tmp_path / name / "checkpoints" / "step-00000002", "segmenter")
     assert all(torch.equal(weights["theirs"][key], weights["ours"][key]) for key in weights["theirs"])
     assert json.loads((tmp_path / "ours" / "style_domains.json").read_text(encoding="utf-8")) == []
+
+
+def test_judged_frames_are_no_style_images(load: Load, tiny_data: Path, tmp_path: Path) -> None:
+    styles = f"{{views: 2, domains: 1, weights: {{statistics: 1.0}}, images: {tiny_data / 'camvid' / 'val'}}}"
+    with pytest.raises(ConfigurationError, match=r"the style images hold .* of the frames of camvid/val"):
+        run.train(load(f"method.styles={styles}"), tmp_path / "run", tracking="none", device="cpu")
 
 
 def test_styles_and_translators_may_move(load: Load) -> None:

@@ -9,21 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from isthmus.artifact import sha256_of
-from isthmus.configuration import load_config, parse_config, to_tree
+from isthmus.configuration import parse_config
 from isthmus.datasets.layout import write_png
 from isthmus.errors import CheckpointError, DataMissingError
-from isthmus.training.checkpoint import CheckpointInfo, CheckpointStore
-from isthmus.training.config import TrainingConfig
-from isthmus.training.generators import GeneratorConfig, ResnetGenerator
 from isthmus.training.randomization.styles.config import StylesConfig
 from isthmus.training.randomization.styles.stylist import Stylist, build_stylist
+from isthmus.training.randomization.styles.translation import TranslationDomain
 
 CPU = torch.device("cpu")
-CONFIGS = Path(__file__).resolve().parents[3] / "configs"
-GENERATOR = GeneratorConfig(width=4, blocks=1)
 TITLES = "[gta5/all:fit, synthia/all]"
 
 Saver = Callable[..., Path]
@@ -49,43 +45,6 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = rng.random(3) * 200 + rng.random((10, 12, 3)) * 55
         write_png(folder / f"{number}.png", pixels.astype(np.uint8))
     return folder
-
-
-@pytest.fixture
-def save_run(tmp_path: Path) -> Saver:
-    """Writes a checkpoint of configs/madan/tiny.yaml whose generators make everything 0.7 bright or residual."""
-
-    def save(name: str = "run", *, step: int = 8, residual: bool = False, method: str = "madan") -> Path:
-        config = load_config(CONFIGS / method / "tiny.yaml", TrainingConfig)
-        tree = to_tree(config)
-        networks = {}
-        if method == "madan":
-            tree["method"]["generator"] |= {"residual": residual}
-            for source in range(2):
-                generator = ResnetGenerator(GeneratorConfig(width=4, blocks=1, residual=residual))
-                if not residual:
-                    nn.init.zeros_(generator.head.weight)
-                    nn.init.constant_(generator.head.bias, float(np.arctanh(2 * (0.7 + 0.1 * source) - 1)))
-                networks[f"generator_to_target_{source}"] = generator.state_dict()
-        info = CheckpointInfo(
-            name=config.name,
-            method=method,
-            step=step,
-            config=tree,
-            config_hash="0",
-            source_train_ids=(0,),
-            datasets=(),
-            evaluations=(),
-            best_step=None,
-            best_miou=None,
-            git_commit="0",
-            lock_hash="0",
-            versions={},
-        )
-        CheckpointStore(tmp_path / name, 1).save(info, networks, {})
-        return tmp_path / name
-
-    return save
 
 
 def stylist(text: str, seed: int = 3) -> Stylist:
@@ -178,7 +137,6 @@ def test_one_view_is_the_images_alone(images: Tensor) -> None:
     assert torch.equal(views, images[None])
     assert drawer.chosen(0, 0, 0) == ()
     assert drawer.describe() == []
-    assert drawer.networks() == {}
 
 
 def test_views_are_in_different_domains_and_all_domains_come() -> None:
@@ -216,9 +174,10 @@ def test_each_source_has_its_own_generator(images: Tensor, photographs: Path, sa
     for source, level in ((0, 0.7), (1, 0.8)):
         styled = drawer.views(images, 0, source, 0)[1]
         torch.testing.assert_close(styled, torch.full_like(styled, level))
-    networks = drawer.networks()
-    assert list(networks) == ["style_generator_0_0", "style_generator_0_1"]
-    for network in networks.values():
+
+
+def test_generators_are_frozen(save_run: Saver) -> None:
+    for network in TranslationDomain(save_run(), ["gta5/all:fit", "synthia/all"], CPU).generators:
         assert not network.training
         assert not any(parameter.requires_grad for parameter in network.parameters())
 
@@ -244,7 +203,8 @@ def test_another_methods_run_is_refused(photographs: Path, save_run: Saver) -> N
 
 
 def test_a_missing_run_or_folder_is_refused(photographs: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no checkpoint here"):
+    lost = r"nowhere: a style's generators cannot be had: no checkpoint here\. Name where they lie now under method"
+    with pytest.raises(CheckpointError, match=lost):
         stylist(of_kind("translation", photographs, tmp_path / "nowhere"))
     with pytest.raises(DataMissingError, match="no such folder"):
         stylist(of_kind("fourier", tmp_path / "nowhere", tmp_path))
@@ -271,4 +231,8 @@ def test_all_domains_are_written_down(photographs: Path, save_run: Saver, tmp_pa
     weights_file = run / "checkpoints" / "step-00000008" / "generator_to_target_1.safetensors"
     assert translated["parameters"]["run"] == "madan-tiny"
     assert translated["parameters"]["step"] == 8
-    assert translated["parameters"]["generators"][1] == {"source": "synthia/all", "sha256": sha256_of(weights_file)}
+    assert translated["parameters"]["generators"][1] == {
+        "source": "synthia/all",
+        "path": str(weights_file),
+        "sha256": sha256_of(weights_file),
+    }

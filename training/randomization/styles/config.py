@@ -90,7 +90,8 @@ class TranslationConfig:
     """Generators of trained runs of method madan, whose target was a set of style images."""
 
     checkpoints: tuple[Path, ...] = ()
-    """A run or checkpoint for each translation domain; the first so many are used."""
+    """A run or checkpoint for each translation domain; the first so many are used. They must stay: checkpoints of this
+    run name their files and hold none of their weights."""
     sources: tuple[str, ...] = ()
     """This run's sources in order, by title (`name`, or reader and split such as `gta5/all:fit`): a checkpoint's
     generator of the source of that title translates it."""
@@ -151,6 +152,11 @@ class StylesConfig:
     def kinds(self) -> tuple[Kind, ...]:
         """Kind of each domain; none where there is nothing to draw."""
         return deal_kinds(self.weights, self.domains) if self.views > 1 else ()
+
+    @property
+    def image_folders(self) -> tuple[Path, ...]:
+        """The folder of style images, where a domain takes its look from them."""
+        return (self.images,) if self.images is not None and IMAGE_KINDS & set(self.kinds) else ()
 
     def check_sources(self, titles: Sequence[str]) -> None:
         """Compare the sources that translation names with the run's.

@@ -1,6 +1,7 @@
 """Style images: found, dealt to domains, read once at a small size, and cut to the frames' size when used."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -80,10 +81,10 @@ def deal_images(folder: Path, owners: int, limit: int) -> list[list[Path]]:
         )
     stocks: list[list[Path]] = []
     for subfolder in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if len(stocks) < owners and (files := _images_below(subfolder)):
+        if len(stocks) < owners and (files := images_below([subfolder])):
             stocks.append(files)
     if len(stocks) < owners:
-        files = _images_below(folder)
+        files = images_below([folder])
         if len(files) < owners:
             raise DataMissingError(
                 f"{len(files)} style images for {owners} domains that need their own",
@@ -94,9 +95,13 @@ def deal_images(folder: Path, owners: int, limit: int) -> list[list[Path]]:
     return [_evenly(files, limit) for files in stocks]
 
 
-def _images_below(folder: Path) -> list[Path]:
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    return sorted(path for path in found if not path.name.startswith("."))
+def images_below(folders: Iterable[Path]) -> list[Path]:
+    """PNG and JPEG files in and below some folders, sorted by path within each; hidden files are passed over."""
+    return [path for folder in folders for path in sorted(folder.rglob("*")) if _is_image(path)]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.startswith(".")
 
 
 def _evenly(files: list[Path], limit: int) -> list[Path]:

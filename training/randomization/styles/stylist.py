@@ -4,13 +4,13 @@ Legend: `B` batch, `V` views, `K` domains, `H W` pixels.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from isthmus.datasets.layout import write_bytes
 from isthmus.training.randomization.styles.amplitude import AmplitudeDomain
@@ -18,10 +18,10 @@ from isthmus.training.randomization.styles.config import IMAGE_KINDS, StylesConf
 from isthmus.training.randomization.styles.domain import StyleDomain
 from isthmus.training.randomization.styles.fourier import FourierDomain
 from isthmus.training.randomization.styles.images import StyleImages, deal_images
+from isthmus.training.randomization.styles.record import DOMAINS_FILE
 from isthmus.training.randomization.styles.statistics import StatisticsDomain
 from isthmus.training.randomization.styles.translation import TranslationDomain
 
-DOMAINS_FILE: Final = "style_domains.json"
 _KEY: Final = 1909
 """Enters every draw's seed, so that no other user of the run's seed shares its numbers."""
 
@@ -64,17 +64,8 @@ class Stylist:
         """Indices of the domains that `views` draws there, one for each view after the first."""
         return tuple(self._choose(self._draws(step, source, rank)))
 
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The frozen generators by name, on the device; empty without translation."""
-        return {
-            f"style_generator_{number}_{source}": generator
-            for number, domain in enumerate(self._domains)
-            if isinstance(domain, TranslationDomain)
-            for source, generator in enumerate(domain.generators)
-        }
-
     def describe(self) -> list[dict[str, Any]]:
-        """Each domain's number, kind, parameters and, where it has them, style images with path and SHA-256."""
+        """Each domain's number, kind and parameters, with path and SHA-256 of the style images or generators it has."""
         return [
             {"domain": number, "kind": domain.kind, **domain.describe()} for number, domain in enumerate(self._domains)
         ]

@@ -21,6 +21,8 @@ class TranslationDomain:
 
     *Deviations*: frames are translated when they are used instead of being written to disk first.
 
+    The generators stay where they were trained; a run keeps their paths and digests, not their weights.
+
     Args:
         checkpoint: A run's output folder (its best checkpoint, else its newest) or one checkpoint's folder.
         sources: Titles of the sources that will be translated, in order.
@@ -34,21 +36,16 @@ class TranslationDomain:
     kind: Kind = "translation"
 
     def __init__(self, checkpoint: Path, sources: Sequence[str], device: torch.device) -> None:
-        opened = open_translators(checkpoint)
-        if not opened.begun:
-            raise CheckpointError(
-                f"at step {opened.info.step} its generators are untrained",
-                where=opened.folder,
-                remedy="Name a later checkpoint of the run, checkpoints/step-*.",
-            )
+        opened = _opened(checkpoint)
+        opened.check_begun()
         numbers = [_number_of(title, opened) for title in sources]
         self.generators = [opened.load(number).to(device).requires_grad_(False) for number in numbers]
         self._stock = {
             "run": opened.info.name,
             "step": opened.info.step,
             "generators": [
-                {"source": title, "sha256": sha256_of(opened.weights(number))}
-                for title, number in zip(sources, numbers, strict=True)
+                {"source": title, "path": str(file), "sha256": sha256_of(file)}
+                for title, file in zip(sources, map(opened.weights, numbers), strict=True)
             ],
         }
 
@@ -60,6 +57,18 @@ class TranslationDomain:
     def describe(self) -> dict[str, Any]:
         """See `StyleDomain`."""
         return {"parameters": self._stock}
+
+
+def _opened(checkpoint: Path) -> Translators:
+    try:
+        return open_translators(checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"a style's generators cannot be had: {error.problem}",
+            where=error.where,
+            remedy="Name where they lie now under method.styles.translation.checkpoints: a run of method madan, or one "
+            "of its checkpoints/step-*.",
+        ) from error
 
 
 def _number_of(title: str, opened: Translators) -> int:
