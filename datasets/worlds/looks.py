@@ -153,8 +153,8 @@ STUDIO: Final = WorldStyle(
         shadow_softness=(0.0008, 0.0025),
     ),
     camera=CameraStyle(
-        height_m=(1.2, 2.8), pitch_deg=(-5.0, 6.0), yaw_deg=(-16.0, 16.0), roll_deg=(-1.5, 1.5),
-        focal=(0.62, 0.95), lateral_m=(-1.0, 1.0), off_road_probability=0.22,
+        height_m=(1.2, 2.4), pitch_deg=(-4.0, 5.0), yaw_deg=(-12.0, 12.0), roll_deg=(-1.5, 1.5),
+        focal=(0.8, 1.35), lateral_m=(-1.0, 1.0), off_road_probability=0.12,
     ),
     sensor=SensorStyle(
         exposure=(0.55, 1.3), contrast=(0.95, 1.1), saturation=(0.75, 1.05), warmth=(-0.06, 0.06),

@@ -13,7 +13,7 @@ from isthmus.configuration import config, parse_config, to_tree
 from isthmus.datasets.layout import write_bytes
 from isthmus.errors import ConfigurationError, UnreadableFileError
 
-RENDERER_VERSION: Final = 4
+RENDERER_VERSION: Final = 5
 """Raised whenever the same seed gives other pixels."""
 
 MANIFEST_NAME: Final = "manifest.json"

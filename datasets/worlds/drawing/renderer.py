@@ -178,6 +178,7 @@ class Renderer:
             "u_world_from_clip": np.linalg.inv(clip_from_world),
             "u_sun_from_world": orthographic(center, np.asarray(light.sun_direction), radius=_SHADOW_RADIUS_M),
             "u_top_from_world": orthographic(center, up, radius=_SHADOW_RADIUS_M),
+            "u_map_m": 2 * _SHADOW_RADIUS_M,
             "u_flatness": scene.flatness,
             "u_noise": _NOISE_UNIT,
             "u_sun_map": _SUN_UNIT,

@@ -6,7 +6,8 @@ uniform mat4 u_sun_from_world;
 uniform mat4 u_top_from_world;
 uniform sampler2DShadow u_sun_map;
 uniform sampler2DShadow u_top_map;
-uniform float u_sun_softness;
+uniform float u_map_m;          // side of what a shadow map shows, in metres
+uniform float u_sun_softness;   // radius of shadows' edges, as a share of that
 
 in vec3 v_position;
 in vec3 v_normal;
@@ -15,15 +16,21 @@ flat in vec4 v_params;
 flat in vec4 v_color;
 out vec4 f_color;
 
-// Share of a light that reaches a point past what its depth map holds: three taps around it, turned from pixel to
-// pixel. Taps are the dearest thing here.
+// Share of a light that reaches a point past what its depth map holds: three taps around it, `turned` (metres) and its
+// turns by a third. Taps are the dearest thing here.
 float open_to(sampler2DShadow map, mat4 from_world, vec3 at, vec2 turned, float bias) {
     vec3 p = (from_world * vec4(at, 1.0)).xyz * 0.5 + 0.5;
     if (any(greaterThan(abs(p.xy - 0.5), vec2(0.495)))) return 1.0;
     p.z -= bias;
-    vec2 a = turned, b = vec2(-0.5 * a.x - 0.866 * a.y, 0.866 * a.x - 0.5 * a.y);
+    vec2 a = turned / u_map_m, b = vec2(-0.5 * a.x - 0.866 * a.y, 0.866 * a.x - 0.5 * a.y);
     return 0.3333 * (texture(map, vec3(p.xy + a, p.z)) + texture(map, vec3(p.xy + b, p.z))
                      + texture(map, vec3(p.xy - a - b, p.z)));
+}
+
+// Mean over the 2 x 2 pixels that are shaded together; `place` is this pixel's among them, 0 or 1 each way.
+vec2 over_quad(vec2 share, vec2 place) {
+    share += (0.5 - place.x) * dFdx(share);
+    return clamp(share + (0.5 - place.y) * dFdy(share), 0.0, 1.0);
 }
 
 void main() {
@@ -42,17 +49,28 @@ void main() {
     soak(s, smooth_normal);
 #endif
     bool leafy = MATERIAL == FOLIAGE || MATERIAL == TWIGS;
-    vec3 lifted = v_position + normal * 0.06;
-    float angle = 6.283 * hash(floor(gl_FragCoord.xy));
-    vec2 turned = vec2(cos(angle), sin(angle));
-    float roof = open_to(u_top_map, u_top_from_world, lifted + vec3(0.0, 0.05, 0.0), turned * 0.0048, 0.001);
+    vec3 lifted = v_position + smooth_normal * 0.06;
+    // A quad's pixels look at twelve places on a spiral of three arms and share what they find, so no pixel stands out.
+    vec2 place = mod(floor(gl_FragCoord.xy), 2.0);
+    float arm = place.x + 2.0 * place.y, angle = 0.5236 * arm;
+    vec2 turned = vec2(cos(angle), sin(angle)) * (0.55 + 0.15 * arm);
+    float roof = open_to(u_top_map, u_top_from_world, lifted + vec3(0.0, 0.05, 0.0), turned * 0.6, 0.001);
+#ifdef NIGHT
+    float sunlit = 0.0;
+#else
+    // Off the surface by as much as it rises towards the sun within reach of the taps, or it would shade itself.
+    float reach = u_sun_softness * u_map_m, slope = length(cross(smooth_normal, u_sun_direction));
+    float sunlit = open_to(u_sun_map, u_sun_from_world, lifted + smooth_normal * reach * slope, turned * reach, 0.0015);
+#endif
+    vec2 open = over_quad(vec2(roof, sunlit), place);
+    roof = open.x;
     float openness = mix(0.34, 1.0, roof) * mix(0.72, 1.0, smoothstep(-0.05, 0.9, v_position.y + 0.5 * max(normal.y, 0.0)));
     vec3 ambient = mix(u_ambient_ground, u_ambient_sky, normal.y * 0.5 + 0.5) * openness;
 #ifdef NIGHT
     vec3 direct = lamplight(v_position, leafy ? normalize(normal + to_eye) : normal) + headlight(v_position, normal, to_eye, far);
 #else
     float lambert = leafy ? 0.35 + 0.65 * max(dot(normal, u_sun_direction), 0.0) : max(dot(normal, u_sun_direction), 0.0);
-    float sun = lambert > 0.0 ? lambert * open_to(u_sun_map, u_sun_from_world, lifted, turned * u_sun_softness, 0.0015) : 0.0;
+    float sun = lambert * open.y;
     vec3 direct = u_sun_color * sun;
 #endif
     vec3 light = s.albedo * (direct + ambient);
