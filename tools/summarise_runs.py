@@ -3,8 +3,8 @@
     .venv/bin/python tools/summarise_runs.py "source only=runs/camvid-1,runs/camvid-2" "oracle=runs/oracle-1"
     .venv/bin/python tools/summarise_runs.py --on camvid/val "source only=runs/worlds-1"
 
-Reads the last evaluation in each run's `history.jsonl`: the weights after the last step, chosen by nothing. Runs that
-are judged on several sets need `--on`.
+Reads the last evaluation in each run's `history.jsonl`: the weights after the last step, chosen by nothing. A folder
+that `isthmus evaluate --out` wrote stands for a run as well. Runs that are judged on several sets need `--on`.
 """
 
 import json
@@ -16,13 +16,24 @@ from typing import Any
 
 def last_evaluation(run: Path, title: str | None) -> dict[str, Any]:
     """The last evaluation row of a run, on the set of a title."""
-    rows = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
-    judged = [row for row in rows if row["kind"] == "evaluation" and row["role"] == "evaluation"]
+    judged = judged_afterwards(run) if (run / "evaluation.json").is_file() else judged_while_training(run)
     titles = sorted({row["title"] for row in judged})
     chosen = title if title is not None or len(titles) > 1 else titles[0]
     if chosen not in titles:
         sys.exit(f"{run} is judged on {', '.join(titles)}: choose one with --on")
     return [row for row in judged if row["title"] == chosen][-1]
+
+
+def judged_while_training(run: Path) -> list[dict[str, Any]]:
+    """Evaluations in a run's history, oldest first."""
+    rows = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [row for row in rows if row["kind"] == "evaluation" and row["role"] == "evaluation"]
+
+
+def judged_afterwards(folder: Path) -> list[dict[str, Any]]:
+    """Evaluations that `isthmus evaluate` wrote."""
+    report = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    return [{**result, "step": report["step"]} for result in report["results"]]
 
 
 def scores_of(row: dict[str, Any]) -> dict[str, float | None]:
