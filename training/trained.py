@@ -8,6 +8,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
+from isthmus.configuration import explain
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.errors import CheckpointError, ConfigurationError
@@ -46,9 +47,8 @@ def run_config(info: CheckpointInfo) -> TrainingConfig:
     try:
         return TypeAdapter(TrainingConfig).validate_json(json.dumps(info.config), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
         raise CheckpointError(
-            f"the configuration in it is none of this version: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            f"the configuration in it is none of this version: {explain(error)}",
             where=f"{info.name}, step {info.step}",
             remedy="Use the version of isthmus that wrote it.",
         ) from error

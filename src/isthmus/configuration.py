@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast, dataclass_transform
 
@@ -175,7 +175,8 @@ def explain(error: ValidationError) -> str:
             mantissa, exponent = re.split("[eE]", value)
             lines.append(f"{path}: YAML reads {value!r} as text; write {mantissa}.0e{exponent}")
         else:
-            lines.append(f"{path}: {item['msg'].removeprefix('Value error, ')} (got {value!r})"[:300])
+            got = "" if isinstance(value, Mapping) else f" (got {value!r})"  # a whole mapping says nothing
+            lines.append(f"{path}: {item['msg'].removeprefix('Value error, ')}{got}"[:300])
     return "; ".join(lines)
 
 

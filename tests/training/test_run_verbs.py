@@ -33,10 +33,22 @@ def test_sizes_change_how_a_run_is_judged(tiny_run, capsys):
     assert result["resolution_hw"] == [32, 64]
 
 
-def test_a_checkpoint_of_another_version_is_one_error(tiny_run, tmp_path):
+@pytest.mark.parametrize(
+    ("part", "key", "value", "message"),
+    [
+        ("loop", "gone", 1, r"loop\.gone: unknown key\."),
+        (
+            "augmentation",
+            "scale_range",
+            [2.0, 1.0],
+            r"augmentation: scale_range is [^(]*\(2\.0, 1\.0\): write[^()]*above 0\.",
+        ),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_one_error(tiny_run, tmp_path, part, key, value, message):
     folder = Path(shutil.copytree(tiny_run.output / "checkpoints" / "step-00000008", tmp_path / "step-00000008"))
     tree = json.loads((folder / "info.json").read_text())
-    tree["config"]["loop"]["gone"] = 1
+    tree["config"][part][key] = value
     (folder / "info.json").write_text(json.dumps(tree))
-    with pytest.raises(CheckpointError, match=r"none of this version: loop\.gone"):
+    with pytest.raises(CheckpointError, match=f"none of this version: {message}"):
         run_config(read_info(folder))
