@@ -11,7 +11,7 @@ export PYTHONSAFEPATH := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help setup demo test check unit format protos lock bench docker clean
+.PHONY: help setup demo test browser check unit format protos lock bench docker clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,7 +31,10 @@ setup: .venv/.ready ## Make the environment and install system libraries that re
 demo: .venv/.ready ## Render, train, judge, export, promote, serve and segment; writes demo/index.html
 	$(BIN)/isthmus demo --output demo
 
-test: .venv/.ready check unit ## Set up, check and test everything
+test: .venv/.ready browser check unit ## Set up, check and test everything
+
+browser: ## Find or install the browser that the report page is tested in
+	bash tools/browser.sh
 
 check: .venv/.ready ## Lint, types, import rules, Dockerfile, protos, host names
 	$(BIN)/ruff format --check .

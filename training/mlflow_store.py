@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from isthmus.errors import NotRegisteredError, RegistryError
+from isthmus.errors import ContractError, NotRegisteredError, RegistryError
 
 DEFAULT_HOME: Final = Path("mlruns")
 """Home of the default store, relative to the working directory."""
@@ -36,6 +36,7 @@ _ENFORCED: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # no word about users leaves their machine
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",  # a pickled model can run code when it is loaded
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # bars of single small files, printed over our own
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # addresses of runs, between our own lines
 }
 _DEFAULTS: Final = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's 7 keep a person waiting for minutes when a server is down
@@ -54,6 +55,11 @@ class Connection:
     client: Any
     """An `mlflow.MlflowClient`."""
 
+    @property
+    def place(self) -> str:
+        """The address without user and password, for people."""
+        return place_of(self.uri)
+
     def experiment_id(self, name: str) -> str:
         """Id of the experiment `name`, made if it is missing, with its artifacts in the store's folder."""
         from mlflow.exceptions import MlflowException
@@ -69,17 +75,36 @@ class Connection:
             return str(self.client.get_experiment_by_name(name).experiment_id)  # another process was faster
 
     def download(self, name: str, version: int, file: str, into: Path) -> Path:
-        """Fetch one file of a model version into the folder `into`."""
+        """Fetch one file of a model version, or all of them where `file` is empty, into the folder `into`.
+
+        Raises:
+            ContractError: The version has no such file.
+        """
         import mlflow.artifacts
+        from mlflow.exceptions import MlflowException
 
         # Not by a models:/ address: MLflow looks those up through its process-wide registry, whatever a call names.
         location = self.client.get_model_version_download_uri(name, str(version))
         into.mkdir(parents=True, exist_ok=True)
-        return Path(
-            mlflow.artifacts.download_artifacts(
-                artifact_uri=f"{location}/{file}", dst_path=str(into), tracking_uri=self.uri
+        try:
+            return Path(
+                mlflow.artifacts.download_artifacts(
+                    artifact_uri=f"{location}/{file}", dst_path=str(into), tracking_uri=self.uri
+                )
             )
-        )
+        except (MlflowException, OSError) as error:
+            if not file or self._holds(location, file):
+                raise
+            remedy = "Register the export again, or find out who can delete files in the registry."
+            raise ContractError(f"{file} is missing", where=f"models:/{name}/{version}", remedy=remedy) from error
+
+    def _holds(self, location: str, file: str) -> bool:
+        """Whether a file is there: each store of files has a way of its own to say that one is not."""
+        import mlflow.artifacts
+
+        folder = "/".join([location, *Path(file).parts[:-1]])
+        listed = mlflow.artifacts.list_artifacts(artifact_uri=folder, tracking_uri=self.uri)
+        return any(Path(item.path).name == Path(file).name for item in listed)
 
 
 def tracking_store(home: Path) -> str:
@@ -149,10 +174,10 @@ def connect(tracking_uri: str | None = None) -> Iterator[Connection]:
         yield Connection(uri, client)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise NotRegisteredError(_first_line(error), where=uri) from error
-        raise RegistryError(_first_line(error), where=uri, remedy=_REACH) from error
+            raise NotRegisteredError(first_line(error, uri), where=place_of(uri)) from error
+        raise RegistryError(first_line(error, uri), where=place_of(uri), remedy=_REACH) from error
     except SQLAlchemyError as error:
-        raise RegistryError(_first_line(error), where=uri, remedy=_REACH) from error
+        raise RegistryError(first_line(error, uri), where=place_of(uri), remedy=_REACH) from error
     finally:
         # Not set back to `before`: MLflow would remember that, and put it over a variable that changes later.
         mlflow.set_tracking_uri(None)
@@ -202,5 +227,20 @@ def _sqlite_folder(tracking_uri: str) -> Path | None:
     return Path(tracking_uri.removeprefix(_SQLITE)).resolve().parent
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+def place_of(uri: str) -> str:
+    """A registry's address without user and password.
+
+    >>> place_of("https://me:secret@mlflow.example/a@b")
+    'https://mlflow.example/a@b'
+    >>> place_of("sqlite:////srv/mlflow.db")
+    'sqlite:////srv/mlflow.db'
+    """
+    scheme, mark, rest = uri.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def first_line(error: Exception, uri: str) -> str:
+    """What MLflow says, without the user and password of the address that it says it of."""
+    text = str(error).strip().replace(uri.rstrip("/"), place_of(uri).rstrip("/"))
+    return text.splitlines()[0][:300] if text else type(error).__name__

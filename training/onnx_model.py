@@ -45,7 +45,11 @@ class OnnxModel:
         return labels, confidence
 
     def golden_agreement(self) -> float:
-        """Share of the golden frame's pixels with the labels that torch gave, in [0, 1]."""
+        """Share of the golden frame's pixels with the labels that the card says torch gave, in [0, 1].
+
+        Frame and labels travel in the file itself: this proves that the runtime here computes what training exported,
+        not that the file equals torch's network, which `isthmus export` checks when both are at hand.
+        """
         image, expected = decode_golden(self.card.golden)
         labels, _ = self.predict(image[None])
         return float(np.mean(labels[0] == expected))

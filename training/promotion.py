@@ -4,27 +4,40 @@
     champion     the version that serves
     previous     the version that served before it
 
-Two promotions at once cannot lose one: the verdict counts only against the champion it was measured against. If
-another promotion was faster, the challenger is judged again, against the new champion.
+Two promotions at once cannot lose one: the verdict counts only against the version it was measured against. If
+another promotion was faster, on this machine or on another, the challenger is judged again, against the new champion.
+Each move is written down before it is made (`moves`), so that one that was broken off can be ended.
+
+A version that holds an alias without a verdict that counts for it, because somebody set the alias by hand, is judged
+like any other, against the version that the log names before it.
 """
 
-import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from isthmus.artifact import Manifest
-from isthmus.errors import ConfigurationError, ContractError, GateRefusedError, NotRegisteredError
-from isthmus.training.export import MANIFEST_FILE, ONNX_FILE, read_manifest
-from isthmus.training.gate import Check, GateConfig, GateReport, judge
-from isthmus.training.mlflow_store import Connection, connect, store_lock
-from isthmus.training.onnx_model import OnnxModel
-from isthmus.training.registry import CHALLENGER, CHAMPION, PREVIOUS, RegisteredVersion, aliases_of, find_version
+from isthmus.errors import ConfigurationError, ContractError, GateRefusedError, NotRegisteredError, RegistryError
+from isthmus.signing import PublicKey, SigningKey, signing_key
+from isthmus.training.gate.config import GateConfig
+from isthmus.training.gate.verdict import Forced, GateReport
+from isthmus.training.mlflow_store import Connection, connect, first_line, store_lock
+from isthmus.training.moves import Move, claim, end, ending, moves_of, new_move, record, who
+from isthmus.training.registry_versions import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    RegisteredVersion,
+    aliases_of,
+    check_alias,
+    find_version,
+    transferring,
+)
+from isthmus.training.verdicts import accepted_report, log_verdict, set_tag
+from isthmus.training.version_judging import JudgedVersion, OnProgress, judge_version, write_files
 
-GATE_TAG: Final = "isthmus.gate"
-"""Tag of a version: the last gate report as JSON, passed or not."""
+REASON_LENGTH: Final = (10, 1000)
+"""Shortest and longest reason to overrule a gate, in characters: long enough to say something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +49,9 @@ class PromotionOutcome:
     """Holds the alias now."""
     alias: str
     previous: int | None
-    """Held it before; None for a first promotion, or if nothing had to change."""
-    report: GateReport
-    """Why it passed; `report.champion` is None if there was nothing to compare with."""
+    """Held it before; None for a first promotion, or if it held the alias already."""
+    report: GateReport | None
+    """Why it passed, or who forced it; None if it held the alias by a verdict that counts and nothing was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +63,8 @@ class RollbackOutcome:
     """Champion again."""
     previous: int
     """Was the champion and is now `previous`."""
+    warning: str = ""
+    """Why the gate does not speak for the champion; empty where it does."""
 
 
 def promote(
@@ -58,148 +73,221 @@ def promote(
     *,
     gate: GateConfig,
     to: str = CHAMPION,
+    force: str | None = None,
+    key: Path | None = None,
     tracking_uri: str | None = None,
-    on_frame: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> PromotionOutcome:
     """Judge a version and, if it passes, point `to` to it and `previous` to what it pointed to before.
 
-    A first promotion has nothing to be compared with: floor rules alone decide, and the report says so.
+    A first promotion has nothing to be compared with: floor rules alone decide, and the report says so. The verdict is
+    signed and stored with the version whatever it is.
 
     Args:
         name: The registered model.
         version: A number or an alias.
         gate: Rules and data.
         to: The alias to move, `champion` or one of your own (for example `staging`, which keeps no `previous`).
+        force: Promote it even if it does not pass, for this reason, which is written into report, tag and log.
+        key: See `signing.signing_key`.
         tracking_uri: See `mlflow_store.resolve_tracking_uri`.
-        on_frame: See `gate.judge`.
+        on_progress: See `gate.judge`.
 
     Raises:
-        ConfigurationError: `to` is an alias that this module moves by itself.
-        GateRefusedError: A rule failed; the message holds the table, and no alias has moved.
+        ConfigurationError: `to` is no alias or one that this module moves by itself, the reason says nothing, or there
+            is no key to sign with.
+        GateRefusedError: A rule did not pass; the message holds the table, and no alias has moved.
         NotRegisteredError: No such model, version or alias.
         RegistryError: The registry cannot be reached.
     """
+    check_alias(to)
     if to in {CHALLENGER, PREVIOUS}:
         raise ConfigurationError(f"{to!r} cannot be promoted to", remedy="It follows from registering and promoting.")
+    reason = None if force is None else _checked_reason(force)
+    signer = signing_key(key)
     with connect(tracking_uri) as store:
         candidate = find_version(store, name, version)
         while True:
             incumbent = aliases_of(store, name).get(to)
-            if incumbent == candidate.version:
-                return _outcome(candidate, to, None, _unchanged(candidate.version, to))
-            report = _judge_versions(store, candidate, incumbent, gate, on_frame)
-            store.client.set_model_version_tag(name, str(candidate.version), GATE_TAG, json.dumps(report.to_tree()))
-            if not report.passed:
-                raise _refusal(store, candidate, report)
-            if _move(store, candidate, to, incumbent):
+            held = incumbent == candidate.version
+            if held and not _doubt(store, candidate, to, signer.public):
+                return _outcome(candidate, to, None, None)
+            try:
+                report = _judged_and_logged(
+                    store,
+                    candidate,
+                    _before(store, candidate, to) if held else incumbent,
+                    to=to,
+                    gate=gate,
+                    signer=signer,
+                    reason=reason,
+                    on_progress=on_progress,
+                )
+            except Exception:
+                if aliases_of(store, name).get(to) == incumbent:
+                    raise
+                continue  # the one to compare with was deleted or replaced meanwhile
+            if not report.accepted:
+                raise _refusal(store, report)
+            if held:
+                record(store, name, _meant(report, report.champion))
+                return _outcome(candidate, to, None, report)
+            if _move(store, report, incumbent, signer.public):
                 return _outcome(candidate, to, incumbent, report)
 
 
-def rollback(name: str, *, tracking_uri: str | None = None) -> RollbackOutcome:
+def rollback(name: str, *, key: PublicKey | None = None, tracking_uri: str | None = None) -> RollbackOutcome:
     """Exchange `champion` and `previous`; done twice, nothing has changed.
+
+    The gate is not asked. Where no verdict that counts lies with the new champion, the outcome says so.
+
+    Args:
+        name: The registered model.
+        key: Whose verdicts count; without it, no signature is checked.
+        tracking_uri: See `mlflow_store.resolve_tracking_uri`.
 
     Raises:
         NotRegisteredError: No such model, or nothing served before.
-        RegistryError: The registry cannot be reached.
+        RegistryError: The registry cannot be reached, or somebody else moved the champion.
     """
-    with connect(tracking_uri) as store, store_lock(store.uri):
-        aliases = aliases_of(store, name)
-        if CHAMPION not in aliases or PREVIOUS not in aliases:
-            raise NotRegisteredError(
-                f"{name!r} has no previous champion to go back to",
-                where=store.uri,
-                remedy="There is one after the second promotion.",
-            )
-        champion, previous = aliases[CHAMPION], aliases[PREVIOUS]
+    with connect(tracking_uri) as store:
+        with store_lock(store.uri):
+            champion, previous = _exchanged(store, name)
+        try:
+            warning = _doubt(store, find_version(store, name, champion), CHAMPION, key)
+        except Exception as error:  # whatever else is broken: the aliases have moved
+            warning = f"its verdict cannot be read ({first_line(error, store.uri)})"
+    return RollbackOutcome(name=name, version=champion, previous=previous, warning=warning)
+
+
+def _exchanged(store: Connection, name: str) -> tuple[int, int]:
+    """Exchange both aliases, or end an exchange that was broken off; gives what they point to then."""
+    aliases = aliases_of(store, name)
+    champion, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
+    if champion is not None and champion == previous:  # a move was broken off between its two aliases
+        made = next((move for move in moves_of(store, name) if _made(move, CHAMPION, champion)), None)
+        previous = None if made is None else made.before
+        if made is not None and made.action == "rollback" and made.state != "done" and previous is not None:
+            store.client.set_registered_model_alias(name, PREVIOUS, str(previous))
+            end(store, name, made)
+            return champion, previous
+    if champion is None or previous is None:
+        raise NotRegisteredError(
+            f"{name!r} has no previous champion to go back to",
+            where=store.place,
+            remedy="There is one after the second promotion, unless its version was deleted.",
+        )
+    move = claim(store, name, new_move("rollback", CHAMPION, previous, champion))
+    if move is None:
+        raise RegistryError(
+            f"somebody else moved the champion of {name!r}", where=store.place, remedy="Look, and run it again."
+        )
+    with ending(store, name, move):
         store.client.set_registered_model_alias(name, CHAMPION, str(previous))
         store.client.set_registered_model_alias(name, PREVIOUS, str(champion))
-    return RollbackOutcome(name=name, version=previous, previous=champion)
+    return previous, champion
 
 
-def _move(store: Connection, candidate: RegisteredVersion, to: str, judged_against: int | None) -> bool:
-    """Move the aliases, unless `to` no longer points where it did when the candidate was judged."""
-    with store_lock(store.uri):
-        aliases = aliases_of(store, candidate.name)
-        if aliases.get(to) != judged_against:
-            return False
-        if to == CHAMPION and judged_against is not None:
-            # First: a crash between the two leaves the old champion serving.
-            store.client.set_registered_model_alias(candidate.name, PREVIOUS, str(judged_against))
-        store.client.set_registered_model_alias(candidate.name, to, str(candidate.version))
-        if to == CHAMPION and aliases.get(CHALLENGER) == candidate.version:
-            store.client.delete_registered_model_alias(candidate.name, CHALLENGER)
-    return True
+def _made(move: Move, alias: str, version: int) -> bool:
+    return (move.alias, move.version) == (alias, version)
 
 
-def _judge_versions(
+def _before(store: Connection, holder: RegisteredVersion, alias: str) -> int | None:
+    """The version that the log names before the one that holds an alias, however that came by it."""
+    last = next((move for move in moves_of(store, holder.name) if move.alias == alias and move.state == "done"), None)
+    if last is None:
+        return None
+    version = last.before if last.version == holder.version else last.version
+    there = {int(item.version) for item in store.client.search_model_versions(f"name='{holder.name}'")}
+    return version if version in there else None
+
+
+def _doubt(store: Connection, holder: RegisteredVersion, alias: str, key: PublicKey | None) -> str:
+    """Why no verdict lets a version hold an alias; empty where one does."""
+    with tempfile.TemporaryDirectory(prefix="isthmus-verdict-") as scratch:
+        try:
+            accepted_report(store, holder, alias, key, Path(scratch))
+        except (ContractError, RegistryError) as error:
+            return error.problem
+    return ""
+
+
+def _judged_and_logged(
     store: Connection,
     candidate: RegisteredVersion,
     incumbent: int | None,
+    *,
+    to: str,
     gate: GateConfig,
-    on_frame: Callable[[int, int], None] | None,
+    signer: SigningKey,
+    reason: str | None,
+    on_progress: OnProgress | None,
 ) -> GateReport:
-    with tempfile.TemporaryDirectory(prefix="isthmus-gate-") as scratch:
-        try:
-            challenger = _fetch(store, candidate.name, candidate.version, Path(scratch))
-        except ContractError as error:
-            return _broken(candidate.version, incumbent, gate, error)
-        champion, note = None, ""
-        if incumbent is not None:
-            try:
-                champion = _fetch(store, candidate.name, incumbent, Path(scratch))
-            except ContractError as error:  # it must not stand in the way of its successor for ever
-                note = f"version {incumbent}, which cannot be opened ({error.problem}): the floors alone decide"
-        versions = candidate.version, None if champion is None else incumbent
-        return judge(challenger, champion, gate, versions=versions, note=note, on_frame=on_frame)
+    """Ask the gate, and store what it says with the version before anybody acts on it."""
+    with (
+        transferring(store, "a model or its verdict"),
+        tempfile.TemporaryDirectory(prefix="isthmus-gate-") as scratch,
+    ):
+        models, files = Path(scratch) / "models", Path(scratch) / "files"
+        files.mkdir()
+        judged = judge_version(store, candidate, incumbent, gate, models, alias=to, on_progress=on_progress)
+        if reason is not None and _may_be_forced(judged):
+            judged = judged.forced(Forced(by=who(), reason=reason))
+        write_files(store, judged, gate, signer, files)
+        log_verdict(store, judged.report, files, signer.public)
+    return judged.report
 
 
-def _fetch(store: Connection, name: str, version: int, scratch: Path) -> OnnxModel:
-    """Download a version and open it.
+def _may_be_forced(judged: JudgedVersion) -> bool:
+    """A person may overrule rules, but a model that cannot be opened cannot serve whatever they say."""
+    return not judged.report.passed and judged.judgement is not None
 
-    Raises:
-        ContractError: It is not what its manifest says, or breaks the contract.
-    """
-    folder = scratch / str(version)
-    manifest = read_manifest(store.download(name, version, MANIFEST_FILE, folder))
-    model = OnnxModel(store.download(name, version, ONNX_FILE, folder))
-    if Manifest.of(model.path, model.card) != manifest:
-        raise ContractError(
-            "model.onnx is not the file that manifest.json describes",
-            where=f"models:/{name}/{version}",
-            remedy="Register the export again.",
+
+def _move(store: Connection, report: GateReport, incumbent: int | None, key: PublicKey) -> bool:
+    """Move the aliases, unless the one that is meant no longer points where it did when the version was judged."""
+    client, name, to, version = store.client, report.name, report.alias, report.challenger
+    with store_lock(store.uri):
+        client.get_model_version(name, str(version))  # deleted meanwhile? Then before anything has changed
+        claimed = claim(store, name, _meant(report, incumbent))
+        if claimed is None:
+            return False
+        aliases = aliases_of(store, name)
+        with ending(store, name, claimed):
+            set_tag(store, report, key)  # again: another who judged it meanwhile may have set theirs
+            if to == CHAMPION and incumbent is not None:
+                # First: a crash between the two leaves the old champion serving.
+                client.set_registered_model_alias(name, PREVIOUS, str(incumbent))
+            client.set_registered_model_alias(name, to, str(version))
+            if to == CHAMPION and aliases.get(CHALLENGER) == version:
+                client.delete_registered_model_alias(name, CHALLENGER)
+    return True
+
+
+def _meant(report: GateReport, before: int | None) -> Move:
+    """The move that an accepted verdict allows."""
+    reason = "" if report.forced is None else report.forced.reason
+    return new_move("force" if reason else "promote", report.alias, report.challenger, before, reason=reason)
+
+
+def _checked_reason(text: str) -> str:
+    shortest, longest = REASON_LENGTH
+    reason = " ".join(text.split())
+    if not shortest <= len(reason) <= longest:
+        raise ConfigurationError(
+            f"the reason to overrule the gate has {len(reason)} characters, it needs {shortest} to {longest}",
+            where="force",
+            remedy="Say why in a sentence: it is what others will read when the model misbehaves.",
         )
-    return model
+    return reason
 
 
-def _broken(challenger: int, champion: int | None, gate: GateConfig, error: ContractError) -> GateReport:
-    return GateReport(
-        challenger=challenger,
-        champion=champion,
-        dataset=gate.dataset.title,
-        dataset_digest="",
-        num_frames=0,
-        checks=(Check("contract", passed=False, measured=error.problem, required="a whole, servable model"),),
-    )
-
-
-def _unchanged(version: int, to: str) -> GateReport:
-    return GateReport(
-        challenger=version,
-        champion=version,
-        dataset="nothing",
-        dataset_digest="",
-        num_frames=0,
-        checks=(Check("place", passed=True, measured=f"version {version} is already {to}", required="nothing"),),
-    )
-
-
-def _refusal(store: Connection, candidate: RegisteredVersion, report: GateReport) -> GateRefusedError:
+def _refusal(store: Connection, report: GateReport) -> GateRefusedError:
     return GateRefusedError(
-        f"{candidate.name!r} did not pass the gate: {report.to_text()}\n",
-        where=store.uri,
-        remedy="No alias has moved.",
+        f"{report.name!r} did not pass the gate: {report.to_text()}\nNo alias has moved.", where=store.place
     )
 
 
-def _outcome(candidate: RegisteredVersion, to: str, previous: int | None, report: GateReport) -> PromotionOutcome:
+def _outcome(
+    candidate: RegisteredVersion, to: str, previous: int | None, report: GateReport | None
+) -> PromotionOutcome:
     return PromotionOutcome(name=candidate.name, version=candidate.version, alias=to, previous=previous, report=report)

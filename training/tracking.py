@@ -5,19 +5,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from isthmus.artifact import CardDataset
 from isthmus.configuration import flatten
 from isthmus.errors import NotRegisteredError, RegistryError
 from isthmus.training.config import TrainingConfig
-from isthmus.training.mlflow_store import Connection, connect, resolve_tracking_uri
+from isthmus.training.mlflow_datasets import dataset_input
+from isthmus.training.mlflow_store import Connection, connect, place_of, resolve_tracking_uri
 from isthmus.training.reproducibility import Provenance
 
 Tracking = Literal["none", "mlflow"]
 EXPERIMENT: Final = "isthmus"
 RUN_FILE: Final = "mlflow_run.json"
-_DIGEST_LENGTH: Final = 36  # what MLflow keeps of a data set's digest
 _PARAMS_PER_CALL: Final = 100  # MLflow's limit
 
 
@@ -155,10 +155,10 @@ def tracked_run_id(output: Path, tracking_uri: str | None = None) -> str:
             "this run was not tracked", where=output, remedy="Train with tracking, or register without naming a run."
         )
     noted = json.loads(file.read_text(encoding="utf-8"))
-    uri = resolve_tracking_uri(tracking_uri)
-    if noted["uri"] != uri:
+    place = place_of(resolve_tracking_uri(tracking_uri))
+    if noted["uri"] != place:
         raise RegistryError(
-            f"this run was tracked in {noted['uri']}, and the store is now {uri}",
+            f"this run was tracked in {noted['uri']}, and the store is now {place}",
             where=file,
             remedy="Set MLFLOW_TRACKING_URI to the first, or delete this file to start a new MLflow run.",
         )
@@ -189,9 +189,9 @@ def _started(
     params = [Param(key, str(value)) for key, value in flatten(config).items()]
     for first in range(0, len(params), _PARAMS_PER_CALL):
         client.log_batch(run_id, params=params[first : first + _PARAMS_PER_CALL])
-    client.log_inputs(run_id, datasets=[_input(dataset) for dataset in datasets])
+    client.log_inputs(run_id, datasets=[dataset_input(dataset) for dataset in datasets])
     output.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"uri": connection.uri, "experiment": EXPERIMENT, "run_id": run_id})
+    text = json.dumps({"uri": connection.place, "experiment": EXPERIMENT, "run_id": run_id})
     (output / RUN_FILE).write_text(text, encoding="utf-8")
     return run_id
 
@@ -207,16 +207,3 @@ def _tags(config: TrainingConfig, provenance: Provenance, datasets: Sequence[Car
     for number, dataset in enumerate(datasets):
         tags[f"isthmus.digest.{number}.{dataset.role}.{dataset.dataset}.{dataset.split}"] = dataset.digest
     return tags
-
-
-def _input(dataset: CardDataset) -> Any:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    entity = Dataset(
-        name=f"{dataset.dataset}-{dataset.split}",
-        digest=dataset.digest[:_DIGEST_LENGTH],
-        source_type="local",
-        source=json.dumps({"dataset": dataset.dataset, "split": dataset.split}),
-        profile=json.dumps({"num_frames": dataset.num_frames}),
-    )
-    return DatasetInput(dataset=entity, tags=[InputTag("mlflow.data.context", dataset.role)])

@@ -17,7 +17,8 @@ from isthmus.cli.bench import train as bench_train
 from isthmus.cli.data import doctor, fake, list_datasets, pack
 from isthmus.cli.demonstration import demo
 from isthmus.cli.generalisation import generalisation
-from isthmus.cli.models import export, list_versions, promote, register, rollback
+from isthmus.cli.models import export, promote, register
+from isthmus.cli.registry import copy, diff, list_versions, rollback, show
 from isthmus.cli.runs import adapt, evaluate, train
 from isthmus.cli.serving import segment, serve
 from isthmus.cli.worlds import bench as bench_worlds
@@ -29,7 +30,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "data": "Look at data sets: what can be read, whether a copy on disk is whole; pack them for streaming.",
     "worlds": "Render labelled frames of the built-in street simulators.",
     "bench": "Measure speed on this machine.",
-    "registry": "Look into the model registry.",
+    "registry": "Look into the model registry, compare versions, copy them to another registry.",
 }
 
 VERBS: Final[Mapping[str, Callable[..., None]]] = {
@@ -50,6 +51,9 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "promote": promote,
     "rollback": rollback,
     "registry list": list_versions,
+    "registry show": show,
+    "registry diff": diff,
+    "registry copy": copy,
     "bench worlds": bench_worlds,
     "bench data": bench_data,
     "bench train": bench_train,

@@ -1,10 +1,11 @@
-"""Verbs on models: export, register, promote, roll back, list."""
+"""Verbs on models: export, register, promote."""
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
 import tyro
+
+DEFAULT_GATE: Final = Path("configs/gate/default.yaml")
 
 
 def export(
@@ -48,30 +49,45 @@ def register(export_dir: tyro.conf.Positional[Path], *, name: str, run: Path | N
     Args:
         export_dir: What `isthmus export` wrote.
         name: The registered model; made if it is new.
-        run: Output folder of `isthmus train`; its MLflow run is named as where the version comes from.
+        run: Output folder of `isthmus train`: its configuration and pictures are stored with the version, and its
+            MLflow run, if it was tracked, is named as where the version comes from.
     """
     from rich.console import Console
 
     from isthmus.training.registry import register as register_export
-    from isthmus.training.tracking import tracked_run_id
+    from isthmus.training.tracking import RUN_FILE, tracked_run_id
 
-    made = register_export(export_dir, name, run_id=None if run is None else tracked_run_id(run))
-    Console().print(f"{name} version {made.version} ({', '.join(made.aliases) or 'no alias'}), {made.sha256[:12]}")
+    console = Console()
+    run_id = tracked_run_id(run) if run is not None and (run / RUN_FILE).is_file() else None
+    made = register_export(export_dir, name, run_id=run_id, run=run, say=console.print)
+    console.print(f"{name} version {made.version} ({', '.join(made.aliases) or 'no alias'}), {made.sha256[:12]}")
 
 
-def promote(name: tyro.conf.Positional[str], *, version: str = "challenger", gate: Path, to: str = "champion") -> None:
+def promote(
+    name: tyro.conf.Positional[str],
+    *,
+    version: str = "challenger",
+    gate: Path = DEFAULT_GATE,
+    to: str = "champion",
+    force: str | None = None,
+    key: Path | None = None,
+) -> None:
     """Judge a version and, if it passes the gate, make it the champion that is served.
 
-    $ isthmus promote street-segmenter --version 2 --gate configs/gate/default.yaml
+    $ isthmus promote street-segmenter --version 2
     $ isthmus promote street-segmenter --gate configs/gate/default.yaml --to staging
+    $ isthmus promote street-segmenter --version 7 --force "tunnel footage: fog rule does not apply"
 
-    Exits 1 with a table of what failed otherwise; then nothing has changed.
+    Exits 1 with a table of what failed otherwise; then nothing has changed. The signed verdict and the report page are
+    stored with the version either way.
 
     Args:
         name: The registered model.
         version: A number or an alias.
         gate: The rules and the frames to judge on.
         to: The alias to move; one of your own is compared with what it points to now, and keeps no `previous`.
+        force: Promote against the gate, for this reason (10 characters or more), which is kept with your name.
+        key: Private key that signs the verdict; by default ISTHMUS_GATE_KEY, or ~/.config/isthmus/gate.key.
     """
     from rich.console import Console
 
@@ -81,51 +97,14 @@ def promote(name: tyro.conf.Positional[str], *, version: str = "challenger", gat
     from isthmus.training.promotion import promote as promote_version
 
     with counted(Console(stderr=True), "judging at the gate") as count:
-        outcome = promote_version(name, version, gate=load_config(gate, GateConfig), to=to, on_frame=count)
+        outcome = promote_version(
+            name, version, gate=load_config(gate, GateConfig), to=to, force=force, key=key, on_progress=count
+        )
     console = Console()
-    console.print(outcome.report.to_text(), highlight=False)
+    if outcome.report is None:
+        console.print(f"{name} version {outcome.version} is the {to} already")
+        return
+    console.print(outcome.report.to_text(), highlight=False, markup=False)
     kept = outcome.previous is not None and to == "champion"
     before = f", version {outcome.previous} is kept as previous" if kept else ""
     console.print(f"{name} version {outcome.version} is the {to}{before}")
-
-
-def rollback(name: tyro.conf.Positional[str]) -> None:
-    """Make the previous champion the champion again.
-
-    $ isthmus rollback street-segmenter
-
-    Args:
-        name: The registered model.
-    """
-    from rich.console import Console
-
-    from isthmus.training.promotion import rollback as roll_back
-
-    outcome = roll_back(name)
-    Console().print(f"{name} version {outcome.version} is the champion again")
-
-
-def list_versions(
-    name: tyro.conf.Positional[str], *, as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
-) -> None:
-    """List the versions of a model with their aliases and scores.
-
-    $ isthmus registry list street-segmenter
-
-    Args:
-        name: The registered model.
-        as_json: Print JSON instead of a table.
-    """
-    from rich.console import Console
-
-    from isthmus.cli.tables import version_table
-    from isthmus.training.registry import list_versions as versions_of
-
-    versions = versions_of(name)
-    if as_json:
-        rows = [
-            {"version": each.version, "aliases": each.aliases, "sha256": each.sha256, **each.facts} for each in versions
-        ]
-        print(json.dumps(rows, indent=2))
-    else:
-        Console().print(version_table(versions))

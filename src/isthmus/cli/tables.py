@@ -9,7 +9,9 @@ from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from isthmus.datasets.catalogue import DatasetFacts
-    from isthmus.training.registry import RegisteredVersion
+    from isthmus.training.moves import Move
+    from isthmus.training.registry_details import VersionDetails
+    from isthmus.training.registry_versions import RegisteredVersion
 
 
 def dataset_table(facts: Iterable["DatasetFacts"]) -> Table:
@@ -57,3 +59,34 @@ def version_table(versions: Iterable["RegisteredVersion"]) -> Table:
             *(f"{100 * float(facts[key]):.1f}" if key in facts else "" for key in scores),
         )
     return table
+
+
+def details_page(console: Console, details: "VersionDetails", moves: Iterable["Move"]) -> None:
+    """All about one version, and what became of its model's aliases."""
+    version, card = details.version, details.card
+    console.rule(f"{version.name} version {version.version}")
+    rows = {
+        "aliases": ", ".join(version.aliases) or "none",
+        "SHA-256": version.sha256,
+        "made": f"{version.created_at:%Y-%m-%d %H:%M} UTC by run {version.run_id}",
+        "copied from": version.facts.get("origin", ""),
+        "network": f"{card.decoder} over {card.encoder}, method {card.method}, {card.step} steps",
+        "commit": card.git_commit,
+        "lock": card.lock_hash,
+        "data sets": ", ".join(f"{one.dataset}/{one.split} ({one.role}, {one.digest[:12]})" for one in card.datasets),
+    }
+    rows |= {f"verdict for {one.alias}": one.standing for one in details.verdicts}
+    rows |= {} if details.verdicts else {"verdict": "none: no gate has judged this version"}
+    for name, text in rows.items():
+        if text:
+            console.print(f"[bold]{name}[/bold]: {escape(text)}", highlight=False, soft_wrap=True)
+    for one in details.verdicts:
+        if one.report is not None:
+            console.print(one.report.to_text(), highlight=False, markup=False, soft_wrap=True)
+    log = Table("when", "what", "state", "alias", "version", "before", "by", "why", title="log")
+    for move in moves:
+        before = "" if move.before is None else str(move.before)
+        row = (move.at[:19], move.action, move.state, move.alias, str(move.version), before, move.by)
+        log.add_row(*row, escape(move.reason))
+    if log.row_count:
+        console.print(log)

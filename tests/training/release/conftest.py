@@ -4,8 +4,12 @@ The segmenter is a nearest-colour classifier made by hand. `datasets.fakes` pain
 its mIoU is high, and taking one class away from it lowers the mIoU by a known class.
 """
 
-from collections.abc import Callable
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
@@ -15,10 +19,12 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from isthmus.artifact import CardDataset, CardEvaluation, Manifest, ModelCard
+from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.datasets.fakes import write_fakes
 from isthmus.datasets.label_space import CITYSCAPES19
 from isthmus.training import export as exporting
 from isthmus.training.export import Export, ExportFacts, ExportResult, export_onnx
+from isthmus.training.gate.config import GateConfig, TargetConfig
 from isthmus.training.golden import decode_golden, encode_golden
 from isthmus.training.mlflow_store import tracking_store
 from isthmus.training.onnx_graph import attach_card
@@ -107,6 +113,72 @@ def store_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return tracking_store(tmp_path_factory.mktemp("mlflow"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def user_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A configuration folder of the tests' own: signing keys are made there, not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("config")
+        patch.setenv("XDG_CONFIG_HOME", str(home))
+        patch.delenv("ISTHMUS_GATE_KEY", raising=False)
+        yield home
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A registered model of the test's own in the shared store."""
+    return request.node.name.replace("[", "-").replace("]", "")
+
+
+@pytest.fixture
+def gate(data_root: Path) -> GateConfig:
+    """A floor, no drop against the champion, none on people."""
+    target = TargetConfig(
+        data=DatasetConfig(dataset="cityscapes", root=data_root, split="val"),
+        max_frames=2,
+        min_frames=2,
+        min_miou=0.2,
+        max_miou_drop=0.0,
+        max_class_iou_drop={"person": 0.0},
+        resamples=100,
+    )
+    return GateConfig(title="tests", min_golden_agreement=0.999, targets=(target,))
+
+
+@pytest.fixture(scope="session")
+def servers() -> ModuleType:
+    """The module servers.py."""
+    return _beside("servers.py", "servers")
+
+
+@pytest.fixture(scope="session")
+def server_uri(servers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real `mlflow server` on sqlite."""
+    home = tmp_path_factory.mktemp("server")
+    with servers.running_mlflow(home, f"sqlite:///{home}/mlflow.db") as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def postgres_uri(servers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real `mlflow server` on PostgreSQL, where there is one."""
+    missing = [program for program in ("initdb", "postgres") if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"PostgreSQL is not installed here: no {' and no '.join(missing)} on the path")
+    if importlib.util.find_spec("psycopg2") is None:
+        pytest.skip("PostgreSQL's driver is not installed here: no Python package psycopg2")
+    with (
+        servers.running_postgres(tmp_path_factory.mktemp("postgres")) as database,
+        servers.running_mlflow(tmp_path_factory.mktemp("server-postgres"), database) as uri,
+    ):
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def gate_examples() -> ModuleType:
+    """The module gate/examples.py, whose judgements need no model."""
+    return _beside("gate/examples.py", "gate_examples")
+
+
 Variant = Callable[..., Export]
 
 
@@ -148,3 +220,13 @@ def _write(out: Path, model: onnx.ModelProto, card: ModelCard) -> None:
     manifest = Manifest.of(out / exporting.ONNX_FILE, card)
     (out / exporting.CARD_FILE).write_text(card.to_json())
     (out / exporting.MANIFEST_FILE).write_text(manifest.model_dump_json())
+
+
+def _beside(file: str, name: str) -> ModuleType:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -11,7 +11,8 @@ from isthmus.errors import ContractError, NotRegisteredError, RegistryError
 from isthmus.training.export import ExportResult
 from isthmus.training.mlflow_store import connect, resolve_tracking_uri, tracking_store
 from isthmus.training.onnx_model import OnnxModel
-from isthmus.training.registry import RegisteredVersion, find_version, list_versions, register
+from isthmus.training.registry import register
+from isthmus.training.registry_versions import RegisteredVersion, find_version, list_versions
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,8 @@ def test_version_is_the_challenger_and_carries_its_facts(registered: RegisteredV
         "encoder": "none",
         "step": "7",
         "git_commit": "abc123",
+        "config_hash": "1" * 64,
+        "lock_hash": "2" * 64,
         "miou.cityscapes/val": "0.500000",
     }
 
@@ -70,6 +73,7 @@ def test_version_holds_no_pickle_and_no_external_data(registered: RegisteredVers
     downloaded = {path.name for path in folder.iterdir()} - {"registered_model_meta"}  # which the download adds
     assert sorted(downloaded) == [
         "MLmodel",
+        "MODEL_CARD.md",
         "conda.yaml",
         "input_example.json",
         "manifest.json",
@@ -191,3 +195,14 @@ def test_connecting_is_safe_and_leaves_no_trace(store_uri: str):
             pass
         assert os.environ["MLFLOW_TRACKING_URI"] == store.uri
     assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_no_message_tells_a_password(monkeypatch: pytest.MonkeyPatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        with pytest.raises(RegistryError) as caught:
+            list_versions("street", tracking_uri=f"http://me:secret@{place}/")
+    assert caught.value.where == f"http://{place}/"
+    assert "secret" not in str(caught.value)

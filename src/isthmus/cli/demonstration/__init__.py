@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shlex
 import time
 from collections.abc import Sequence
@@ -12,13 +13,14 @@ from isthmus.cli.demonstration.plan import (
     GATE_CONFIG,
     MADAN,
     MODEL,
+    SHUFFLED,
     SIZE_HW,
     SOURCE_ONLY,
     TRAINING_CONFIGS,
     WORLDS,
     Places,
 )
-from isthmus.errors import ConfigurationError, GateRefusedError
+from isthmus.errors import ConfigurationError, ContractError, GateRefusedError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +50,7 @@ def demo(*, output: Path = Path("demo")) -> None:
 
     from isthmus.cli.demonstration.page import write_page
     from isthmus.cli.demonstration.steps import Journal
+    from isthmus.signing import make_key
 
     places = Places(output)
     places.mlflow.mkdir(parents=True, exist_ok=True)
@@ -58,12 +61,14 @@ def demo(*, output: Path = Path("demo")) -> None:
         raise ConfigurationError("another demo is at work in this folder", where=output) from error
     os.environ["DEMO"] = str(output)  # where the demo's configurations look for their data
     os.environ["MLFLOW_TRACKING_URI"] = places.store
+    make_key(places.key)
     console = Console()
     start = time.monotonic()
     journal = Journal(output, _run, console)
     render_worlds(journal, places)
     for method in (SOURCE_ONLY, MADAN):
         make_model(journal, places, method)
+    show_refusal(journal, places)
     served = serve_and_segment(journal, places)
     page = write_page(places, journal.finished, served)
     _say_goodbye(console, places, page, time.monotonic() - start)
@@ -98,13 +103,39 @@ def make_model(journal: "Journal", places: Places, method: str) -> None:
     journal.do(["export", str(run), "--out", str(export)], makes=export)
     journal.do(["register", str(export), "--name", MODEL, "--run", str(run)], about=method, makes=registry)
     journal.do(
-        ["promote", MODEL, "--gate", str(GATE_CONFIG)],
+        _promote(places),
         about=method,
         makes=registry,
         reads=[GATE_CONFIG],
         # The first has only floors to pass; a challenger that is no better may well be refused, and that is an answer.
         refusals=() if method == SOURCE_ONLY else (GateRefusedError,),
     )
+
+
+def show_refusal(journal: "Journal", places: Places) -> None:
+    """Put a model before the gate that is bad on purpose; it must not get through.
+
+    Raises:
+        ContractError: The gate let it pass.
+    """
+    from isthmus.cli.demonstration.spoiled import shuffle_labels
+
+    export, registry = places.export(SHUFFLED), places.mlflow / "mlflow.db"
+    shuffle_labels(places.export(SOURCE_ONLY), export)
+    journal.do(["register", str(export), "--name", MODEL], about=SHUFFLED, makes=registry)
+    step = journal.do(
+        _promote(places), about=SHUFFLED, makes=registry, reads=[GATE_CONFIG], refusals=(GateRefusedError,)
+    )
+    if not re.search("FAILED +mIoU floor", step.refusal):
+        raise ContractError(
+            "the gate did not refuse a model with shuffled labels for its mIoU",
+            where=GATE_CONFIG,
+            remedy="Mend the gate.",
+        )
+
+
+def _promote(places: Places) -> list[str]:
+    return ["promote", MODEL, "--gate", str(GATE_CONFIG), "--key", str(places.key)]
 
 
 def _manifests(places: Places) -> list[Path]:
@@ -139,6 +170,7 @@ def _say_goodbye(console: "Console", places: Places, page: Path, seconds: float)
         (places.served / "overlays", "what the server answered"),
         (places.report(MADAN), "scores, confusion matrix and overlays on the street"),
         (places.export(MADAN) / "model_card.json", "what travels inside the ONNX file"),
+        (places.key.with_name("gate.key.pub"), "the public key that the gate's verdicts bear the signature of"),
     ):
         say(f"  {shlex.quote(str(path))}    {what}")
     say("Go on with:")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.cli.demonstration.plan import MADAN, MODEL, SOURCE_ONLY, WORLDS, Places, World
+from isthmus.cli.demonstration.plan import MADAN, MODEL, SHUFFLED, SOURCE_ONLY, WORLDS, Places, World
 from isthmus.cli.demonstration.steps import FinishedStep
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.datasets.cityscapes import Cityscapes
@@ -40,7 +40,7 @@ def write_page(places: Places, steps: Sequence[FinishedStep], served: Sequence[P
         **_scores(places),
         **_model(),
         adaptation=_adaptation(places),
-        refusals=[step.refusal for step in steps if step.refusal],
+        refusals=_refusals(steps),
         worlds=[_world(places, world) for world in WORLDS],
         served=[_served(places, frame) for frame in served],
         steps=steps,
@@ -52,6 +52,11 @@ def write_page(places: Places, steps: Sequence[FinishedStep], served: Sequence[P
     page = places.output / "index.html"
     page.write_text(text, encoding="utf-8")
     return page
+
+
+def _refusals(steps: Sequence[FinishedStep]) -> list[dict[str, Any]]:
+    """What the gate refused, and whether that was bad on purpose; the step's name ends with the model's."""
+    return [{"on_purpose": SHUFFLED in step.name.split(), "text": step.refusal} for step in steps if step.refusal]
 
 
 def _scores(places: Places) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def _adaptation(places: Places) -> str:
 
 
 def _model() -> dict[str, Any]:
-    from isthmus.training.registry import list_versions
+    from isthmus.training.registry_versions import list_versions
 
     champion = next(version for version in list_versions(MODEL) if "champion" in version.aliases)
     return {"model": MODEL, "version": champion.version, "digest": champion.sha256}

@@ -27,6 +27,8 @@ SOURCE_ONLY: Final = "source_only"
 MADAN: Final = "madan"
 TRAINING_CONFIGS: Final = {method: Path("configs") / method / "demo.yaml" for method in (SOURCE_ONLY, MADAN)}
 """What is trained, in this order."""
+SHUFFLED: Final = "shuffled"
+"""Bad on purpose, see `spoiled`."""
 GATE_CONFIG: Final = Path("configs/gate/demo.yaml")
 SIZE_HW: Final = (128, 256)
 
@@ -55,6 +57,11 @@ class Places:
     def export(self, method: str) -> Path:
         """ONNX, model card, weights of a run."""
         return self.output / "exports" / method
+
+    @property
+    def key(self) -> Path:
+        """Signs the demo's verdicts."""
+        return self.output / "keys" / "gate.key"
 
     @property
     def mlflow(self) -> Path:
@@ -89,6 +96,7 @@ class Places:
             f"export MLFLOW_TRACKING_URI={shlex.quote(self.store)}",
             f"{mlflow} ui --backend-store-uri {shlex.quote(self.store)}",
             f"{program} registry list {MODEL}",
+            f"{program} registry show {MODEL} --public-key {shlex.quote(str(self.key) + '.pub')}",
             f"{program} serve --model {MODEL} --port 50051",
             f"{program} segment {frames} --server 127.0.0.1:50051 --out {masks}",
         ]

@@ -53,7 +53,7 @@ class Journal:
         shown: Sequence[str] | None = None,
         about: str = "",
         refusals: tuple[type[Exception], ...] = (),
-    ) -> None:
+    ) -> FinishedStep:
         """Run `isthmus ARGUMENTS`, unless that is done, what it made is there, and nothing before it has changed.
 
         Args:
@@ -64,15 +64,18 @@ class Journal:
             shown: What to write down instead of `arguments`, where they hold a port that changes with each run.
             about: Tells steps of one verb apart that make the same thing.
             refusals: Errors that are an outcome: said, written down, and the next step begins.
+
+        Returns:
+            The step, as it was done now or before.
         """
         command = shlex.join(["isthmus", *(arguments if shown is None else shown)])
         fingerprint = _fingerprint(command, reads)
         name = " ".join(filter(None, (arguments[0], about, str(makes or ""))))
         before = next((step for step in self.finished if step.name == name), None)
         same = before is not None and before.fingerprint == fingerprint
-        if same and not self._redone and makes is not None and makes.exists():
+        if before is not None and same and not self._redone and makes is not None and makes.exists():
             self._say(f"$ {command}    (done before)", style="dim")
-            return
+            return before
         if starts_over and makes is not None and makes.is_dir() and before is not None:
             shutil.rmtree(makes)
         self._redone = self._redone or (before is not None and makes is not None)
@@ -84,7 +87,9 @@ class Journal:
         except refusals as error:
             refusal = str(error)
             self._say(refusal, style="yellow")
-        self._remember(FinishedStep(name, command, fingerprint, round(time.monotonic() - start, 1), refusal))
+        step = FinishedStep(name, command, fingerprint, round(time.monotonic() - start, 1), refusal)
+        self._remember(step)
+        return step
 
     def _read(self) -> list[FinishedStep]:
         if not self._path.is_file():

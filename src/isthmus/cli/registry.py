@@ -1,0 +1,157 @@
+"""Verbs on the model registry: list, show, diff, copy, roll back."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from isthmus.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from isthmus.signing import PublicKey
+
+
+def rollback(name: tyro.conf.Positional[str]) -> None:
+    """Make the previous champion the champion again, without asking the gate.
+
+    $ isthmus rollback street-segmenter
+
+    Warns where no verdict of the gate lets it be the champion.
+
+    Args:
+        name: The registered model.
+    """
+    from rich.console import Console
+
+    from isthmus.training.promotion import rollback as roll_back
+
+    key = None
+    with suppress(ConfigurationError):  # without a key that can be used, no signature is checked
+        key = _trusted(None)
+    outcome = roll_back(name, key=key)
+    console = Console()
+    console.print(
+        f"{name} version {outcome.version} is the champion again, version {outcome.previous} is kept as previous"
+    )
+    if outcome.warning:
+        text = f"Warning: the gate does not speak for version {outcome.version}: {outcome.warning}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def list_versions(
+    name: tyro.conf.Positional[str], *, as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+) -> None:
+    """List the versions of a model with their aliases and scores.
+
+    $ isthmus registry list street-segmenter
+
+    Args:
+        name: The registered model.
+        as_json: Print JSON instead of a table.
+    """
+    from rich.console import Console
+
+    from isthmus.cli.tables import version_table
+    from isthmus.training.registry_versions import list_versions as versions_of
+
+    versions = versions_of(name)
+    if as_json:
+        rows = [
+            {"version": each.version, "aliases": each.aliases, "sha256": each.sha256, **each.facts} for each in versions
+        ]
+        print(json.dumps(rows, indent=2))
+    else:
+        Console().print(version_table(versions))
+
+
+def show(name: tyro.conf.Positional[str], *, version: str = "champion", public_key: Path | None = None) -> None:
+    """Show a version: where it comes from, its verdict and whose signature it bears, and the log of its model.
+
+    $ isthmus registry show street-segmenter --version 3
+    $ isthmus registry show street-segmenter --public-key keys/gate.key.pub
+
+    Args:
+        name: The registered model.
+        version: A number or an alias.
+        public_key: Who must have signed the verdict; by default the key that `isthmus promote` signs with here.
+    """
+    from rich.console import Console
+
+    from isthmus.cli.tables import details_page
+    from isthmus.training.registry_details import describe
+
+    details, moves = describe(name, version, key=_trusted(public_key))
+    details_page(Console(), details, moves)
+
+
+def diff(name: tyro.conf.Positional[str], first: tyro.conf.Positional[str], second: tyro.conf.Positional[str]) -> None:
+    """Show in what two versions of a model differ: data sets, scores by class, configuration, verdict.
+
+    $ isthmus registry diff street-segmenter champion challenger
+    $ isthmus registry diff street-segmenter 2 5
+
+    Args:
+        name: The registered model.
+        first: A number or an alias.
+        second: A number or an alias.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from isthmus.training.registry_details import diff as differences
+
+    table = Table("", first, second)
+    for row in differences(name, first, second):
+        table.add_row(escape(row.what), escape(row.first), escape(row.second))
+    Console().print(table if table.row_count else f"{first} and {second} are the same version")
+
+
+def copy(
+    name: tyro.conf.Positional[str],
+    *,
+    version: str,
+    to: str,
+    from_: Annotated[str | None, tyro.conf.arg(name="from")] = None,
+    to_name: str | None = None,
+) -> None:
+    """Copy a version to another registry, digests checked at both ends; over there it is a challenger.
+
+    $ isthmus registry copy street-segmenter --version champion --to https://mlflow.staging.example
+    $ isthmus registry copy street-segmenter --version 3 --to sqlite:////srv/prod/mlflow.db --to-name street
+
+    Args:
+        name: The registered model.
+        version: A number or an alias.
+        to: Tracking URI of the registry that it goes to.
+        from_: Of the one that it comes from; by default MLFLOW_TRACKING_URI, or mlruns/mlflow.db in this folder.
+        to_name: Another name over there.
+    """
+    from rich.console import Console
+
+    from isthmus.training.mlflow_store import place_of
+    from isthmus.training.registry_copy import copy_version
+
+    outcome = copy_version(name, version, to_uri=to, from_uri=from_, to_name=to_name)
+    made = outcome.version
+    what = "is now" if outcome.new else "was already"
+    Console().print(
+        f"{name} version {outcome.origin.version} {what} {made.name} version {made.version} of {place_of(to)} "
+        f"({', '.join(made.aliases) or 'no alias'}), {made.sha256[:12]}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _trusted(path: Path | None) -> "PublicKey | None":
+    """The named key, or the one beside this user's own signing key, if there is one."""
+    from isthmus.signing import key_path, public_key, public_path, signing_key
+
+    if path is not None:
+        return public_key(path)
+    own = key_path()
+    if public_path(own).is_file():
+        return public_key(public_path(own))
+    return signing_key(own).public if own.is_file() else None
