@@ -201,7 +201,7 @@ def _cards(judgement: Judgement, views: list[TargetView]) -> list[dict[str, str]
         height, width = own.latency.frame_hw
         cards.append(_card(f"{own.latency.median_ms:.1f} ms", f"a frame of {height} × {width}, median{against}"))
     if own.golden_agreement is not None:
-        cards.append(_card(f"{100 * own.golden_agreement:.2f} %", "of the golden frame as torch labelled it"))
+        cards.append(_card(f"{100 * own.golden_agreement:.2f} %", "of the golden frame as the card has it"))
     return cards
 
 
