@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from isthmus.errors import ConfigurationError, ContractError, GateRefusedError, NotRegisteredError, RegistryError
+from isthmus.errors import ConfigurationError, GateRefusedError, NotRegisteredError, RegistryError
 from isthmus.signing import PublicKey, SigningKey, signing_key
 from isthmus.training.gate.config import GateConfig
 from isthmus.training.gate.verdict import Forced, GateReport
@@ -33,7 +33,8 @@ from isthmus.training.registry_versions import (
     find_version,
     transferring,
 )
-from isthmus.training.verdicts import accepted_report, log_verdict, set_tag
+from isthmus.training.standing import doubt_about, warning_about
+from isthmus.training.verdicts import log_verdict, set_tag
 from isthmus.training.version_judging import JudgedVersion, OnProgress, judge_version, write_files
 
 REASON_LENGTH: Final = (10, 1000)
@@ -110,7 +111,7 @@ def promote(
         while True:
             incumbent = aliases_of(store, name).get(to)
             held = incumbent == candidate.version
-            if held and not _doubt(store, candidate, to, signer.public):
+            if held and not doubt_about(store, candidate, to, signer.public):
                 return _outcome(candidate, to, None, None)
             try:
                 report = _judged_and_logged(
@@ -139,7 +140,7 @@ def promote(
 def rollback(name: str, *, key: PublicKey | None = None, tracking_uri: str | None = None) -> RollbackOutcome:
     """Exchange `champion` and `previous`; done twice, nothing has changed.
 
-    The gate is not asked. Where no verdict that counts lies with the new champion, the outcome says so.
+    The gate is not asked. Where the new champion has no verdict that counts, or a forced one, the outcome says so.
 
     Args:
         name: The registered model.
@@ -154,7 +155,7 @@ def rollback(name: str, *, key: PublicKey | None = None, tracking_uri: str | Non
         with store_lock(store.uri):
             champion, previous = _exchanged(store, name)
         try:
-            warning = _doubt(store, find_version(store, name, champion), CHAMPION, key)
+            warning = warning_about(store, find_version(store, name, champion), key)
         except Exception as error:  # whatever else is broken: the aliases have moved
             warning = f"its verdict cannot be read ({first_line(error, store.uri)})"
     return RollbackOutcome(name=name, version=champion, previous=previous, warning=warning)
@@ -200,16 +201,6 @@ def _before(store: Connection, holder: RegisteredVersion, alias: str) -> int | N
     version = last.before if last.version == holder.version else last.version
     there = {int(item.version) for item in store.client.search_model_versions(f"name='{holder.name}'")}
     return version if version in there else None
-
-
-def _doubt(store: Connection, holder: RegisteredVersion, alias: str, key: PublicKey | None) -> str:
-    """Why no verdict lets a version hold an alias; empty where one does."""
-    with tempfile.TemporaryDirectory(prefix="isthmus-verdict-") as scratch:
-        try:
-            accepted_report(store, holder, alias, key, Path(scratch))
-        except (ContractError, RegistryError) as error:
-            return error.problem
-    return ""
 
 
 def _judged_and_logged(

@@ -30,7 +30,7 @@ class Verdict:
     report: GateReport | None
     """None where it cannot be read."""
     standing: str
-    """Whether it lets the version hold the alias, for people: `good, by key …`, or why it does not."""
+    """Whether it lets the version hold the alias, for people: `passed; signed by key …`, or why it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +100,12 @@ def _verdict(store: Connection, version: RegisteredVersion, alias: str, folder: 
     report = None
     try:
         report = read_verdict(store, version, alias, folder).report
-        accepted_report(store, version, alias, key, folder)
+        report = accepted_report(store, version, alias, key, folder)
     except ContractError as error:
         return Verdict(alias, report, f"NOT GOOD: {error.problem}")
-    if key is None:
-        return Verdict(alias, report, "signature not checked: no public key was named")
-    return Verdict(alias, report, f"good, by key {key.fingerprint}")
+    signed = "signature not checked: no public key was named" if key is None else f"signed by key {key.fingerprint}"
+    outcome = "passed" if report.forced is None else f"FORCED by {report.forced.by}"
+    return Verdict(alias, report, f"{outcome}; {signed}")
 
 
 def _config(store: Connection, version: RegisteredVersion, folder: Path) -> dict[str, Any]:

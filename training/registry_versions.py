@@ -20,7 +20,7 @@ from isthmus.training.version_files import TAG
 CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"
 PREVIOUS: Final = "previous"
-_ALIAS: Final = re.compile(r"(?!latest$|v[0-9]+$)[a-z0-9_-]{1,100}", re.IGNORECASE | re.ASCII)
+_ALIAS: Final = re.compile(r"(?!latest$|v?[0-9]+$)[a-z0-9_-]{1,100}", re.IGNORECASE | re.ASCII)
 """What MLflow takes for an alias, in ASCII, and short enough for a tag's name."""
 
 
@@ -93,7 +93,7 @@ def check_alias(alias: str) -> None:
         ConfigurationError: It does not.
     """
     if not _ALIAS.fullmatch(alias):
-        remedy = "Write up to 100 letters, digits, - or _; `latest` and `v1` mean something else to MLflow."
+        remedy = "Write up to 100 letters, digits, - or _; `latest`, `v1` and numbers name versions."
         raise ConfigurationError(f"{alias!r} is no alias", where="alias", remedy=remedy)
 
 

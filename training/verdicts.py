@@ -228,6 +228,7 @@ def accepted_report(
     """
     signed = read_verdict(store, version, alias, into)
     if key is not None:
+        _check_signer(version, alias, key)
         signed.check(key)
     report = signed.report
     faults = {
@@ -241,6 +242,17 @@ def accepted_report(
         if found:
             raise ContractError(problem, where=signed.where, remedy=_REMEDY)
     return report
+
+
+def _check_signer(version: RegisteredVersion, alias: str, key: PublicKey) -> None:
+    """Tell another person's key from a changed report: the tag names who signed, the signature proves it."""
+    signer = _parsed(version.facts[_fact(alias)], version.uri).key
+    if signer != key.fingerprint:
+        raise ContractError(
+            f"key {signer} signed it, and the one to check with is {key.fingerprint}",
+            where=version.uri,
+            remedy="Name the public half of that key if you trust it, or judge the version again with yours.",
+        )
 
 
 def _fact(alias: str) -> str:

@@ -92,19 +92,25 @@ def promote(
     from rich.console import Console
 
     from isthmus.configuration import load_config
+    from isthmus.signing import key_path
     from isthmus.training.gate import GateConfig
     from isthmus.training.progress import counted
     from isthmus.training.promotion import promote as promote_version
 
+    signer = key_path(key)
+    is_new = not signer.exists()
     with counted(Console(stderr=True), "judging at the gate") as count:
         outcome = promote_version(
             name, version, gate=load_config(gate, GateConfig), to=to, force=force, key=key, on_progress=count
         )
     console = Console()
+    if is_new:
+        text = f"Made a key that signs verdicts: {signer}. To sign with another one, name it with --key."
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
     if outcome.report is None:
         console.print(f"{name} version {outcome.version} is the {to} already")
         return
-    console.print(outcome.report.to_text(), highlight=False, markup=False)
+    console.print(outcome.report.to_text(), highlight=False, markup=False, soft_wrap=True)
     kept = outcome.previous is not None and to == "champion"
     before = f", version {outcome.previous} is kept as previous" if kept else ""
     console.print(f"{name} version {outcome.version} is the {to}{before}")

@@ -18,7 +18,7 @@ def rollback(name: tyro.conf.Positional[str]) -> None:
 
     $ isthmus rollback street-segmenter
 
-    Warns where no verdict of the gate lets it be the champion.
+    Warns where no verdict of the gate lets it be the champion, or where it was promoted by force.
 
     Args:
         name: The registered model.

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from isthmus.errors import ContractError
+
 if TYPE_CHECKING:
     from isthmus.datasets.catalogue import DatasetFacts
     from isthmus.training.moves import Move
@@ -42,23 +44,35 @@ def dataset_page(console: Console, fact: "DatasetFacts") -> None:
 
 
 def version_table(versions: Iterable["RegisteredVersion"]) -> Table:
-    """One line a version of a registered model, with each data set's mIoU in percent."""
+    """One line a version: what the gate said for which alias, and mIoU by data set in percent, as on its card."""
     rows = list(versions)
     scores = sorted({key for row in rows for key in row.facts if key.startswith("miou.")})
-    table = Table("version", "aliases", "method", "step", "made")
+    table = Table("version", "aliases", "gate", "method", "step", "made")
     for score in scores:
-        table.add_column(f"{score.removeprefix('miou.')} mIoU %", justify="right", overflow="fold")
+        table.add_column(f"{score.removeprefix('miou.')} mIoU % on the card", justify="right", overflow="fold")
     for row in rows:
         facts = row.facts
         table.add_row(
             str(row.version),
             ", ".join(row.aliases),
+            _verdicts(row),
             facts.get("method", ""),
             facts.get("step", ""),
             f"{row.created_at:%Y-%m-%d %H:%M}",
             *(f"{100 * float(facts[key]):.1f}" if key in facts else "" for key in scores),
         )
     return table
+
+
+def _verdicts(version: "RegisteredVersion") -> str:
+    """What the gate said for each alias, such as `forced for champion`; whose word that is, `show` checks."""
+    from isthmus.training.verdicts import verdict_tags
+
+    try:
+        tags = verdict_tags(version.facts, version.uri)
+    except ContractError:
+        return "damaged"
+    return ", ".join(f"{tag.outcome} for {alias}" for alias, tag in tags.items())
 
 
 def details_page(console: Console, details: "VersionDetails", moves: Iterable["Move"]) -> None:

@@ -50,7 +50,7 @@ def test_from_an_export_to_a_champion_and_back(uri: str, exported: ExportResult,
     details, moves = describe("flow", "previous", key=signing_key().public, tracking_uri=uri)
     (verdict,) = details.verdicts
     assert verdict.report == outcome.report
-    assert verdict.standing == f"good, by key {signing_key().public.fingerprint}"
+    assert verdict.standing == f"passed; signed by key {signing_key().public.fingerprint}"
     assert [(move.action, move.version) for move in moves] == [("rollback", 1), ("promote", 2), ("promote", 1)]
     differences = {row.what: (row.first, row.second) for row in diff("flow", 2, 3, tracking_uri=uri)}
     assert differences["name"] == ("nearest-colour", "labels shuffled on purpose")

@@ -238,7 +238,7 @@ def test_missing_versions_and_wrong_targets_are_named(name, exported: ExportResu
         promote(name, 5, gate=gate, tracking_uri=store_uri)
     with pytest.raises(ConfigurationError, match="'previous' cannot be promoted to"):
         promote(name, 1, gate=gate, to="previous", tracking_uri=store_uri)
-    for wrong in ("", "two words", "a.b", "ü", "Latest", "v1", "x" * 101):  # before anything is judged
+    for wrong in ("", "two words", "a.b", "ü", "Latest", "v1", "7", "x" * 101):  # before anything is judged
         with pytest.raises(ConfigurationError, match="is no alias"):
             promote(name, 1, gate=gate, to=wrong, tracking_uri=store_uri)
     assert aliases(name, store_uri) == {"challenger": 1}

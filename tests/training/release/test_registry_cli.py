@@ -45,10 +45,21 @@ def test_promoting_prints_the_table_and_the_champion(promoted: str, gate_file: s
     assert "street version 1 is the champion already" in capsys.readouterr().out
 
 
+def test_list_says_what_the_gate_said(promoted: str, capsys):
+    cli.run(["registry", "list", promoted])
+    assert "passed for champion" in capsys.readouterr().out
+
+
+def test_promote_says_where_it_made_a_key(promoted: str, gate_file: str, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    cli.run(["promote", promoted, "--version", "champion", "--gate", gate_file])
+    assert f"Made a key that signs verdicts: {tmp_path / 'isthmus' / 'gate.key'}." in capsys.readouterr().out
+
+
 def test_show_prints_verdict_signature_and_log(promoted: str, capsys, tmp_path: Path):
     cli.run(["registry", "show", promoted])
     out = capsys.readouterr().out
-    assert f"verdict for champion: good, by key {signing_key().public.fingerprint}" in out
+    assert f"verdict for champion: passed; signed by key {signing_key().public.fingerprint}" in out
     assert "passed  mIoU floor" in out
     assert "gta5/train (source, 000000000000)" in out
     assert "promote" in out.partition("log")[2]
@@ -59,10 +70,10 @@ def test_show_prints_verdict_signature_and_log(promoted: str, capsys, tmp_path: 
         cli.run(["registry", "show", promoted])
     finally:
         del os.environ["ISTHMUS_GATE_KEY"]
-    assert "verdict for champion: signature not checked" in capsys.readouterr().out
+    assert "verdict for champion: passed; signature not checked" in capsys.readouterr().out
     _other_key(tmp_path)
     cli.run(["registry", "show", promoted, "--public-key", str(tmp_path / "other.key.pub")])
-    assert "verdict for champion: NOT GOOD: the signature is not one of key" in capsys.readouterr().out
+    assert f"NOT GOOD: key {signing_key().public.fingerprint} signed it, and the one to" in capsys.readouterr().out
 
 
 def test_diff_lists_what_differs_and_nothing_else(promoted: str, variant, capsys):

@@ -13,7 +13,7 @@ from isthmus.training.export import ExportResult
 from isthmus.training.gate import GateConfig
 from isthmus.training.gate.verdict import GateReport
 from isthmus.training.mlflow_store import connect
-from isthmus.training.moves import moves_of
+from isthmus.training.moves import moves_of, who
 from isthmus.training.promotion import promote, rollback
 from isthmus.training.registry import register
 from isthmus.training.registry_details import describe
@@ -117,7 +117,7 @@ def test_a_verdict_of_another_version_file_or_key_does_not_count(
     report = accepted(1)
     make_key(tmp_path / "other.key")
     other = signing_key(tmp_path / "other.key").public
-    with pytest.raises(ContractError, match=f"not one of key {other.fingerprint}"):
+    with pytest.raises(ContractError, match=f"the one to check with is {other.fingerprint}"):
         accepted(1, key=other)
     with connect(store_uri) as store:
         version = find_version(store, name, 1)
@@ -236,4 +236,5 @@ def test_a_rollback_says_that_the_gate_refused_what_serves_then(
     assert (back.version, back.warning) == (1, "no gate has judged this version for champion")
     promote(name, 1, gate=strict, force=OVERRULED, tracking_uri=store_uri)
     rollback(name, tracking_uri=store_uri)
-    assert rollback(name, key=trusted, tracking_uri=store_uri).warning == ""  # forced, and so accepted
+    warning = rollback(name, key=trusted, tracking_uri=store_uri).warning  # forced, and so accepted, but not silently
+    assert warning == f"refused, and promoted by force by {who()}: {OVERRULED}"
