@@ -111,7 +111,7 @@ def _verdict(store: Connection, version: RegisteredVersion, alias: str, folder: 
 def _config(store: Connection, version: RegisteredVersion, folder: Path) -> dict[str, Any]:
     try:
         text = store.download(version.name, version.version, CONFIG_FILE, folder).read_text(encoding="utf-8")
-    except Exception:  # no run was named: MLflow tells a missing file in a different way for each store of files
+    except ContractError:  # no such file: no run was named
         return {}
     return dict(flatten(yaml.safe_load(text)))
 

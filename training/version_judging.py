@@ -244,5 +244,5 @@ def _stored_json(store: Connection, version: RegisteredVersion, file: str, scrat
     into = scratch / f"json-{version.version}"
     try:
         return dict(json.loads(store.download(version.name, version.version, file, into).read_bytes()))
-    except Exception:  # MLflow tells a missing file in a different way for each store of files
+    except (ContractError, ValueError):  # no such file, or no JSON: the page goes without
         return None
