@@ -9,7 +9,7 @@ form="--quiet --no-header --no-emit-project"
 $uv lock --quiet
 # shellcheck disable=SC2086
 {
-  $uv export $form --all-groups --extra train --extra serve --extra cpu -o requirements.lock
+  $uv export $form --all-groups --extra train --extra serve --extra cpu --extra bench -o requirements.lock
   for extra in cpu gpu; do
     $uv export $form --no-dev --extra serve --extra $extra -o requirements-serve-$extra.lock
   done

@@ -23,6 +23,9 @@
         ├── ModelNotLoadedError     NOT_FOUND             that version is not loaded
         ├── FrameTooLargeError      RESOURCE_EXHAUSTED    a frame or batch above the server's limits
         ├── OverloadedError         RESOURCE_EXHAUSTED    too much in flight
+        ├── QuotaExceededError      RESOURCE_EXHAUSTED    a vehicle's own share is used up
+        ├── UnauthenticatedError    UNAUTHENTICATED       no certificate that names a vehicle
+        ├── NotAllowedError         PERMISSION_DENIED     the policy does not let this vehicle do that
         ├── FrameExpiredError       DEADLINE_EXCEEDED     a mask would come too late to be of use
         ├── FrameDroppedError       ABORTED               a verdict that this client does not know
         ├── DrainingError           UNAVAILABLE           the server is shutting down
@@ -182,6 +185,24 @@ class OverloadedError(ServingError):
     """Too much is in flight; another try may succeed."""
 
     status = "RESOURCE_EXHAUSTED"
+
+
+class QuotaExceededError(ServingError):
+    """A vehicle has used up its own share of the server."""
+
+    status = "RESOURCE_EXHAUSTED"
+
+
+class UnauthenticatedError(ServingError):
+    """The caller shows no certificate that names a vehicle."""
+
+    status = "UNAUTHENTICATED"
+
+
+class NotAllowedError(ServingError):
+    """The policy does not let this vehicle do what it asks for."""
+
+    status = "PERMISSION_DENIED"
 
 
 class FrameExpiredError(ServingError):

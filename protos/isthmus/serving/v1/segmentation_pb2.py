@@ -26,39 +26,53 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4isthmus/protos/isthmus/serving/v1/segmentation.proto\x12\x12isthmus.serving.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x01\n\x05\x46rame\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x17\n\x0fsequence_number\x18\x02 \x01(\x04\x12/\n\x0b\x63\x61ptured_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07max_age\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12\x33\n\x08\x65ncoding\x18\x07 \x01(\x0e\x32!.isthmus.serving.v1.FrameEncoding\x12\x0c\n\x04\x64\x61ta\x18\x08 \x01(\x0c\"S\n\x07Timings\x12\x11\n\tdecode_us\x18\x01 \x01(\r\x12\x10\n\x08queue_us\x18\x02 \x01(\r\x12\x10\n\x08infer_us\x18\x03 \x01(\r\x12\x11\n\tencode_us\x18\x04 \x01(\r\"\x8f\x01\n\x0eSegmentRequest\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.isthmus.serving.v1.Frame\x12\x37\n\rmask_encoding\x18\x02 \x01(\x0e\x32 .isthmus.serving.v1.MaskEncoding\x12\x1a\n\x12include_confidence\x18\x03 \x01(\x08\"B\n\x0fSegmentResponse\x12/\n\x06result\x18\x01 \x01(\x0b\x32\x1f.isthmus.serving.v1.FrameResult\"\xa6\x03\n\x0b\x46rameResult\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x17\n\x0fsequence_number\x18\x02 \x01(\x04\x12,\n\x07verdict\x18\x03 \x01(\x0e\x32\x1b.isthmus.serving.v1.Verdict\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x16\n\x0elabel_space_id\x18\x05 \x01(\t\x12\x37\n\rmask_encoding\x18\x06 \x01(\x0e\x32 .isthmus.serving.v1.MaskEncoding\x12\x12\n\nmask_width\x18\x07 \x01(\r\x12\x13\n\x0bmask_height\x18\x08 \x01(\r\x12\x0c\n\x04mask\x18\t \x01(\x0c\x12\x18\n\x10\x63onfidence_width\x18\n \x01(\r\x12\x19\n\x11\x63onfidence_height\x18\x0b \x01(\r\x12\x12\n\nconfidence\x18\x0c \x01(\x0c\x12\x17\n\x0f\x63lass_fractions\x18\r \x03(\x02\x12,\n\x07timings\x18\x0e \x01(\x0b\x32\x1b.isthmus.serving.v1.Timings\x12\x0e\n\x06reason\x18\x0f \x01(\t\"-\n\nLabelClass\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tcolor_rgb\x18\x02 \x01(\r\"W\n\nLabelSpace\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x1e.isthmus.serving.v1.LabelClass\"\x15\n\x13GetModelInfoRequest\"^\n\x14GetModelInfoResponse\x12,\n\x05model\x18\x01 \x01(\x0b\x32\x1d.isthmus.serving.v1.ModelInfo\x12\x18\n\x10max_frame_pixels\x18\x02 \x01(\x04\"\xb4\x02\n\tModelInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x12\n\ngit_commit\x18\x05 \x01(\t\x12/\n\x0b\x65xported_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0blabel_space\x18\x07 \x01(\x0b\x32\x1e.isthmus.serving.v1.LabelSpace\x12\x15\n\rnetwork_width\x18\x08 \x01(\r\x12\x16\n\x0enetwork_height\x18\t \x01(\r\x12\x10\n\x08provider\x18\n \x01(\t\x12\x19\n\x11provider_fallback\x18\x0b \x01(\x08\x12\x12\n\nfrom_cache\x18\x0c \x01(\x08*y\n\rFrameEncoding\x12\x1e\n\x1a\x46RAME_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46RAME_ENCODING_RGB8\x10\x01\x12\x17\n\x13\x46RAME_ENCODING_JPEG\x10\x02\x12\x16\n\x12\x46RAME_ENCODING_PNG\x10\x03*t\n\x0cMaskEncoding\x12\x1d\n\x19MASK_ENCODING_UNSPECIFIED\x10\x00\x12\x16\n\x12MASK_ENCODING_RAW8\x10\x01\x12\x16\n\x12MASK_ENCODING_ZSTD\x10\x02\x12\x15\n\x11MASK_ENCODING_PNG\x10\x03*N\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11VERDICT_SEGMENTED\x10\x01\x12\x13\n\x0fVERDICT_EXPIRED\x10\x02\x32\xcc\x01\n\x13SegmentationService\x12R\n\x07Segment\x12\".isthmus.serving.v1.SegmentRequest\x1a#.isthmus.serving.v1.SegmentResponse\x12\x61\n\x0cGetModelInfo\x12\'.isthmus.serving.v1.GetModelInfoRequest\x1a(.isthmus.serving.v1.GetModelInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4isthmus/protos/isthmus/serving/v1/segmentation.proto\x12\x12isthmus.serving.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x02\n\x05\x46rame\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x17\n\x0fsequence_number\x18\x02 \x01(\x04\x12/\n\x0b\x63\x61ptured_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07max_age\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12\x33\n\x08\x65ncoding\x18\x07 \x01(\x0e\x32!.isthmus.serving.v1.FrameEncoding\x12\x0c\n\x04\x64\x61ta\x18\x08 \x01(\x0c\x12\x37\n\rservice_class\x18\t \x01(\x0e\x32 .isthmus.serving.v1.ServiceClass\"S\n\x07Timings\x12\x11\n\tdecode_us\x18\x01 \x01(\r\x12\x10\n\x08queue_us\x18\x02 \x01(\r\x12\x10\n\x08infer_us\x18\x03 \x01(\r\x12\x11\n\tencode_us\x18\x04 \x01(\r\"\x8f\x01\n\x0eSegmentRequest\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.isthmus.serving.v1.Frame\x12\x37\n\rmask_encoding\x18\x02 \x01(\x0e\x32 .isthmus.serving.v1.MaskEncoding\x12\x1a\n\x12include_confidence\x18\x03 \x01(\x08\"B\n\x0fSegmentResponse\x12/\n\x06result\x18\x01 \x01(\x0b\x32\x1f.isthmus.serving.v1.FrameResult\"\x95\x01\n\x14StreamSegmentRequest\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.isthmus.serving.v1.Frame\x12\x37\n\rmask_encoding\x18\x02 \x01(\x0e\x32 .isthmus.serving.v1.MaskEncoding\x12\x1a\n\x12include_confidence\x18\x03 \x01(\x08\"\xb7\x01\n\x15StreamSegmentResponse\x12\x31\n\x06result\x18\x01 \x01(\x0b\x32\x1f.isthmus.serving.v1.FrameResultH\x00\x12.\n\x05model\x18\x02 \x01(\x0b\x32\x1d.isthmus.serving.v1.ModelInfoH\x00\x12\x32\n\treconnect\x18\x03 \x01(\x0b\x32\x1d.isthmus.serving.v1.ReconnectH\x00\x42\x07\n\x05\x65vent\"\x1b\n\tReconnect\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xbb\x03\n\x0b\x46rameResult\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x17\n\x0fsequence_number\x18\x02 \x01(\x04\x12,\n\x07verdict\x18\x03 \x01(\x0e\x32\x1b.isthmus.serving.v1.Verdict\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x16\n\x0elabel_space_id\x18\x05 \x01(\t\x12\x37\n\rmask_encoding\x18\x06 \x01(\x0e\x32 .isthmus.serving.v1.MaskEncoding\x12\x12\n\nmask_width\x18\x07 \x01(\r\x12\x13\n\x0bmask_height\x18\x08 \x01(\r\x12\x0c\n\x04mask\x18\t \x01(\x0c\x12\x18\n\x10\x63onfidence_width\x18\n \x01(\r\x12\x19\n\x11\x63onfidence_height\x18\x0b \x01(\r\x12\x12\n\nconfidence\x18\x0c \x01(\x0c\x12\x17\n\x0f\x63lass_fractions\x18\r \x03(\x02\x12,\n\x07timings\x18\x0e \x01(\x0b\x32\x1b.isthmus.serving.v1.Timings\x12\x0e\n\x06reason\x18\x0f \x01(\t\x12\x13\n\x0breason_code\x18\x10 \x01(\t\"-\n\nLabelClass\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tcolor_rgb\x18\x02 \x01(\r\"W\n\nLabelSpace\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x1e.isthmus.serving.v1.LabelClass\"\x15\n\x13GetModelInfoRequest\"\xc2\x01\n\x14GetModelInfoResponse\x12,\n\x05model\x18\x01 \x01(\x0b\x32\x1d.isthmus.serving.v1.ModelInfo\x12\x18\n\x10max_frame_pixels\x18\x02 \x01(\x04\x12/\n\x08previous\x18\x03 \x01(\x0b\x32\x1d.isthmus.serving.v1.ModelInfo\x12\x31\n\nchallenger\x18\x04 \x01(\x0b\x32\x1d.isthmus.serving.v1.ModelInfo\"\x13\n\x11WatchModelRequest\"\xcc\x01\n\x12WatchModelResponse\x12/\n\x06\x63hange\x18\x01 \x01(\x0e\x32\x1f.isthmus.serving.v1.ModelChange\x12,\n\x05model\x18\x02 \x01(\x0b\x32\x1d.isthmus.serving.v1.ModelInfo\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x17\n\x0frefused_version\x18\x04 \x01(\t\x12.\n\nchanged_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb4\x02\n\tModelInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x12\n\ngit_commit\x18\x05 \x01(\t\x12/\n\x0b\x65xported_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0blabel_space\x18\x07 \x01(\x0b\x32\x1e.isthmus.serving.v1.LabelSpace\x12\x15\n\rnetwork_width\x18\x08 \x01(\r\x12\x16\n\x0enetwork_height\x18\t \x01(\r\x12\x10\n\x08provider\x18\n \x01(\t\x12\x19\n\x11provider_fallback\x18\x0b \x01(\x08\x12\x12\n\nfrom_cache\x18\x0c \x01(\x08*y\n\rFrameEncoding\x12\x1e\n\x1a\x46RAME_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46RAME_ENCODING_RGB8\x10\x01\x12\x17\n\x13\x46RAME_ENCODING_JPEG\x10\x02\x12\x16\n\x12\x46RAME_ENCODING_PNG\x10\x03*t\n\x0cMaskEncoding\x12\x1d\n\x19MASK_ENCODING_UNSPECIFIED\x10\x00\x12\x16\n\x12MASK_ENCODING_RAW8\x10\x01\x12\x16\n\x12MASK_ENCODING_ZSTD\x10\x02\x12\x15\n\x11MASK_ENCODING_PNG\x10\x03*\x93\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11VERDICT_SEGMENTED\x10\x01\x12\x13\n\x0fVERDICT_EXPIRED\x10\x02\x12\x16\n\x12VERDICT_SUPERSEDED\x10\x03\x12\x16\n\x12VERDICT_OVERLOADED\x10\x04\x12\x13\n\x0fVERDICT_INVALID\x10\x05*]\n\x0cServiceClass\x12\x1d\n\x19SERVICE_CLASS_UNSPECIFIED\x10\x00\x12\x16\n\x12SERVICE_CLASS_LIVE\x10\x01\x12\x16\n\x12SERVICE_CLASS_BULK\x10\x02*\x97\x01\n\x0bModelChange\x12\x1c\n\x18MODEL_CHANGE_UNSPECIFIED\x10\x00\x12\x18\n\x14MODEL_CHANGE_CURRENT\x10\x01\x12\x18\n\x14MODEL_CHANGE_SWAPPED\x10\x02\x12\x1c\n\x18MODEL_CHANGE_ROLLED_BACK\x10\x03\x12\x18\n\x14MODEL_CHANGE_REFUSED\x10\x04\x32\x95\x03\n\x13SegmentationService\x12R\n\x07Segment\x12\".isthmus.serving.v1.SegmentRequest\x1a#.isthmus.serving.v1.SegmentResponse\x12h\n\rStreamSegment\x12(.isthmus.serving.v1.StreamSegmentRequest\x1a).isthmus.serving.v1.StreamSegmentResponse(\x01\x30\x01\x12\x61\n\x0cGetModelInfo\x12\'.isthmus.serving.v1.GetModelInfoRequest\x1a(.isthmus.serving.v1.GetModelInfoResponse\x12]\n\nWatchModel\x12%.isthmus.serving.v1.WatchModelRequest\x1a&.isthmus.serving.v1.WatchModelResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'isthmus.protos.isthmus.serving.v1.segmentation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FRAMEENCODING']._serialized_start=1676
-  _globals['_FRAMEENCODING']._serialized_end=1797
-  _globals['_MASKENCODING']._serialized_start=1799
-  _globals['_MASKENCODING']._serialized_end=1915
-  _globals['_VERDICT']._serialized_start=1917
-  _globals['_VERDICT']._serialized_end=1995
+  _globals['_FRAMEENCODING']._serialized_start=2450
+  _globals['_FRAMEENCODING']._serialized_end=2571
+  _globals['_MASKENCODING']._serialized_start=2573
+  _globals['_MASKENCODING']._serialized_end=2689
+  _globals['_VERDICT']._serialized_start=2692
+  _globals['_VERDICT']._serialized_end=2839
+  _globals['_SERVICECLASS']._serialized_start=2841
+  _globals['_SERVICECLASS']._serialized_end=2934
+  _globals['_MODELCHANGE']._serialized_start=2937
+  _globals['_MODELCHANGE']._serialized_end=3088
   _globals['_FRAME']._serialized_start=142
-  _globals['_FRAME']._serialized_end=384
-  _globals['_TIMINGS']._serialized_start=386
-  _globals['_TIMINGS']._serialized_end=469
-  _globals['_SEGMENTREQUEST']._serialized_start=472
-  _globals['_SEGMENTREQUEST']._serialized_end=615
-  _globals['_SEGMENTRESPONSE']._serialized_start=617
-  _globals['_SEGMENTRESPONSE']._serialized_end=683
-  _globals['_FRAMERESULT']._serialized_start=686
-  _globals['_FRAMERESULT']._serialized_end=1108
-  _globals['_LABELCLASS']._serialized_start=1110
-  _globals['_LABELCLASS']._serialized_end=1155
-  _globals['_LABELSPACE']._serialized_start=1157
-  _globals['_LABELSPACE']._serialized_end=1244
-  _globals['_GETMODELINFOREQUEST']._serialized_start=1246
-  _globals['_GETMODELINFOREQUEST']._serialized_end=1267
-  _globals['_GETMODELINFORESPONSE']._serialized_start=1269
-  _globals['_GETMODELINFORESPONSE']._serialized_end=1363
-  _globals['_MODELINFO']._serialized_start=1366
-  _globals['_MODELINFO']._serialized_end=1674
-  _globals['_SEGMENTATIONSERVICE']._serialized_start=1998
-  _globals['_SEGMENTATIONSERVICE']._serialized_end=2202
+  _globals['_FRAME']._serialized_end=441
+  _globals['_TIMINGS']._serialized_start=443
+  _globals['_TIMINGS']._serialized_end=526
+  _globals['_SEGMENTREQUEST']._serialized_start=529
+  _globals['_SEGMENTREQUEST']._serialized_end=672
+  _globals['_SEGMENTRESPONSE']._serialized_start=674
+  _globals['_SEGMENTRESPONSE']._serialized_end=740
+  _globals['_STREAMSEGMENTREQUEST']._serialized_start=743
+  _globals['_STREAMSEGMENTREQUEST']._serialized_end=892
+  _globals['_STREAMSEGMENTRESPONSE']._serialized_start=895
+  _globals['_STREAMSEGMENTRESPONSE']._serialized_end=1078
+  _globals['_RECONNECT']._serialized_start=1080
+  _globals['_RECONNECT']._serialized_end=1107
+  _globals['_FRAMERESULT']._serialized_start=1110
+  _globals['_FRAMERESULT']._serialized_end=1553
+  _globals['_LABELCLASS']._serialized_start=1555
+  _globals['_LABELCLASS']._serialized_end=1600
+  _globals['_LABELSPACE']._serialized_start=1602
+  _globals['_LABELSPACE']._serialized_end=1689
+  _globals['_GETMODELINFOREQUEST']._serialized_start=1691
+  _globals['_GETMODELINFOREQUEST']._serialized_end=1712
+  _globals['_GETMODELINFORESPONSE']._serialized_start=1715
+  _globals['_GETMODELINFORESPONSE']._serialized_end=1909
+  _globals['_WATCHMODELREQUEST']._serialized_start=1911
+  _globals['_WATCHMODELREQUEST']._serialized_end=1930
+  _globals['_WATCHMODELRESPONSE']._serialized_start=1933
+  _globals['_WATCHMODELRESPONSE']._serialized_end=2137
+  _globals['_MODELINFO']._serialized_start=2140
+  _globals['_MODELINFO']._serialized_end=2448
+  _globals['_SEGMENTATIONSERVICE']._serialized_start=3091
+  _globals['_SEGMENTATIONSERVICE']._serialized_end=3496
 # @@protoc_insertion_point(module_scope)

@@ -44,10 +44,20 @@ class SegmentationServiceStub:
                 request_serializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.SegmentRequest.SerializeToString,
                 response_deserializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.SegmentResponse.FromString,
                 _registered_method=True)
+        self.StreamSegment = channel.stream_stream(
+                '/isthmus.serving.v1.SegmentationService/StreamSegment',
+                request_serializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.StreamSegmentRequest.SerializeToString,
+                response_deserializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.StreamSegmentResponse.FromString,
+                _registered_method=True)
         self.GetModelInfo = channel.unary_unary(
                 '/isthmus.serving.v1.SegmentationService/GetModelInfo',
                 request_serializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.GetModelInfoRequest.SerializeToString,
                 response_deserializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.GetModelInfoResponse.FromString,
+                _registered_method=True)
+        self.WatchModel = channel.unary_stream(
+                '/isthmus.serving.v1.SegmentationService/WatchModel',
+                request_serializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.WatchModelRequest.SerializeToString,
+                response_deserializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.WatchModelResponse.FromString,
                 _registered_method=True)
 
 
@@ -66,8 +76,25 @@ class SegmentationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamSegment(self, request_iterator, context):
+        """Segments the frames of one camera. Each frame gets exactly one result, in the order in which the frames came; a
+        newer frame takes the place of one that still waits, which is then answered VERDICT_SUPERSEDED. A bad frame is
+        answered VERDICT_INVALID and does not end the stream. The first event names the model; another model is named
+        again before its first mask.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetModelInfo(self, request, context):
         """Tells which model answers now, its classes and colours, and the server's limits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchModel(self, request, context):
+        """Tells which model answers now, and then each change: a swap, a return to the previous model, a refused version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,10 +108,20 @@ def add_SegmentationServiceServicer_to_server(servicer, server):
                     request_deserializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.SegmentRequest.FromString,
                     response_serializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.SegmentResponse.SerializeToString,
             ),
+            'StreamSegment': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamSegment,
+                    request_deserializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.StreamSegmentRequest.FromString,
+                    response_serializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.StreamSegmentResponse.SerializeToString,
+            ),
             'GetModelInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModelInfo,
                     request_deserializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.GetModelInfoRequest.FromString,
                     response_serializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.GetModelInfoResponse.SerializeToString,
+            ),
+            'WatchModel': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchModel,
+                    request_deserializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.WatchModelRequest.FromString,
+                    response_serializer=isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.WatchModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +167,33 @@ class SegmentationService:
             _registered_method=True)
 
     @staticmethod
+    def StreamSegment(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/isthmus.serving.v1.SegmentationService/StreamSegment',
+            isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.StreamSegmentRequest.SerializeToString,
+            isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.StreamSegmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetModelInfo(request,
             target,
             options=(),
@@ -146,6 +210,33 @@ class SegmentationService:
             '/isthmus.serving.v1.SegmentationService/GetModelInfo',
             isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.GetModelInfoRequest.SerializeToString,
             isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.GetModelInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/isthmus.serving.v1.SegmentationService/WatchModel',
+            isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.WatchModelRequest.SerializeToString,
+            isthmus_dot_protos_dot_isthmus_dot_serving_dot_v1_dot_segmentation__pb2.WatchModelResponse.FromString,
             options,
             channel_credentials,
             insecure,
