@@ -19,12 +19,18 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from isthmus.artifact import CardDataset
+from isthmus.artifact import INHERITED_ROLE, CardDataset
 from isthmus.configuration import config_hash, to_tree, to_yaml
 from isthmus.datasets.catalogue import build_dataset
 from isthmus.errors import ConfigurationError
 from isthmus.training import resuming
-from isthmus.training.build import build_method, build_streams, describe_datasets, shared_train_ids
+from isthmus.training.build import (
+    build_method,
+    build_streams,
+    describe_datasets,
+    inherited_datasets,
+    shared_train_ids,
+)
 from isthmus.training.checkpoint import (
     CheckpointInfo,
     CheckpointStore,
@@ -154,16 +160,21 @@ class _Run:
         if isinstance(config.method, RandomizationConfig) and world.is_main:
             judged = [(one.title, one.dataset) for one in self.judge.sets]
             check_styles_apart(images_below(config.method.styles.image_folders), judged)
-        self.cards: tuple[CardDataset, ...] = world.gather(self._describe() if world.is_main else ())[0]
+        self.cards: tuple[CardDataset, ...] = world.gather(self._describe(checkpoint) if world.is_main else ())[0]
         self.provenance: Provenance = provenance(self.runtime.device)
         self.method: Method = build_method(config, self.sources, self.runtime, resuming=checkpoint is not None)
         # Networks start equal on all ranks; what is random in a step (dropout) is each rank's own.
         seed_everything(config.seed + world.rank, deterministic=self.runtime.device.type == "cpu")
         self._rows = 0 if checkpoint is None else self._restore(checkpoint)
 
-    def _describe(self) -> tuple[CardDataset, ...]:
+    def _describe(self, checkpoint: Path | None) -> tuple[CardDataset, ...]:
+        """All data sets, and those that trained what this run began with; its own checkpoint knows the latter too."""
+        if checkpoint is None:
+            inherited = inherited_datasets(self.config.method)
+        else:
+            inherited = tuple(one for one in read_info(checkpoint).datasets if one.role == INHERITED_ROLE)
         with self.reporter.counting("reading labels for digests") as count:
-            return describe_datasets(self.config, count)
+            return (*describe_datasets(self.config, count), *inherited)
 
     def tracked(self, tracking: Tracking) -> Any:
         """The tracker's context."""

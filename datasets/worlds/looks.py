@@ -6,7 +6,15 @@ from typing import Final
 
 from isthmus.datasets.label_space import SYNTHIA16
 from isthmus.datasets.worlds.geometry.materials import Rgb
-from isthmus.datasets.worlds.style import CameraStyle, Fleet, LightStyle, SensorStyle, StreetStyle, WorldStyle
+from isthmus.datasets.worlds.style import (
+    CameraStyle,
+    Fleet,
+    LabelHabits,
+    LightStyle,
+    SensorStyle,
+    StreetStyle,
+    WorldStyle,
+)
 from isthmus.errors import ConfigurationError
 
 _EVERYDAY_CARS: Final[tuple[Rgb, ...]] = (
@@ -239,6 +247,7 @@ STREET: Final = WorldStyle(
         motion=(0.0, 0.02), dirt=(-0.25, 0.22), fringe=(0.0, 0.0025), sharpening=(0.0, 1.2),
         tint=(0.84, 1.0, 0.83), veil=(0.04, 0.11),
     ),
+    labels=LabelHabits(closing=0.0125, smallest=0.0003),
 )  # fmt: skip
 
 STREET_NIGHT: Final = replace(

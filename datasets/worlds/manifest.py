@@ -13,8 +13,8 @@ from isthmus.configuration import config, parse_config, to_tree
 from isthmus.datasets.layout import write_bytes
 from isthmus.errors import ConfigurationError, UnreadableFileError
 
-RENDERER_VERSION: Final = 5
-"""Raised whenever the same seed gives other pixels."""
+RENDERER_VERSION: Final = 6
+"""Raised whenever the same seed gives other pixels or labels."""
 
 MANIFEST_NAME: Final = "manifest.json"
 

@@ -18,6 +18,7 @@ from isthmus.datasets.catalogue import layout_writer
 from isthmus.datasets.journal import FrameJournal, digest_of_frames
 from isthmus.datasets.label_space import IGNORE_INDEX
 from isthmus.datasets.layout import LayoutWriter
+from isthmus.datasets.worlds.annotation import outlined
 from isthmus.datasets.worlds.camera.lens import Bend
 from isthmus.datasets.worlds.camera.pinhole import Camera
 from isthmus.datasets.worlds.camera.sensor import Shot, develop
@@ -71,11 +72,12 @@ def render_frame(renderer: Renderer, world: WorldStyle, *, split: str, seed: int
     rng = frame_generator(world, split=split, seed=seed, index=index)
     scene = build_scene(world, rng)
     frame = through_lens(renderer.render(scene), scene.camera)
-    legal = np.isin(frame.train_ids, sorted(world.train_ids))
+    train_ids, instances = outlined(frame.train_ids, frame.instances, world.labels)
+    legal = np.isin(train_ids, sorted(world.train_ids))
     return LabelledFrame(
         develop(frame.radiance, world.sensor, rng, _shot(scene, frame.train_ids.shape)),
-        np.where(legal, frame.train_ids, IGNORE_INDEX).astype(np.uint8),
-        frame.instances,
+        np.where(legal, train_ids, IGNORE_INDEX).astype(np.uint8),
+        instances,
     )
 
 

@@ -166,6 +166,17 @@ class StreetStyle:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelHabits:
+    """How coarse labels are; the defaults are a simulator's exact ones. See `annotation`."""
+
+    closing: float = 0.0
+    """Gaps up to twice so wide, as a share of the image's height, belong to the plant, railing, person or two-wheeler
+    that they are in."""
+    smallest: float = 0.0
+    """Regions with a smaller share of the image's pixels have no label."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorldStyle:
     """One simulator."""
 
@@ -183,3 +194,4 @@ class WorldStyle:
     sensor: SensorStyle
     samples: int = 4
     """Coverage samples a pixel."""
+    labels: LabelHabits = LabelHabits()

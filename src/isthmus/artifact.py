@@ -68,10 +68,14 @@ class CardNormalisation(_Strict):
     std: tuple[float, float, float]
 
 
+INHERITED_ROLE: Final = "inherited"
+"""Role of a labelled set that trained the weights which a run began with."""
+
+
 class CardDataset(_Strict):
     """A data set that took part in making or judging the model."""
 
-    role: str = Field(description="source, target, validation or evaluation")
+    role: str = Field(description="source, target, validation, evaluation, or inherited")
     dataset: str
     split: str
     num_frames: int

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, get_args
 
-from isthmus.artifact import CardDataset, ModelCard
+from isthmus.artifact import INHERITED_ROLE, CardDataset, ModelCard
 from isthmus.datasets.base import Part
 from isthmus.datasets.label_space import CITYSCAPES19
 from isthmus.training.gate.config import GateConfig, LatencyConfig
@@ -66,7 +66,7 @@ def unseen_rule(challenger: ModelCard, title: str, frames: CardDataset | None, u
         frames: The data set that they are from; None where it cannot be read.
         unreadable: Why.
     """
-    sources = [one for one in challenger.datasets if one.role == "source"]
+    sources = [one for one in challenger.datasets if one.role in {"source", INHERITED_ROLE}]
     outcome, measured, hint = Outcome.PASSED, "no source of the challenger", ""
     if frames is None:
         outcome, measured, hint = Outcome.MISSING, "not measured", f"unseen frames could not be measured: {unreadable}"

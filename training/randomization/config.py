@@ -1,6 +1,7 @@
 """Configuration of domain randomization and pyramid consistency."""
 
 from dataclasses import field
+from pathlib import Path
 from typing import Literal
 
 from isthmus.configuration import config
@@ -82,6 +83,9 @@ class RandomizationConfig:
     """Views and crops of each frame that go through the network at once, to bound memory; null sends all together.
     Normalisation layers then see one pass at a time, and below `styles.views` consistency costs a second forward pass
     of the views."""
+    start_from: Path | None = None
+    """A run or checkpoint whose segmenter this one begins with; null begins with the encoder's weights alone, as the
+    paper does."""
 
     def __post_init__(self) -> None:
         if self.views_per_pass is not None and self.views_per_pass < 1:

@@ -100,6 +100,46 @@ def test_a_run_of_translated_styles_keeps_no_generators_and_goes_on_with_the_sam
     assert all(torch.equal(expected[key], weights[key]) for key in expected)
 
 
+def test_a_run_begins_with_another_ones_segmenter_and_answers_for_its_data(
+    finished: Path, load: Load, tmp_path: Path
+) -> None:
+    from isthmus.training.checkpoint import read_info
+
+    earlier = tmp_path / "earlier"
+    shutil.copytree(finished, earlier)
+    few = (
+        'sources=[{dataset: gta5, root: "${TINY}/gta5", split: all, part: fit}]',
+        "validation=null",
+        "evaluated_on=[]",
+    )
+    config = load(
+        *few,
+        f"method.start_from={earlier}",
+        "loop.steps=2",
+        "loop.checkpoint_every=1",
+        "optimiser.learning_rate=1.0e-9",
+    )
+    output = tmp_path / "run"
+    run.train(config, output, tracking="none", device="cpu")
+    expected, weights = (
+        read_weights(finished / LAST, "segmenter"),
+        read_weights(output / "checkpoints/step-00000002", "segmenter"),
+    )
+    trained = [key for key in expected if expected[key].is_floating_point() and "running" not in key]
+    assert all(torch.allclose(expected[key], weights[key], atol=1e-6) for key in trained)
+
+    inherited = [one for one in read_info(output / "checkpoints/step-00000002").datasets if one.role == "inherited"]
+    behind = [one for one in read_info(finished / LAST).datasets if one.role == "source"]
+    assert [one.digest for one in inherited] == [one.digest for one in behind]
+
+    shutil.rmtree(output / "checkpoints/step-00000002")
+    shutil.rmtree(earlier)  # a run that goes on needs what it began with no more
+    run.train(config, output, resume=True, tracking="none", device="cpu")
+    assert inherited == [
+        one for one in read_info(output / "checkpoints/step-00000002").datasets if one.role == "inherited"
+    ]
+
+
 def test_the_styles_are_in_the_folder_and_in_tracking(finished: Path) -> None:
     domains = json.loads((finished / "style_domains.json").read_text(encoding="utf-8"))
     assert [one["kind"] for one in domains] == ["amplitude"] * 4

@@ -91,6 +91,7 @@ def of_set(split: str, digest: str = "a", dataset: str = "gta5", role: str = "so
         (of_set("all:fit", "b"), of_set("val"), Outcome.MISSING),
         (of_set("all", "b", dataset="synthia"), of_set("all"), Outcome.PASSED),
         (of_set("all", role="target"), of_set("all"), Outcome.PASSED),  # adapted to, without labels
+        (of_set("all", role="inherited"), of_set("all"), Outcome.FAILED),  # by the run that it began with
         (of_set("all", role="validation"), of_set("all"), Outcome.PASSED),
     ],
 )
