@@ -59,6 +59,21 @@ class Pipeline:
         """Whether requests are taken."""
         return self._model is not None and not self._scheduler.is_draining
 
+    @property
+    def current(self) -> LoadedModel | None:
+        """The model that answers now."""
+        return self._model
+
+    @property
+    def in_flight(self) -> int:
+        """Requests admitted and not answered yet."""
+        return self._scheduler.in_flight
+
+    @property
+    def queue_depth(self) -> int:
+        """Requests that wait for the engine."""
+        return self._scheduler.queue_depth
+
     def model(self, name: str | None = None, version: str = "") -> LoadedModel:
         """The model that answers now.
 

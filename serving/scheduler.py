@@ -65,6 +65,16 @@ class Scheduler:
         return self._worker
 
     @property
+    def in_flight(self) -> int:
+        """Requests that hold a place."""
+        return self._in_flight
+
+    @property
+    def queue_depth(self) -> int:
+        """Requests that wait for the engine."""
+        return len(self._line)
+
+    @property
     def is_draining(self) -> bool:
         """Whether nobody is admitted any more."""
         return self._draining
