@@ -1,30 +1,33 @@
 """Prometheus metrics: a registry of its own, filled by what the server tells, and the endpoint that shows it.
 
-Counters and histograms grow with each event; gauges are read when somebody asks. Which there are stands in
-`metric_list`. A label has few values, whatever clients send: vehicles and cameras are none.
+Counters and histograms grow with each event; gauges and summaries are read when somebody asks. Which there are stands
+in `metric_list`. A label has few values, whatever clients send: vehicles and cameras are none.
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, Summary, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
 from isthmus.serving.events import BatchDone, Change, FrameDone, ModelChanged, RpcDone
 from isthmus.serving.metric_list import METRICS, Kind
 from isthmus.serving.model import LoadedModel
 
-Samples: TypeAlias = Iterable[tuple[tuple[str, ...], float]]
-"""Values of a gauge, each behind the values of its labels."""
+Samples: TypeAlias = Iterable[tuple[tuple[str, ...], tuple[float, ...]]]
+"""A gauge's values or a summary's counts and sums, each behind the values of its labels."""
 
 SEGMENTED: Final = "segmented"
 OTHER: Final = "other"
 MAX_LABEL_VALUES: Final = 64
 """Different values that a label may have; all later ones count as `OTHER`."""
 
-_KINDS: Final = {Kind.COUNTER: Counter, Kind.HISTOGRAM: Histogram, Kind.SUMMARY: Summary}
+_KINDS: Final = {Kind.COUNTER: Counter, Kind.HISTOGRAM: Histogram}
 
 
 class Load(Protocol):
@@ -87,9 +90,10 @@ class Metrics:
         self._clock = clock
         self._answered_at = clock() if has_registry else None
         self._certificate_ends_at: float | None = None
-        self._label_space = ""
+        self._classes = _Classes("", (), np.zeros(0))
         self._challenger = ""
         self._seen: dict[tuple[str, str], set[str]] = {}
+        self._children: dict[tuple[str, ...], Any] = {}
         self._by_name = {
             metric.name: _KINDS[metric.kind](
                 metric.name,
@@ -99,9 +103,9 @@ class Metrics:
                 **({"buckets": metric.buckets} if metric.buckets else {}),
             )
             for metric in METRICS
-            if metric.kind is not Kind.GAUGE and not metric.of_process
+            if metric.kind in _KINDS and not metric.of_process
         }
-        self.registry.register(_Gauges(self._readers()))
+        self.registry.register(_Readings(self._readers()))
         ProcessCollector(registry=self.registry)
         for result in Change:  # an alert sees a step from 0 to 1, but no series that begins at 1
             self._metric("isthmus_model_changes_total", result=result)
@@ -160,20 +164,19 @@ class Metrics:
         if frame.confidence_mean is not None:
             self._metric("isthmus_confidence_mean").observe(frame.confidence_mean)
         if frame.class_fractions:
-            self._classes(frame)
+            self._count_classes(frame)
 
-    def _classes(self, frame: FrameDone) -> None:
+    def _count_classes(self, frame: FrameDone) -> None:
         """Only of the served model: the names of another one's classes are not known here."""
         model = self._load.current
         if model is None or model.version != frame.model_version:
             return
         space = model.card.label_space
-        fractions = self._by_name["isthmus_class_fraction"]
-        if space.id_hash != self._label_space:
-            self._label_space = space.id_hash
-            fractions.clear()
-        for kind, fraction in zip(space.classes, frame.class_fractions, strict=True):
-            fractions.labels(kind.name).observe(fraction)
+        if space.id_hash != self._classes.label_space:
+            names = tuple(kind.name for kind in space.classes)
+            self._classes = _Classes(space.id_hash, names, np.zeros(len(names)))
+        self._classes.sums += frame.class_fractions
+        self._classes.num_frames += 1
 
     def _batch(self, batch: BatchDone) -> None:
         failed = batch.prediction is None
@@ -184,10 +187,16 @@ class Metrics:
             self._metric("isthmus_infer_seconds", provider=batch.provider).observe(batch.infer_s)
 
     def _metric(self, name: str, **labels: str) -> Any:
-        metric = self._by_name[name]
-        if not labels:
-            return metric
-        return metric.labels(**{label: self._bounded(name, label, value) for label, value in labels.items()})
+        child = self._children.get((name, *labels.values()))
+        if child is not None:
+            return child
+        metric, allowed = self._by_name[name], labels
+        if labels:
+            allowed = {label: self._bounded(name, label, value) for label, value in labels.items()}
+            metric = metric.labels(**allowed)
+        if allowed == labels:  # else the dictionary would grow with whatever clients invent
+            self._children[name, *labels.values()] = metric
+        return metric
 
     def _bounded(self, name: str, label: str, value: str) -> str:
         seen = self._seen.setdefault((name, label), set())
@@ -198,40 +207,56 @@ class Metrics:
         return value
 
     def _readers(self) -> dict[str, Callable[[], Samples]]:
-        """What each gauge shows, by its name."""
+        """What each gauge and summary shows, by its name."""
         return {
-            "isthmus_streams": lambda: [((rpc,), count) for rpc, count in self._open_streams().items()],
-            "isthmus_in_flight": lambda: [((), self._load.in_flight)],
-            "isthmus_queue_depth": lambda: [((), self._load.queue_depth)],
+            "isthmus_streams": lambda: [((rpc,), (count,)) for rpc, count in self._open_streams().items()],
+            "isthmus_in_flight": lambda: [((), (self._load.in_flight,))],
+            "isthmus_queue_depth": lambda: [((), (self._load.queue_depth,))],
             "isthmus_certificate_expiry_seconds": lambda: self._distance(self._certificate_ends_at, 1),
             "isthmus_registry_age_seconds": lambda: self._distance(self._answered_at, -1),
             "isthmus_model_info": lambda: self._model(
-                lambda model: ((model.name, model.version, model.sha256, model.provider), 1.0)
+                lambda model: ((model.name, model.version, model.sha256, model.provider), (1.0,))
             ),
-            "isthmus_model_loaded": lambda: [((), float(self._load.current is not None))],
-            "isthmus_provider_fallback": lambda: self._model(lambda model: ((), float(model.provider_fallback))),
-            "isthmus_model_from_cache": lambda: self._model(lambda model: ((), float(model.from_cache))),
+            "isthmus_model_loaded": lambda: [((), (float(self._load.current is not None),))],
+            "isthmus_provider_fallback": lambda: self._model(lambda model: ((), (float(model.provider_fallback),))),
+            "isthmus_model_from_cache": lambda: self._model(lambda model: ((), (float(model.from_cache),))),
+            "isthmus_class_fraction": self._fractions,
         }
 
     def _distance(self, moment: float | None, sign: int) -> Samples:
-        return [] if moment is None else [((), sign * (moment - self._clock()))]
+        return [] if moment is None else [((), (sign * (moment - self._clock()),))]
 
-    def _model(self, read: Callable[[LoadedModel], tuple[tuple[str, ...], float]]) -> Samples:
+    def _model(self, read: Callable[[LoadedModel], tuple[tuple[str, ...], tuple[float, ...]]]) -> Samples:
         model = self._load.current
         return [] if model is None else [read(model)]
 
+    def _fractions(self) -> Samples:
+        seen = self._classes
+        return [((name,), (seen.num_frames, total)) for name, total in zip(seen.names, seen.sums.tolist(), strict=True)]
 
-class _Gauges(Collector):
-    """Reads the gauges of the list whenever the registry is asked."""
+
+@dataclass(slots=True)
+class _Classes:
+    """Sums of the class fractions [C] of all frames since this label space is served."""
+
+    label_space: str
+    names: tuple[str, ...]
+    sums: NDArray[np.float64]
+    num_frames: int = 0
+
+
+class _Readings(Collector):
+    """Reads the gauges and summaries of the list whenever the registry is asked."""
 
     def __init__(self, readers: Mapping[str, Callable[[], Samples]]) -> None:
         self._readers = readers
-        self._gauges = [metric for metric in METRICS if metric.kind is Kind.GAUGE and not metric.of_process]
-        assert {metric.name for metric in self._gauges} == set(readers), "each gauge has its reader"
+        self._metrics = [metric for metric in METRICS if metric.kind not in _KINDS and not metric.of_process]
+        assert {metric.name for metric in self._metrics} == set(readers), "each of them has its reader"
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        for metric in self._gauges:
-            family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-            for labels, value in self._readers[metric.name]():
-                family.add_metric(labels, value)
+    def collect(self) -> Iterable[GaugeMetricFamily | SummaryMetricFamily]:
+        for metric in self._metrics:
+            make = GaugeMetricFamily if metric.kind is Kind.GAUGE else SummaryMetricFamily
+            family = make(metric.name, metric.help, labels=metric.labels)
+            for labels, values in self._readers[metric.name]():
+                family.add_metric(labels, *values)
             yield family

@@ -12,6 +12,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from isthmus.errors import ServingError
 from isthmus.serving.events import Events, RpcDone
 from isthmus.serving.identity import vehicle_of
 
@@ -103,7 +104,7 @@ class RpcTelemetry(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is
     def _watch(self, rpc: str, context: grpc.aio.ServicerContext[Any, Any], *, streaming: bool) -> Iterator[None]:
         started = self._clock()
         # Never taken back: each call is a task of its own, and a generator may be closed in another one's context.
-        current_call.set(Call(rpc, vehicle_of(context), streaming, _trace(context)))
+        current_call.set(Call(rpc, _caller(context), streaming, _trace(context)))
         self._open_streams[rpc] += streaming
         code: grpc.StatusCode | None = None
         try:
@@ -113,9 +114,10 @@ class RpcTelemetry(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is
         except Exception:
             code = grpc.StatusCode.UNKNOWN  # what gRPC answers then
             raise
-        except BaseException:  # cancelled, or a generator that nobody reads to its end
-            late = (remaining := context.time_remaining()) is not None and remaining <= 0
-            code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+        except BaseException:
+            # The client has gone, or nobody reads a generator to its end. A client whose deadline has passed goes just
+            # so, mostly before the server's own clock knows of it: the two cannot be told apart here.
+            code = grpc.StatusCode.CANCELLED
             raise
         finally:
             self._open_streams[rpc] -= streaming
@@ -127,6 +129,13 @@ def _code(context: grpc.aio.ServicerContext[Any, Any]) -> grpc.StatusCode:
     """The status that the handler has chosen."""
     code: Any = context.code()  # a number or a StatusCode, as it was set
     return code if isinstance(code, grpc.StatusCode) else _CODES[code or 0]
+
+
+def _caller(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    try:
+        return vehicle_of(context)
+    except ServingError:  # the handler refuses it with the right status; here only its connection is known
+        return str(context.peer())
 
 
 def _trace(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str]:

@@ -108,11 +108,10 @@ class Tracing:
 
         started = ended - _nanoseconds(frame.total_s)
         parent, links = _belongs_to(frame)
-        span = self._tracer.start_span(
-            frame.rpc, context=parent, kind=SpanKind.SERVER, links=links, start_time=started, attributes=_facts(frame)
-        )
+        span = self._tracer.start_span(frame.rpc, context=parent, kind=SpanKind.SERVER, links=links, start_time=started)
         if not span.is_recording():
             return
+        span.set_attributes(_facts(frame))
         if frame.verdict == _FAILED:
             span.set_status(Status(StatusCode.ERROR, frame.reason_code))
         context = set_span_in_context(span)

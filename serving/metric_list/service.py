@@ -13,7 +13,8 @@ SERVICE: Final[tuple[Metric, ...]] = (
         kind=Kind.COUNTER,
         labels=("rpc", "code"),
         unit="calls",
-        help="Calls that have ended, by method and gRPC status.",
+        help="Calls that have ended, by method and gRPC status; CANCELLED also stands for a caller whose own deadline "
+        "passed.",
         panel=Panel(
             title="Calls by status",
             row="Service",

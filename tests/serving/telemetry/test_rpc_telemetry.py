@@ -6,6 +6,8 @@ import grpc
 import grpc.aio
 import pytest
 
+from isthmus.errors import UnauthenticatedError
+from isthmus.serving import rpc_telemetry
 from isthmus.serving.events import Events, RpcDone
 from isthmus.serving.rpc_telemetry import RpcTelemetry, current_call
 
@@ -110,11 +112,11 @@ async def test_a_unary_call_s_status(server, rpc, code):
     assert call.vehicle.startswith("ipv4:127.0.0.1:")
 
 
-async def test_a_deadline_and_a_cancellation_are_told_apart(server):
+async def test_a_caller_that_goes_away_has_cancelled(server):
     channel, ear, _ = server
     with pytest.raises(grpc.aio.AioRpcError, match="DEADLINE"):
         await channel.unary_unary("/s/hangs")(b"", timeout=0.1)
-    assert (await ear.next())[:2] == ("hangs", "DEADLINE_EXCEEDED")
+    assert (await ear.next())[:2] == ("hangs", "CANCELLED")
     reading = channel.unary_stream("/s/goes_on")(b"")
     assert await reading.read() == b"first"
     reading.cancel()
@@ -136,6 +138,17 @@ async def test_streams_pass_unchanged_and_are_counted_while_open(server):
     reading.cancel()
     await ear.next()
     assert set(telemetry.open_streams().values()) == {0}
+
+
+async def test_a_caller_without_a_name_is_known_by_its_connection(server, monkeypatch):
+    channel, ear, _ = server
+
+    def vehicle_of(context):
+        raise UnauthenticatedError("no certificate")
+
+    monkeypatch.setattr(rpc_telemetry, "vehicle_of", vehicle_of)
+    assert await channel.unary_unary("/s/echo")(b"x") == b"x"
+    assert (await ear.next())[2].vehicle.startswith("ipv4:127.0.0.1:")
 
 
 async def test_invented_methods_share_one_name(server):
