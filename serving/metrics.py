@@ -40,7 +40,7 @@ class Load(Protocol):
 
     @property
     def in_flight(self) -> int:
-        """Requests admitted and not answered yet."""
+        """Requests that wait, are decoded, or run."""
         ...
 
     @property

@@ -62,7 +62,7 @@ class Server:
         self.port = 0
         self._store = ModelStore(config)
         self._events = Events()
-        self._pipeline = Pipeline(config)
+        self._pipeline = Pipeline(config, self._events)
         self._telemetry = Telemetry(
             config.telemetry, self._events, self._pipeline, has_registry=config.model_name is not None
         )
@@ -145,7 +145,9 @@ class Server:
         self._grpc = grpc.aio.server(
             interceptors=[self._telemetry.calls, ErrorInterceptor()],
             options=transport.server_options(limits),
-            maximum_concurrent_rpcs=limits.max_in_flight + transport.RPCS_BESIDE_FRAMES,
+            maximum_concurrent_rpcs=limits.max_in_flight
+            + self.config.scheduler.max_streams
+            + transport.RPCS_BESIDE_FRAMES,
         )
         segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(  # type: ignore[no-untyped-call]
             servicers.SegmentationServicer(self._pipeline), self._grpc

@@ -59,7 +59,7 @@ SERVICE: Final[tuple[Metric, ...]] = (
         name="isthmus_in_flight",
         kind=Kind.GAUGE,
         unit="requests",
-        help="Requests that decode, wait, run or encode.",
+        help="Requests that wait, are decoded, or run.",
         panel=Panel(title="In flight", row="Service", queries=(("isthmus_in_flight", "{{instance}}"),), unit="none"),
     ),
     Metric(
