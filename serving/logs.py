@@ -28,6 +28,8 @@ _BURST_EACH: Final = 5
 _BURST_ALL: Final = 100
 _MOST_KEYS: Final = 4096
 _OWN_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_INVALID: Final = "invalid"
+_STREAMS: Final = ("StreamSegment", "ModelStreamInfer")
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-")
 
 
@@ -136,22 +138,17 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
 
 
 class FrameLog:
-    """A listener that logs frames of streams that are wrong or failed; for unary calls `ErrorInterceptor` does it."""
+    """A listener that logs invalid frames of streams: no error leaves those calls that `ErrorInterceptor` could log.
+
+    A frame that fails is logged where it does, with its traceback.
+    """
 
     def heard(self, event: object) -> None:
         """Log a frame, if something is wrong with it."""
-        if not isinstance(event, FrameDone) or not event.rpc.endswith(("StreamSegment", "ModelStreamInfer")):
-            return
-        level = {"invalid": logging.INFO, "failed": logging.ERROR}.get(event.verdict)
-        if level is not None:
-            fields = {
-                "rpc": event.rpc,
-                "vehicle": event.vehicle,
-                "verdict": event.verdict,
-                "reason_code": event.reason_code,
-                "model_version": event.model_version,
-            }
-            logger.log(level, "a frame of %s is %s: %s", event.vehicle, event.verdict, event.reason_code, extra=fields)
+        if isinstance(event, FrameDone) and event.verdict == _INVALID and event.rpc in _STREAMS:
+            facts = ("rpc", "vehicle", "verdict", "reason_code", "model_version")
+            fields = {name: getattr(event, name) for name in facts}
+            logger.info("%s from %s: a frame is invalid: %s", event.rpc, event.vehicle, event.reason_code, extra=fields)
 
 
 def _add_call(record: logging.LogRecord) -> None:

@@ -1,13 +1,17 @@
 """A real server: what its calls leave in the metrics, and how they are reached."""
 
+import threading
 import urllib.request
 
 import grpc
 import pytest
+from google.protobuf import duration_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from isthmus.errors import InvalidFrameError, NoModelError, ServingError
+from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
+from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving.client import SegmentationClient
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.model_store import ModelStore
@@ -74,15 +78,55 @@ def test_the_model_of_a_real_server(start_watched):
     assert not [name for name, *_ in found if name.startswith("isthmus_registry")]
 
 
-def test_a_server_s_events_reach_its_metrics(start_watched, told):
-    thread = start_watched()
+def test_the_frames_of_a_real_server(start_watched, tiny):
+    server = start_watched().server
+    good, bad = tiny.png(tiny.street()), b"\x89PNG\r\n\x1a\n and no more"
+    open_end = threading.Event()
 
-    async def tell():
-        thread.server._events.tell(told.frame(rpc="Told"))
+    def requests():
+        for number, data in enumerate((good, bad)):
+            yield pb.StreamSegmentRequest(
+                frame=pb.Frame(
+                    camera_id="front",
+                    sequence_number=number,
+                    encoding=pb.FRAME_ENCODING_PNG,
+                    data=data,
+                    max_age=duration_pb2.Duration(seconds=int(TIMEOUT_S)),
+                    service_class=pb.SERVICE_CLASS_BULK,
+                )
+            )
+            assert answered.acquire(timeout=TIMEOUT_S)  # else the second frame takes the first one's place
+        assert open_end.wait(TIMEOUT_S)
 
-    thread.call(tell())
-    count = {"rpc": "Told", "service_class": "live"}
-    assert scrape(thread.server)[key("isthmus_frames_total", **count, verdict="segmented")] == 1
+    answered = threading.Semaphore(0)
+    with SegmentationClient(server.address) as client, grpc.insecure_channel(server.address) as channel:
+        client.segment(tiny.street())
+        stream = segmentation_pb2_grpc.SegmentationServiceStub(channel).StreamSegment(requests(), timeout=TIMEOUT_S)
+        verdicts = []
+        while len(verdicts) < 2:
+            event = next(stream)
+            if event.HasField("result"):
+                verdicts.append(event.result.verdict)
+                answered.release()
+        found = scrape(server)
+        open_end.set()
+        assert list(stream) == []
+    assert verdicts == [pb.VERDICT_SEGMENTED, pb.VERDICT_INVALID]
+    assert found[key("isthmus_streams", rpc="StreamSegment")] == 1
+    streamed = {"rpc": "StreamSegment", "service_class": "bulk"}
+    assert found[key("isthmus_frames_total", **streamed, verdict="segmented")] == 1
+    assert found[key("isthmus_frames_total", **streamed, verdict="invalid")] == 1
+    assert found[key("isthmus_frames_total", rpc="Segment", service_class="live", verdict="segmented")] == 1
+    assert found[key("isthmus_frames_dropped_total", reason="INVALID_FRAME")] == 1
+    for stage in ("decode", "queue", "encode"):
+        assert found[key(f"isthmus_{stage}_seconds_count")] == 2
+    assert found[key("isthmus_infer_seconds_count", provider="CPUExecutionProvider")] == 2
+    assert found[key("isthmus_batch_frames_sum")] == found[key("isthmus_batches_total", result="ok")] == 2
+    assert found[key("isthmus_deadline_slack_seconds_count")] == 3  # the client's own deadline counts too
+    assert found[key("isthmus_confidence_mean_sum")] == pytest.approx(2 * 200 / 255)
+    classes = {name: found[key("isthmus_class_fraction_sum", **{"class": name})] / 2 for name in ("red", "other")}
+    labels = tiny.expected_labels(tiny.street())
+    assert classes == {name: pytest.approx((labels == index).mean()) for index, name in enumerate(classes)}
 
 
 def test_registry_s_answers_are_noted_while_there_is_no_champion(start_server, tmp_path, told, monkeypatch):

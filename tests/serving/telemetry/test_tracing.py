@@ -13,6 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from isthmus.errors import ConfigurationError
+from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
+from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.rpc_telemetry import Call, current_call
 from isthmus.serving.telemetry_config import TelemetryConfig
@@ -168,31 +170,27 @@ def collector():
     server.stop(None).wait()
 
 
-def test_a_real_server_sends_spans_of_its_caller_s_trace(start_server, model_file, collector, tiny, told):
-    telemetry = TelemetryConfig(otlp_endpoint=collector.endpoint, trace_ratio=0.0)
+def test_a_real_server_s_frames_reach_the_collector(start_server, model_file, collector, tiny):
+    telemetry = TelemetryConfig(otlp_endpoint=collector.endpoint, trace_ratio=1.0)
     thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, telemetry=telemetry))
-    heard = []
-
-    class Echo:
-        """Tells of a frame of each call, within the call, as the pipeline does."""
-
-        def heard(self, event):
-            call = current_call.get()
-            if type(event).__name__ == "RpcDone" and call is not None and not heard:
-                heard.append(call)
-                thread.server._events.tell(told.frame(rpc=call.rpc, vehicle=call.vehicle))
-
-    thread.server._events.subscribe(Echo())
-    stub = grpc.insecure_channel(thread.server.address)
-    with stub as channel:
-        ask = channel.unary_unary("/inference.GRPCInferenceService/ServerLive")
-        ask(b"", metadata=(("traceparent", SAMPLED), ("tracestate", "a=b")), timeout=TIMEOUT_S)
+    frame = pb.Frame(camera_id="front", encoding=pb.FRAME_ENCODING_PNG, data=tiny.png(tiny.street()))
+    context = {"metadata": (("traceparent", SAMPLED), ("tracestate", "a=b")), "timeout": TIMEOUT_S}
+    with grpc.insecure_channel(thread.server.address) as channel:
+        stub = segmentation_pb2_grpc.SegmentationServiceStub(channel)
+        stub.Segment(pb.SegmentRequest(frame=frame), **context)
+        answers = list(stub.StreamSegment(iter([pb.StreamSegmentRequest(frame=frame)]), **context))
+    assert answers[-1].result.verdict == pb.VERDICT_SEGMENTED
     thread.call(thread.server.stop())  # sends the rest
-    assert collector.arrived.is_set()
-    found = {span.name: span for span in collector.spans}
-    assert set(found) == {"ServerLive", "decode", "queue", "infer", "encode"}
-    assert int.from_bytes(found["ServerLive"].trace_id) == TRACE
-    assert int.from_bytes(found["ServerLive"].parent_span_id) == PARENT
+    found = {span.name: span for span in collector.spans if not span.parent_span_id or span.name == "Segment"}
+    unary, streamed = found["Segment"], found["StreamSegment"]
+    assert (unary.trace_id, unary.parent_span_id) == (TRACE.to_bytes(16), PARENT.to_bytes(8))
+    assert unary.trace_state == "a=b"
+    assert streamed.trace_id != unary.trace_id
+    assert [(link.trace_id, link.span_id) for link in streamed.links] == [(TRACE.to_bytes(16), PARENT.to_bytes(8))]
+    for frame_span in (unary, streamed):
+        stages = [span for span in collector.spans if span.parent_span_id == frame_span.span_id]
+        assert {span.name for span in stages} == {"decode", "queue", "infer", "encode"}
+        assert all(span.trace_id == frame_span.trace_id for span in stages)
     assert collector.services == {"isthmus"}
 
 
