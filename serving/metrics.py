@@ -255,7 +255,7 @@ class _Readings(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily | SummaryMetricFamily]:
         for metric in self._metrics:
-            make = GaugeMetricFamily if metric.kind is Kind.GAUGE else SummaryMetricFamily
+            make: Any = GaugeMetricFamily if metric.kind is Kind.GAUGE else SummaryMetricFamily
             family = make(metric.name, metric.help, labels=metric.labels)
             for labels, values in self._readers[metric.name]():
                 family.add_metric(labels, *values)
