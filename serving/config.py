@@ -12,6 +12,8 @@ from pydantic import Field
 
 from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
+from isthmus.serving.scheduling.config import SchedulerConfig
+from isthmus.serving.telemetry_config import TelemetryConfig
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MESSAGE_MARGIN_BYTES = 64 * 1024
@@ -50,8 +52,9 @@ class LimitsConfig:
     the network's size, whichever is larger."""
     max_batch_size: Positive = 8
     """Most frames in one ModelInfer request."""
-    max_in_flight: Positive = 8
-    """Most requests decoding, waiting or running at once; the next one is answered RESOURCE_EXHAUSTED."""
+    max_in_flight: Positive = 64
+    """Most requests decoding, waiting or running at once, beside those of streams; the next one is answered
+    RESOURCE_EXHAUSTED."""
     max_model_bytes: Positive = 1 << 30
     """Largest ONNX file that is downloaded or opened."""
 
@@ -95,6 +98,10 @@ class ServerConfig:
     """Seconds that running requests have to finish after SIGTERM."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     """Sizes and counts above which the server refuses."""
+    scheduler: SchedulerConfig = Field(default_factory=SchedulerConfig)
+    """Who goes first, how many go together."""
+    telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
+    """Metrics, traces and logs."""
 
     def __post_init__(self) -> None:
         if (self.model_name is None) == (self.model_file is None):

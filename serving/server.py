@@ -22,13 +22,15 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from isthmus.errors import ContractError, IsthmusError, NoModelError, RegistryError, ServingError
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
-from isthmus.serving import open_inference, servicers, transport
+from isthmus.serving import logs, open_inference, servicers, transport
 from isthmus.serving.config import ServerConfig
+from isthmus.serving.events import Events
 from isthmus.serving.interceptors import ErrorInterceptor
 from isthmus.serving.model_store import ModelStore
 from isthmus.serving.pipeline import Pipeline
 from isthmus.serving.port_file import PortFile
 from isthmus.serving.session import check_policy
+from isthmus.serving.telemetry import Telemetry
 
 T = TypeVar("T")
 
@@ -59,7 +61,11 @@ class Server:
         self.config = config
         self.port = 0
         self._store = ModelStore(config)
-        self._pipeline = Pipeline(config)
+        self._events = Events()
+        self._pipeline = Pipeline(config, self._events)
+        self._telemetry = Telemetry(
+            config.telemetry, self._events, self._pipeline, has_registry=config.model_name is not None
+        )
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
         self._port_file = PortFile(config.port_file)
         self._grpc: grpc.aio.Server | None = None
@@ -79,7 +85,7 @@ class Server:
             ConfigurationError: The cache cannot be used, or the port file not be written.
             ContractError: The model file is not ours to serve.
             ProviderError: The provider policy cannot be satisfied.
-            ServingError: The address is taken.
+            ServingError: The address, or the metrics' own, is taken.
         """
         check_policy(self.config.provider_policy)
         self._store.prepare()
@@ -88,6 +94,7 @@ class Server:
         for service in ("", *SERVICES):
             await self._health.set(service, _NOT_SERVING)
         try:
+            self._telemetry.start()
             await self._listen()
             await self._load_and_serve()
         except _MAY_PASS as error:
@@ -111,12 +118,14 @@ class Server:
             await asyncio.wait([self._waiting])
         if self._grpc is None:
             await self._pipeline.stop()
+            await self._telemetry.stop()
             return
         self._port_file.remove()
         ending = asyncio.get_running_loop().create_task(self._grpc.stop(self.config.drain_timeout_s))
         await asyncio.wait([ending], timeout=self.config.drain_timeout_s)
         await self._pipeline.stop()  # calls that still run wait for it alone
         await asyncio.wait([ending], timeout=_CUT_OFF_S)
+        await self._telemetry.stop()
 
     async def run(self) -> None:
         """Never return; raise what goes wrong for good after `start`.
@@ -134,9 +143,11 @@ class Server:
     async def _listen(self) -> None:
         limits = self.config.limits
         self._grpc = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
+            interceptors=[self._telemetry.calls, ErrorInterceptor()],
             options=transport.server_options(limits),
-            maximum_concurrent_rpcs=limits.max_in_flight + transport.RPCS_BESIDE_FRAMES,
+            maximum_concurrent_rpcs=limits.max_in_flight
+            + self.config.scheduler.max_streams
+            + transport.RPCS_BESIDE_FRAMES,
         )
         segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(  # type: ignore[no-untyped-call]
             servicers.SegmentationServicer(self._pipeline), self._grpc
@@ -162,7 +173,13 @@ class Server:
         logger.info("listening on %s", self.address)
 
     async def _load_and_serve(self) -> None:
-        model = await _in_thread(self._store.load)
+        try:
+            model = await _in_thread(self._store.load)
+        except (NoModelError, ContractError):
+            self._telemetry.metrics.registry_answered()
+            raise
+        if not model.from_cache:
+            self._telemetry.metrics.registry_answered()
         self._pipeline.serve(model)
         for service in ("", *SERVICES):
             await self._health.set(service, _SERVING)
@@ -193,7 +210,7 @@ def serve(config: ServerConfig) -> None:
         ContractError: See `Server.start`.
         ServingError: See `Server.start` and `Server.run`.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(config.telemetry.log_format)
     asyncio.run(_serve_until_signal(config))
     _end_without_threads()
 
