@@ -204,15 +204,17 @@ class Dispatcher:
             if pause > 0:
                 await self._until_changed(pause)
                 continue
-            slot = self._slots.champion
-            assert slot is not None, "see _pause_s"
-            start = max(self._clock() + self._decoding.seconds, self._busy_until)
-            formed = form_batch(self._line, slot.rules, self._seconds(slot), start)
-            for job in formed.late:
-                self._settle(job, too_late())
-            if formed.batch:
-                self._ahead = await self._decoded(formed.batch, slot.rules)
-                self._to_run.set()
+            self._ahead = await self._next_batch()  # no name here would keep a batch alive while nothing comes
+            self._to_run.set()
+
+    async def _next_batch(self) -> _Ahead | None:
+        slot = self._slots.champion
+        assert slot is not None, "see _pause_s"
+        start = max(self._clock() + self._decoding.seconds, self._busy_until)
+        formed = form_batch(self._line, slot.rules, self._seconds(slot), start)
+        for job in formed.late:
+            self._settle(job, too_late())
+        return await self._decoded(formed.batch, slot.rules) if formed.batch else None
 
     def _pause_s(self) -> float:
         """Seconds until a batch should be formed, as far as one can know now."""
@@ -247,7 +249,7 @@ class Dispatcher:
             images = await self._decode_alone(jobs[0])
         else:
             images = await self._decode_together(jobs, padded)
-        left = [job for job in jobs if not job.done.done()]
+        left = self._still_of_use([job for job in jobs if not job.done.done()], self._clock())
         self._decoding.observe(self._clock() - started)
         return _Ahead(left, images) if left and images is not None else None
 

@@ -1,7 +1,7 @@
 """What happens around every call: an exception becomes a rich status, and the log gets what the client must not."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -45,7 +45,7 @@ def _guarded(behaviour: Behaviour, method: str) -> Behaviour:
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
             running = behaviour(request, context)
-            if not hasattr(running, "__aiter__"):
+            if not isinstance(running, AsyncIterable):
                 return await running
             async for response in running:  # a handler that yields its answers
                 await context.write(response)
