@@ -222,7 +222,7 @@ class Dispatcher:
         if self._running is None:
             return wait_s(self._line, slot.rules, self._seconds(slot), now)
         takes = self._running.latency.expect(1)
-        return self._busy_until - now - (_LEAD_S + 1.5 * self._decoder.usual.seconds + _LEAD_SHARE * takes)
+        return self._busy_until - now - (_LEAD_S + self._decoder.usual.at_most + _LEAD_SHARE * takes)
 
     def _seconds(self, slot: ModelSlot) -> Callable[[int], float]:
         now = self._clock()
