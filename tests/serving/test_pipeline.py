@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import math
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from isthmus.errors import (
 from isthmus.serving.config import LimitsConfig, ServerConfig
 from isthmus.serving.engine import Prediction
 from isthmus.serving.events import BatchDone, Events, FrameDone
+from isthmus.serving.frame_record import FrameRecord
 from isthmus.serving.jobs import Job
 from isthmus.serving.model import LoadedModel
 from isthmus.serving.pipeline import Pipeline
@@ -470,3 +472,38 @@ async def test_no_batch_is_kept_when_nothing_comes(make_bench):
     gc.collect()
     kept = [item for item in gc.get_objects() if isinstance(item, Job)]
     assert kept == []
+
+
+async def test_what_cannot_be_ready_in_time_is_never_begun(make_bench):
+    bench = make_bench()
+    latency = bench.pipeline.slots.champion.latency
+    running = bench.start(1, left_s=60)
+    await asyncio.wait_for(bench.engine.started.wait(), TIMEOUT_S)
+    ready = bench.start(2, left_s=60)
+    await settled()
+    for _ in range(3):
+        latency.observe(1, 100.0, time.monotonic())  # it was said to be fast when the second was taken up
+    bench.engine.gate.set()
+    results = await outcomes([running, ready, bench.start(3, left_s=20)])
+    assert [type(item) for item in results] == [tuple, FrameExpiredError, FrameExpiredError]
+    assert bench.engine.ran == [[1]]
+
+
+def test_a_verdict_is_told_once():
+    events, ear = Events(), Ear()
+    events.subscribe(ear)
+    record = FrameRecord(events, lambda: 5.0, "Segment", "car")
+    record.close(OverloadedError("full"))
+    record.close()
+    with record:
+        record.drop(FrameExpiredError("late"))
+    with contextlib.suppress(ZeroDivisionError), FrameRecord(events, lambda: 5.0, "Segment", "car"):
+        _ = 1 / 0
+    with FrameRecord(events, lambda: 5.0, "Segment", "car"):
+        pass  # nobody came for the mask
+    told = [(frame.verdict, frame.reason_code, frame.total_s, frame.slack_s) for frame in ear.frames]
+    assert told == [
+        ("overloaded", "OVERLOADED", 0.0, math.inf),
+        ("failed", "INTERNAL", 0.0, math.inf),
+        ("cancelled", "CANCELLED", 0.0, math.inf),
+    ]
