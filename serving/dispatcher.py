@@ -6,17 +6,17 @@ other runs it the moment the engine is free. At most one batch is ahead, and not
 """
 
 import asyncio
-import functools
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.errors import EngineLostError, FrameSupersededError, ServingError
+from isthmus.serving.decoder import Decoder
 from isthmus.serving.engine import Prediction
 from isthmus.serving.events import BatchDone, Events
 from isthmus.serving.jobs import Done, Job, too_late, until_ended
@@ -25,8 +25,6 @@ from isthmus.serving.model_slots import ModelSlot, ModelSlots
 from isthmus.serving.scheduling.batching import BatchRules, form_batch, wait_s
 from isthmus.serving.scheduling.latency import Smoothed
 from isthmus.serving.scheduling.line import Line
-
-T = TypeVar("T")
 
 _LEAD_SHARE: Final = 0.15
 _LEAD_S: Final = 0.002  # timers of an event loop are a millisecond late, and so may the engine be early
@@ -56,7 +54,6 @@ class Dispatcher:
     ) -> None:
         self._line = line
         self._slots = slots
-        self._codec = codec
         self._events = events
         self._clock = clock
         self._open: set[Job] = set()
@@ -66,7 +63,7 @@ class Dispatcher:
         self._to_form = asyncio.Event()
         self._to_run = asyncio.Event()
         self._ended = asyncio.Event()
-        self._decoding = Smoothed()
+        self._decoder = Decoder(codec, clock)
         self.after_engine = Smoothed()
         """Seconds from the end of a batch to an answer: who asks tells the dispatcher, which plans with them."""
         self._lost: EngineLostError | None = None
@@ -209,15 +206,17 @@ class Dispatcher:
             if pause > 0:
                 await self._until_changed(pause)
                 continue
-            slot = self._slots.champion
-            assert slot is not None, "see _pause_s"
-            start = max(self._clock() + self._decoding.seconds, self._busy_until)
-            formed = form_batch(self._line, slot.rules, self._seconds(slot), start)
-            for job in formed.late:
-                self._settle(job, too_late())
-            if formed.batch:
-                self._ahead = await self._decoded(formed.batch, slot.rules)
-                self._to_run.set()
+            self._ahead = await self._next_batch()  # no name here would keep a batch alive while nothing comes
+            self._to_run.set()
+
+    async def _next_batch(self) -> _Ahead | None:
+        slot = self._slots.champion
+        assert slot is not None, "see _pause_s"
+        start = max(self._clock() + self._decoder.usual.seconds, self._busy_until)
+        formed = form_batch(self._line, slot.rules, self._seconds(slot), start)
+        for job in formed.late:
+            self._settle(job, too_late())
+        return await self._decoded(formed.batch, slot.rules) if formed.batch else None
 
     def _pause_s(self) -> float:
         """Seconds until a batch should be formed, as far as one can know now."""
@@ -228,7 +227,7 @@ class Dispatcher:
         if self._running is None:
             return wait_s(self._line, slot.rules, self._seconds(slot), now)
         takes = self._running.latency.expect(1)
-        return self._busy_until - now - (_LEAD_S + 1.5 * self._decoding.seconds + _LEAD_SHARE * takes)
+        return self._busy_until - now - (_LEAD_S + self._decoder.usual.at_most + _LEAD_SHARE * takes)
 
     def _seconds(self, slot: ModelSlot) -> Callable[[int], float]:
         now = self._clock()
@@ -245,49 +244,12 @@ class Dispatcher:
 
     async def _decoded(self, jobs: list[Job], rules: BatchRules) -> _Ahead | None:
         """The batch of those jobs whose pixels can be had; None where there is none."""
-        started = self._clock()
-        count = sum(job.count for job in jobs)
-        padded = rules.padded(count)
-        if len(jobs) == 1 and padded == count:
-            images = await self._decode_alone(jobs[0])
-        else:
-            images = await self._decode_together(jobs, padded)
-        left = [job for job in jobs if not job.done.done()]
-        self._decoding.observe(self._clock() - started)
-        return _Ahead(left, images) if left and images is not None else None
-
-    async def _decode_alone(self, job: Job) -> NDArray[np.uint8] | None:
-        """One job's pixels, without a copy."""
-        started = self._clock()
-        try:
-            images = job.images() if job.is_cheap else await self._in_codec(job.images)
-        except Exception as error:
-            self._settle(job, error)
-            return None
-        job.decode_s, job.row = self._clock() - started, 0
-        if images is None:
-            self._settle(job, None)
-        return images
-
-    async def _decode_together(self, jobs: list[Job], padded: int) -> NDArray[np.uint8] | None:
-        """All jobs' pixels in one array; rows of a job that fails stay black and are answered to nobody."""
-        started = self._clock()
-        height, width = jobs[0].group.shape_hw
-        images = np.zeros((padded, height, width, 3), np.uint8)
-        row = 0
+        images = await self._decoder.batch(jobs, rules.padded(sum(job.count for job in jobs)))
         for job in jobs:
-            job.row, row = row, row + job.count
-        decoding = [self._in_codec(functools.partial(job.decode_into, images)) for job in jobs]
-        for job, outcome in zip(jobs, await asyncio.gather(*decoding, return_exceptions=True), strict=True):
-            job.decode_s = self._clock() - started
-            if isinstance(outcome, Exception):
-                self._settle(job, outcome)
-            elif not outcome:
-                self._settle(job, None)
-        return images
-
-    def _in_codec(self, work: Callable[[], T]) -> "asyncio.Future[T]":
-        return asyncio.get_running_loop().run_in_executor(self._codec, work)
+            if job.failure is not None:
+                self._settle(job, job.failure)
+        left = self._still_of_use([job for job in jobs if job.failure is None], self._clock())
+        return _Ahead(left, images) if left and images is not None else None
 
     # Running.
 

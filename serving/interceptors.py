@@ -1,8 +1,8 @@
 """What happens around every call: an exception becomes a rich status, and the log gets what the client must not."""
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -14,6 +14,14 @@ from isthmus.serving.errors import status_of
 logger = logging.getLogger(__name__)
 
 Behaviour = Callable[..., Any]
+
+_KINDS: Final = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, False): "stream_unary",
+    (True, True): "stream_stream",
+}
+"""gRPC's names by (whether requests are a stream, whether responses are)."""
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is untyped
@@ -28,16 +36,11 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grp
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        method = handler_call_details.method
-        return grpc.unary_unary_rpc_method_handler(None)._replace(
-            request_streaming=handler.request_streaming,
-            response_streaming=handler.response_streaming,
+        kind = _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
+        return getattr(grpc, f"{kind}_rpc_method_handler")(
+            _guarded(getattr(handler, kind), handler_call_details.method),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
-            unary_unary=handler.unary_unary and _guarded(handler.unary_unary, method),
-            unary_stream=handler.unary_stream and _guarded(handler.unary_stream, method),
-            stream_unary=handler.stream_unary and _guarded(handler.stream_unary, method),
-            stream_stream=handler.stream_stream and _guarded(handler.stream_stream, method),
         )
 
 
@@ -45,7 +48,7 @@ def _guarded(behaviour: Behaviour, method: str) -> Behaviour:
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
             running = behaviour(request, context)
-            if not hasattr(running, "__aiter__"):
+            if not isinstance(running, AsyncIterable):
                 return await running
             async for response in running:  # a handler that yields its answers
                 await context.write(response)

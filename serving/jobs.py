@@ -50,6 +50,7 @@ class Job(Work):
         is_dead: Whether nobody waits for it any more.
         decode_s: Seconds until its pixels were there.
         row: Index of its first image in the batch.
+        failure: Why its pixels cannot be had.
     """
 
     decode: Callable[[], NDArray[np.uint8]]
@@ -58,18 +59,17 @@ class Job(Work):
     is_dead: bool = False
     decode_s: float = 0.0
     row: int = 0
+    failure: Exception | None = None
 
     def images(self) -> NDArray[np.uint8] | None:
         """Its pixels; None where nobody waits for them."""
         return None if self.is_dead else self.decode()
 
-    def decode_into(self, batch: NDArray[np.uint8]) -> bool:
-        """Write its pixels into its rows of `batch`; whether anybody waits for them."""
+    def decode_into(self, batch: NDArray[np.uint8]) -> None:
+        """Write its pixels into its rows of `batch`, if anybody waits for them."""
         images = self.images()
-        if images is None:
-            return False
-        batch[self.row : self.row + self.count] = images
-        return True
+        if images is not None:
+            batch[self.row : self.row + self.count] = images
 
     def outcome(
         self, model: LoadedModel, prediction: Prediction, started: float, finished: float

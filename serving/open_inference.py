@@ -136,7 +136,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         with self._pipeline.record("ModelInfer", vehicle_of(context)) as record:
             return await self._infer(request, record, vehicle_of(context), remaining_s(context))
 
-    async def ModelStreamInfer(self, requests: Any, context: Context) -> None:  # noqa: N802
+    async def ModelStreamInfer(self, request_iterator: Any, context: Context) -> None:  # noqa: N802
         """Segment batch after batch."""
         vehicle = vehicle_of(context)
 
@@ -148,7 +148,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
             stream = InferStream(answer, context.write)
             take_back = self._pipeline.on_drain(stream.leave)
             try:
-                await stream.run(requests)
+                await stream.run(request_iterator)
             finally:
                 take_back()
 

@@ -77,10 +77,12 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
         messages.write_timings(response.result, record)
         return response
 
-    async def StreamSegment(self, requests: Any, context: Context) -> None:  # noqa: N802
+    async def StreamSegment(self, request_iterator: Any, context: Context) -> None:  # noqa: N802
         """Segment one camera's frames until its client, its age or the server's end ends the stream."""
         with self._pipeline.open_stream():
-            await CameraStream(self._pipeline, vehicle_of(context), remaining_s(context)).run(requests, context.write)
+            await CameraStream(self._pipeline, vehicle_of(context), remaining_s(context)).run(
+                request_iterator, context.write
+            )
 
     async def GetModelInfo(  # noqa: N802
         self,

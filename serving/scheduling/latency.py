@@ -8,6 +8,7 @@ from typing import Final
 _WINDOW: Final = 15
 _STALE_S: Final = 1.0
 _NEW_WEIGHT: Final = 0.2
+_STRAYS: Final = 3.0
 
 
 class Latency:
@@ -53,14 +54,22 @@ class Latency:
 
 
 class Smoothed:
-    """A running mean of seconds that follows slow changes."""
+    """A running mean of seconds, and how far they stray from it; follows slow changes."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self._strays = 0.0
+
+    @property
+    def at_most(self) -> float:
+        """Seconds that are seldom exceeded, estimated as TCP does it for its time-outs."""
+        return self.seconds + _STRAYS * self._strays
 
     def observe(self, seconds: float) -> None:
         """Note one more value."""
-        self.seconds += _NEW_WEIGHT * (seconds - self.seconds)
+        error = seconds - self.seconds
+        self.seconds += _NEW_WEIGHT * error
+        self._strays += _NEW_WEIGHT * (abs(error) - self._strays)
 
 
 def _fit(medians: Mapping[int, float]) -> tuple[float, float]:

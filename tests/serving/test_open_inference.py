@@ -4,6 +4,7 @@ import math
 import struct
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import grpc
@@ -14,7 +15,11 @@ from isthmus.errors import FrameExpiredError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving.config import LimitsConfig, ServerConfig
+from isthmus.serving.engine import Prediction
 from isthmus.serving.errors import error_of
+from isthmus.serving.events import BatchDone
+from isthmus.serving.scheduling.config import SchedulerConfig
+from isthmus.serving.statistics import Statistics
 
 TIMEOUT_S = 30.0
 
@@ -210,22 +215,160 @@ def test_timeout_parameter_is_a_deadline(stub, timeout_us, in_time):
             stub.ModelInfer(message, timeout=TIMEOUT_S)
 
 
+def test_configuration(stub):
+    config = stub.ModelConfig(pb.ModelConfigRequest(name="tiny"), timeout=TIMEOUT_S).config
+    assert (config.name, config.backend, config.max_batch_size) == ("tiny", "onnxruntime", 8)
+    assert [(item.name, item.data_type, list(item.dims)) for item in config.input] == [
+        ("image", pb.TYPE_UINT8, [-1, -1, 3]),
+        ("image_bytes", pb.TYPE_STRING, [1]),
+    ]
+    assert [(item.name, item.data_type, list(item.dims)) for item in config.output] == [
+        ("labels", pb.TYPE_UINT8, [-1, -1]),
+        ("confidence", pb.TYPE_UINT8, [-1, -1]),
+    ]
+    assert not config.HasField("dynamic_batching")  # on a CPU each caller's frames run alone
+    with pytest.raises(grpc.RpcError, match="not loaded"):
+        stub.ModelConfig(pb.ModelConfigRequest(name="tiny", version="3"), timeout=TIMEOUT_S)
+
+
+def test_configuration_of_a_server_that_gathers(start_server, model_file):
+    scheduler = SchedulerConfig(max_batch_size=6, max_batch_wait_ms=3.0)
+    server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, scheduler=scheduler)).server
+    with grpc.insecure_channel(server.address) as channel:
+        stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        batching = stub.ModelConfig(pb.ModelConfigRequest(name="tiny"), timeout=TIMEOUT_S).config.dynamic_batching
+        assert list(batching.preferred_batch_size) == [1, 2, 3, 4, 5, 6]  # no padding on a CPU
+        assert batching.max_queue_delay_microseconds == 3000
+
+
+def test_repository_and_statistics(start_server, model_file, tiny):
+    thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1))
+    with grpc.insecure_channel(thread.server.address) as channel:
+        stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        index = stub.RepositoryIndex(pb.RepositoryIndexRequest(ready=True), timeout=TIMEOUT_S).models
+        assert [(item.name, item.version, item.state) for item in index] == [("tiny", "file", "READY")]
+        batch = np.stack([tiny.street(seed=seed) for seed in range(3)])
+        stub.ModelInfer(request(shape=batch.shape, raw=[batch.tobytes()]), timeout=TIMEOUT_S)
+        with pytest.raises(grpc.RpcError):
+            stub.ModelInfer(request(raw=[b"short"]), timeout=TIMEOUT_S)
+        (stats,) = stub.ModelStatistics(pb.ModelStatisticsRequest(), timeout=TIMEOUT_S).model_stats
+        assert (stats.name, stats.version) == ("tiny", "file")
+        assert (stats.inference_count, stats.execution_count) == (3, 1)
+        totals = stats.inference_stats
+        assert (totals.success.count, totals.fail.count, totals.compute_infer.count) == (3, 1, 3)
+        assert totals.success.ns >= totals.compute_infer.ns > 0
+        assert [(item.batch_size, item.compute_infer.count) for item in stats.batch_stats] == [(3, 1)]
+        assert stats.last_inference > 1_600_000_000_000
+        with pytest.raises(grpc.RpcError, match="not loaded"):
+            stub.ModelStatistics(pb.ModelStatisticsRequest(name="other"), timeout=TIMEOUT_S)
+
+
+def test_statistics_forget_the_oldest_versions():
+    statistics = Statistics()
+    image = np.zeros((1, 2, 2, 3), np.uint8)
+    for version in range(40):
+        statistics.heard(
+            BatchDone(
+                model_version=str(version),
+                sha256="",
+                provider="",
+                num_frames=1,
+                padded_to=1,
+                infer_s=0.5,
+                images=image,
+                prediction=Prediction(image[..., 0], image[..., 0]),
+            )
+        )
+    assert statistics.of("39").batch_stats[0].compute_infer.ns == 500_000_000
+    assert statistics.of("0") == pb.ModelStatistics(version="0")
+
+
+def test_stream_answers_in_order_and_survives_errors(stub, tiny):
+    batch = tiny.street()[None]
+    good = request(shape=batch.shape, raw=[batch.tobytes()], id="good")
+    asking = request(shape=batch.shape, raw=[batch.tobytes()], id="last", outputs=["labels"])
+    asking.parameters["triton_enable_empty_final_response"].bool_param = True
+    sent = [good, request(raw=[b"short"], id="bad"), *[good] * 8, request(model_version="9", id="other"), asking]
+    answers = list(stub.ModelStreamInfer(iter(sent), timeout=TIMEOUT_S))
+    assert [answer.infer_response.id for answer in answers] == [item.id for item in sent]
+    failed = [answer.error_message for answer in answers if answer.error_message]
+    assert len(failed) == 2
+    assert "raw_input_contents[0]: 5 bytes" in failed[0]
+    assert "version 9 is not loaded" in failed[1]
+    assert answers[-2].infer_response.outputs == []
+    assert answers[-1].infer_response.parameters["triton_final_response"].bool_param
+    assert answers[0].infer_response.raw_output_contents[0] == tiny.expected_labels(batch).tobytes()
+
+
+def test_stream_of_a_draining_server(start_server, model_file, tiny):
+    thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1))
+    batch = tiny.street()[None]
+    hold = threading.Event()
+
+    def requests():
+        yield request(shape=batch.shape, raw=[batch.tobytes()])
+        hold.wait(TIMEOUT_S)
+
+    with grpc.insecure_channel(thread.server.address) as channel:
+        stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        call = stub.ModelStreamInfer(requests(), timeout=TIMEOUT_S)
+        assert next(call).infer_response.outputs
+        thread.call(thread.server.stop())
+        with pytest.raises(grpc.RpcError, match="shutting down") as caught:
+            next(call)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        hold.set()
+
+
 TRITON = """
-import sys
+import asyncio, queue, sys
 import numpy as np
 import tritonclient.grpc as triton
+import tritonclient.grpc.aio as triton_aio
 
 address, image_file, labels_file = sys.argv[1:]
-client = triton.InferenceServerClient(address)
-assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("tiny")
-assert client.get_model_metadata("tiny").platform == "onnxruntime_onnx"
 image = np.load(image_file)
 tensor = triton.InferInput("image", list(image.shape), "UINT8")
 tensor.set_data_from_numpy(image)
 wanted = [triton.InferRequestedOutput("labels"), triton.InferRequestedOutput("confidence")]
+
+client = triton.InferenceServerClient(address)
+assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("tiny")
+assert client.get_model_metadata("tiny").platform == "onnxruntime_onnx"
+assert client.get_model_config("tiny").config.max_batch_size == 8
+assert [item.name for item in client.get_model_repository_index().models] == ["tiny"]
 settings = {"request_id": "t", "client_timeout": 30, "timeout": 30_000_000}
 result = client.infer("tiny", [tensor], model_version="file", outputs=wanted, **settings)
+assert client.get_inference_statistics("tiny").model_stats[0].inference_count >= 1
 np.save(labels_file, result.as_numpy("labels"))
+
+answers = queue.SimpleQueue()
+client.start_stream(lambda result, error: answers.put((result, error)))
+client.async_stream_infer("tiny", [tensor], request_id="a", enable_empty_final_response=True)
+client.async_stream_infer("tiny", [tensor], request_id="b", model_version="9")
+client.async_stream_infer("tiny", [tensor], request_id="c", outputs=wanted)
+got = [answers.get(timeout=30) for _ in range(3)]
+client.stop_stream()
+assert [error is None for _, error in got] == [True, False, True], got
+assert "version 9 is not loaded" in str(got[1][1])
+for streamed in (got[0][0], got[2][0]):
+    assert (streamed.as_numpy("labels") == result.as_numpy("labels")).all()
+assert got[0][0].get_response().parameters["triton_final_response"].bool_param
+client.close()
+
+async def use_aio():
+    async with triton_aio.InferenceServerClient(address) as client:
+        assert await client.is_model_ready("tiny")
+        once = await client.infer("tiny", [tensor])
+        async def requests():
+            for name in ("x", "y"):
+                yield {"model_name": "tiny", "inputs": [tensor], "request_id": name}
+        streamed = [answer async for answer, error in client.stream_infer(requests()) if error is None]
+        assert [answer.get_response().id for answer in streamed] == ["x", "y"]
+        for answer in (once, *streamed):
+            assert (answer.as_numpy("labels") == result.as_numpy("labels")).all()
+
+asyncio.run(use_aio())
 """
 
 

@@ -25,6 +25,9 @@ def serve(
     max_frame_pixels: int | None = None,
     max_batch_size: int | None = None,
     max_in_flight: int | None = None,
+    max_streams: int | None = None,
+    gather: int | None = None,
+    gather_wait_ms: float | None = None,
     poll_interval_s: float | None = None,
     drain_timeout_s: float | None = None,
     reflection: bool = False,
@@ -54,7 +57,10 @@ def serve(
         num_codec_threads: Threads that decode frames and encode masks.
         max_frame_pixels: Largest frame that is decoded.
         max_batch_size: Most frames in one ModelInfer request.
-        max_in_flight: Most requests at once; the next one is refused with a hint when to come back.
+        max_in_flight: Most unary requests at once; the next one is refused with a hint when to come back.
+        max_streams: Most open streams, one for each camera.
+        gather: Most frames of different callers in one batch; by default 1 on a CPU, max_batch_size on a GPU.
+        gather_wait_ms: Longest that a free engine waits for a batch to fill up; by default 0 on a CPU, 2 on a GPU.
         poll_interval_s: Seconds between looks at the registry while there is no champion.
         drain_timeout_s: Seconds that running requests have to finish after SIGTERM.
         reflection: Offer gRPC server reflection.
@@ -69,6 +75,7 @@ def serve(
     import os
 
     from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
+    from isthmus.serving.scheduling.config import SchedulerConfig
     from isthmus.serving.server import serve as serve_forever
     from isthmus.serving.telemetry_config import LogFormat, TelemetryConfig
 
@@ -83,6 +90,11 @@ def serve(
         "otlp_endpoint": otlp_endpoint,
         "trace_ratio": trace_ratio,
         "log_format": LogFormat(log_format),
+    }
+    scheduler: dict[str, Any] = {
+        "max_streams": max_streams,
+        "max_batch_size": gather,
+        "max_batch_wait_ms": gather_wait_ms,
     }
     given: dict[str, Any] = {
         "cache_dir": cache_dir,
@@ -104,6 +116,7 @@ def serve(
             insecure=insecure,
             limits=LimitsConfig(**{key: value for key, value in limits.items() if value is not None}),
             telemetry=TelemetryConfig(**{key: value for key, value in telemetry.items() if value is not None}),
+            scheduler=SchedulerConfig(**{key: value for key, value in scheduler.items() if value is not None}),
             **{key: value for key, value in given.items() if value is not None},
         )
     )

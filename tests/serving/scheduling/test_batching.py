@@ -6,7 +6,7 @@ import pytest
 
 from isthmus.serving.scheduling.batching import BatchRules, form_batch, wait_s
 from isthmus.serving.scheduling.config import SchedulerConfig
-from isthmus.serving.scheduling.latency import Latency
+from isthmus.serving.scheduling.latency import Latency, Smoothed
 from isthmus.serving.scheduling.line import Line
 from isthmus.serving.scheduling.work import Group, ServiceClass, Work
 
@@ -140,3 +140,14 @@ def test_warm_start_is_outvoted():
         latency.observe(1, 0.01, now)
     assert latency.expect(1) == 0.01
     assert Latency(latency.medians).expect(1) == 0.01
+
+
+def test_smoothed_seconds_and_what_they_seldom_exceed():
+    steady, wild = Smoothed(), Smoothed()
+    for turn in range(100):
+        steady.observe(0.01)
+        wild.observe(0.02 * (turn % 2))
+    assert steady.seconds == pytest.approx(0.01)
+    assert steady.at_most == pytest.approx(0.01, rel=1e-3)
+    assert wild.seconds == pytest.approx(0.01, abs=0.003)
+    assert wild.at_most > 0.03

@@ -28,9 +28,11 @@ def test_bulk_leaves_half_to_live():
             places.request(BULK).__enter__()
         with places.request(LIVE), places.request(LIVE), pytest.raises(OverloadedError):
             places.request(LIVE).__enter__()
-    with places.request(LIVE), places.request(LIVE), places.request(LIVE), places.request(LIVE):
+    with contextlib.ExitStack() as held:
+        for _ in range(4):
+            held.enter_context(places.request(LIVE))
         with pytest.raises(OverloadedError):
-            places.request(BULK).__enter__()
+            held.enter_context(places.request(BULK))
 
 
 def test_streams_are_bounded():
