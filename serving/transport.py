@@ -1,7 +1,11 @@
 """gRPC's settings for both ends of a connection."""
 
+from pathlib import Path
 from typing import Final
 
+import grpc
+
+from isthmus.errors import ConfigurationError
 from isthmus.serving.config import LimitsConfig
 
 Options = list[tuple[str, int]]
@@ -37,6 +41,38 @@ def channel_options(limits: LimitsConfig) -> Options:
         ("grpc.keepalive_time_ms", _CLIENT_PING_MS),
         ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_MS),
     ]
+
+
+def client_credentials(ca: Path | None, cert: Path | None, key: Path | None) -> grpc.ChannelCredentials:
+    """What a client needs for TLS; each file is PEM.
+
+    Args:
+        ca: Certificates of the authorities that may have signed the server's; None for those that gRPC brings.
+        cert: This client's own certificate, with those between it and its authority.
+        key: The private key of `cert`.
+
+    Raises:
+        ConfigurationError: A file cannot be read or is no PEM file, or one of cert and key is given without the other.
+    """
+    if (cert is None) != (key is None):
+        raise ConfigurationError(
+            "a client's certificate and its private key go together",
+            where="cert" if key is None else "key",
+            remedy="Give both, or neither.",
+        )
+    return grpc.ssl_channel_credentials(_pem(ca), _pem(key), _pem(cert))
+
+
+def _pem(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"cannot be read ({error.strerror})", where=path) from error
+    if b"-----BEGIN " not in data:
+        raise ConfigurationError("is no PEM file", where=path, remedy="Convert it with openssl.")
+    return data
 
 
 def _message_options(limits: LimitsConfig) -> Options:

@@ -11,8 +11,10 @@ carry a camera's frames, newest first, and come back by themselves when the conn
 from isthmus.serving.client.asyncio_unary import AsyncSegmentationClient
 from isthmus.serving.client.breaker import Circuit, RetryConfig
 from isthmus.serving.client.camera_stream import CameraStream
+from isthmus.serving.client.drawing import color_mask, overlay
 from isthmus.serving.client.reports import FrameReport, LatestMask, Verdict
 from isthmus.serving.client.results import Change, LabelClass, ModelChange, ModelInfo, Segmentation, Timings
+from isthmus.serving.client.ros import RosTime, to_ros_compressed_image, to_ros_image
 from isthmus.serving.client.statistics import StreamStatistics
 from isthmus.serving.client.stream import AsyncCameraStream
 from isthmus.serving.client.stream_config import Purpose, StreamConfig
@@ -34,10 +36,15 @@ __all__ = [
     "ModelInfo",
     "Purpose",
     "RetryConfig",
+    "RosTime",
     "Segmentation",
     "SegmentationClient",
     "StreamConfig",
     "StreamStatistics",
     "Timings",
     "Verdict",
+    "color_mask",
+    "overlay",
+    "to_ros_compressed_image",
+    "to_ros_image",
 ]
