@@ -19,7 +19,7 @@ from isthmus.serving.client.stream import AsyncCameraStream
 from isthmus.serving.client.stream_config import StreamConfig
 from isthmus.serving.config import LimitsConfig
 
-_MARGIN_S: Final = 5.0  # beyond what closing may take by itself
+_MARGIN_S: Final = 5.0  # for what is left to gRPC when a stream closes
 
 
 class CameraStream:
@@ -146,14 +146,21 @@ class CameraStream:
         if self._closed:
             return
         with self._sending:
-            closing = asyncio.run_coroutine_threadsafe(self._stream.close(timeout_s), self._loop)
-            closing.result(timeout_s + _MARGIN_S)
+            closing = asyncio.run_coroutine_threadsafe(self._end(timeout_s), self._loop)
+            closing.result(timeout_s + 2 * _MARGIN_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
         with self._news:
             self._closed = True
             self._news.notify_all()
+
+    async def _end(self, timeout_s: float) -> None:
+        await self._stream.close(timeout_s)
+        # gRPC has tasks of its own that see to the end of a call; the loop must not stop before them.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=_MARGIN_S)
 
     def _keep(self, report: FrameReport) -> None:
         with self._news:
