@@ -85,7 +85,12 @@ class CameraStream:
         return self._stream.model
 
     def send(
-        self, image: NDArray[np.uint8] | bytes, *, captured_at: float | None = None, max_age_s: float | None = None
+        self,
+        image: NDArray[np.uint8] | bytes,
+        *,
+        captured_at: float | None = None,
+        max_age_s: float | None = None,
+        tag: object = None,
     ) -> int:
         """Hand in a frame; the pixels are copied. Never waits.
 
@@ -94,6 +99,7 @@ class CameraStream:
             captured_at: When the picture was taken: Unix time in seconds by this machine's clock. Its age counts from
                 then on; without it, from now.
             max_age_s: Age in seconds above which a mask is of no use; by default the stream's.
+            tag: Anything that shall come back with the frame's report; it is not sent.
 
         Returns:
             The frame's sequence number, for its report.
@@ -103,7 +109,7 @@ class CameraStream:
             ServingError: The stream is closed.
         """
         with self._sending:
-            waiting, displaced = self._stream.put(image, captured_at=captured_at, max_age_s=max_age_s)
+            waiting, displaced = self._stream.put(image, captured_at=captured_at, max_age_s=max_age_s, tag=tag)
             self._loop.call_soon_threadsafe(self._stream.placed, waiting, displaced)
         return waiting.sequence_number
 

@@ -82,6 +82,7 @@ class Journal:
         report = FrameReport(
             sequence_number=waiting.sequence_number,
             captured_at=waiting.captured_at,
+            tag=waiting.tag,
             verdict=verdict,
             reason=reason,
             reason_code=reason_code,
@@ -105,6 +106,7 @@ class Journal:
             age_s=age_s,
             sequence_number=waiting.sequence_number,
             captured_at=waiting.captured_at,
+            tag=waiting.tag,
             model=model,
         )
 

@@ -23,7 +23,7 @@ class Outbox:
         return self._count
 
     def put(
-        self, frame: pb.Frame, *, captured_at: float | None, max_age_s: float | None
+        self, frame: pb.Frame, *, captured_at: float | None, max_age_s: float | None, tag: object = None
     ) -> tuple[Waiting, Waiting | None]:
         """Number a frame and let it wait.
 
@@ -31,6 +31,7 @@ class Outbox:
             frame: With its pixels.
             captured_at: Unix time in seconds at which the picture was taken; its age counts from then on, or from now.
             max_age_s: Age in seconds above which a mask is of no use.
+            tag: The user's own, which stays with the frame.
 
         Returns:
             The frame, and the one whose place it took.
@@ -51,6 +52,7 @@ class Outbox:
                 born=now - age_s,
                 max_age_s=max_age_s,
                 frame=frame,
+                tag=tag,
             )
             displaced, self._waiting = self._waiting, waiting
         if displaced is not None:

@@ -50,6 +50,8 @@ class FrameReport:
     """As `send` answered it."""
     captured_at: float | None
     """As it was given to `send`."""
+    tag: object = None
+    """As it was given to `send`."""
     verdict: Verdict
     reason: str = ""
     """Why there is no mask, for people."""
@@ -72,6 +74,7 @@ class LatestMask:
     """Seconds since the picture was taken, at the moment of the asking."""
     sequence_number: int
     captured_at: float | None
+    tag: object
     model: ModelInfo | None
 
 
@@ -84,9 +87,10 @@ class Waiting:
         born: Moment from which its age counts, by the monotonic clock.
         max_age_s: Age in seconds above which a mask is of no use; None for never.
         frame: The message; its pixels are let go as soon as they are sent or given up.
+        tag: The user's own.
     """
 
-    __slots__ = ("born", "captured_at", "frame", "max_age_s", "reported", "sent_at", "sequence_number")
+    __slots__ = ("born", "captured_at", "frame", "max_age_s", "reported", "sent_at", "sequence_number", "tag")
 
     def __init__(
         self,
@@ -96,12 +100,14 @@ class Waiting:
         born: float,
         max_age_s: float | None,
         frame: pb.Frame | None,
+        tag: object = None,
     ) -> None:
         self.sequence_number = sequence_number
         self.captured_at = captured_at
         self.born = born
         self.max_age_s = max_age_s
         self.frame = frame
+        self.tag = tag
         self.sent_at: float | None = None
         self.reported = False
 

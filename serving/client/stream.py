@@ -92,7 +92,12 @@ class AsyncCameraStream:
         return self._journal.model
 
     def send(
-        self, image: NDArray[np.uint8] | bytes, *, captured_at: float | None = None, max_age_s: float | None = None
+        self,
+        image: NDArray[np.uint8] | bytes,
+        *,
+        captured_at: float | None = None,
+        max_age_s: float | None = None,
+        tag: object = None,
     ) -> int:
         """Hand in a frame; the pixels are copied. Never waits.
 
@@ -101,6 +106,7 @@ class AsyncCameraStream:
             captured_at: When the picture was taken: Unix time in seconds by this machine's clock. Its age counts from
                 then on; without it, from now.
             max_age_s: Age in seconds above which a mask is of no use; by default the stream's.
+            tag: Anything that shall come back with the frame's report; it is not sent.
 
         Returns:
             The frame's sequence number, for its report.
@@ -109,12 +115,12 @@ class AsyncCameraStream:
             InvalidFrameError: The image is of another kind.
             ServingError: The stream is closed.
         """
-        waiting, displaced = self.put(image, captured_at=captured_at, max_age_s=max_age_s)
+        waiting, displaced = self.put(image, captured_at=captured_at, max_age_s=max_age_s, tag=tag)
         self.placed(waiting, displaced)
         return waiting.sequence_number
 
     def put(
-        self, image: NDArray[np.uint8] | bytes, *, captured_at: float | None, max_age_s: float | None
+        self, image: NDArray[np.uint8] | bytes, *, captured_at: float | None, max_age_s: float | None, tag: object
     ) -> tuple[Waiting, Waiting | None]:
         """The half of `send` that may run on any thread; `placed` is the other."""
         frame = messages.frame_of(image)
@@ -124,7 +130,7 @@ class AsyncCameraStream:
             frame.captured_at.CopyFrom(messages.timestamp(captured_at))
         if max_age_s is None:
             max_age_s = self._config.max_age_s
-        return self._outbox.put(frame, captured_at=captured_at, max_age_s=max_age_s)
+        return self._outbox.put(frame, captured_at=captured_at, max_age_s=max_age_s, tag=tag)
 
     def placed(self, waiting: Waiting, displaced: Waiting | None) -> None:
         """The half of `send` that runs on the event loop."""

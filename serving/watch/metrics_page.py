@@ -2,7 +2,7 @@
 
 import urllib.error
 import urllib.request
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -66,8 +66,8 @@ def parse_metrics(text: str, *, where: str) -> MetricsPage:
     """
     from prometheus_client.parser import text_string_to_metric_families
 
-    frames: Counter[str] = Counter()
-    gauges: Counter[str] = Counter()
+    frames: dict[str, float] = defaultdict(float)
+    gauges: dict[str, float] = defaultdict(float)
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:

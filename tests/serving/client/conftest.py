@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import datetime as dt
+import ipaddress
 import socket
 import threading
 import time
@@ -10,6 +12,10 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
@@ -218,3 +224,47 @@ def scripted_thread():
             return thread
 
         yield start
+
+
+def make_certificate(subject, issuer=None, issuer_key=None):
+    """A certificate for 127.0.0.1 and its key, in PEM; without an issuer its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name if issuer is None else issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(minutes=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(issuer_key or key, hashes.SHA256())
+    )
+    return certificate, key
+
+
+def pem(certificate, key):
+    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+@pytest.fixture
+def secure(tmp_path, scripted_thread):
+    """A server that asks for certificates, and a folder with ca.pem, vehicle.pem, vehicle.key."""
+    authority, authority_key = make_certificate("authority")
+    server, vehicle = (pem(*make_certificate(name, authority, authority_key)) for name in ("server", "vehicle"))
+    ca, _ = pem(authority, authority_key)
+    for name, data in {"ca.pem": ca, "vehicle.pem": vehicle[0], "vehicle.key": vehicle[1]}.items():
+        (tmp_path / name).write_bytes(data)
+    credentials = grpc.ssl_server_credentials([(server[1], server[0])], ca, require_client_auth=True)
+    return scripted_thread(credentials=credentials).server.address, tmp_path
+
+
+@pytest.fixture
+def certificates():
+    """The two functions above."""
+    return type("Certificates", (), {"make": staticmethod(make_certificate), "pem": staticmethod(pem)})

@@ -29,7 +29,7 @@ async def test_a_frame_comes_back_as_a_mask(scripted, tiny):
     server = await scripted()
     image = tiny.street()
     async with AsyncCameraStream(server.address, "front", config=config(purpose=Purpose.BULK)) as stream:
-        number = stream.send(image, captured_at=1_700_000_000.25)
+        number = stream.send(image, captured_at=1_700_000_000.25, tag=PICTURE)
         report = await report_of(stream)
         assert (report.sequence_number, report.verdict, report.captured_at) == (
             number,
@@ -39,6 +39,7 @@ async def test_a_frame_comes_back_as_a_mask(scripted, tiny):
         np.testing.assert_array_equal(report.segmentation.mask, tiny.expected_labels(image))
         assert report.model.version == stream.model.version == "1"
         assert report.round_trip_s > 0
+        assert report.tag is stream.latest().tag is PICTURE
         (frame,) = server.frames
         assert (frame.camera_id, frame.sequence_number, frame.service_class) == ("front", 1, pb.SERVICE_CLASS_BULK)
         assert frame.captured_at == timestamp_pb2.Timestamp(seconds=1_700_000_000, nanos=250_000_000)

@@ -2,15 +2,9 @@
 
 import asyncio
 import datetime as dt
-import ipaddress
 
-import grpc
 import numpy as np
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from google.protobuf import timestamp_pb2
 
 from isthmus.errors import ConfigurationError, FrameExpiredError, InvalidFrameError, ServingError
@@ -89,44 +83,6 @@ def test_watch(scripted_thread, say):
             next(changes)
 
 
-def make_certificate(subject, issuer=None, issuer_key=None):
-    """A certificate for 127.0.0.1 and its key, in PEM; without an issuer its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name if issuer is None else issuer.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(issuer_key or key, hashes.SHA256())
-    )
-    return certificate, key
-
-
-def pem(certificate, key):
-    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-@pytest.fixture
-def secure(tmp_path, scripted_thread):
-    """A server that asks for certificates, and a folder with ca.pem, vehicle.pem, vehicle.key."""
-    authority, authority_key = make_certificate("authority")
-    server, vehicle = (pem(*make_certificate(name, authority, authority_key)) for name in ("server", "vehicle"))
-    ca, _ = pem(authority, authority_key)
-    for name, data in {"ca.pem": ca, "vehicle.pem": vehicle[0], "vehicle.key": vehicle[1]}.items():
-        (tmp_path / name).write_bytes(data)
-    credentials = grpc.ssl_server_credentials([(server[1], server[0])], ca, require_client_auth=True)
-    return scripted_thread(credentials=credentials).server.address, tmp_path
-
-
 def test_tls_with_a_certificate(secure, tiny):
     address, folder = secure
     credentials = client_credentials(folder / "ca.pem", folder / "vehicle.pem", folder / "vehicle.key")
@@ -144,10 +100,10 @@ def test_tls_with_a_certificate(secure, tiny):
     assert asyncio.run(ask()).name == "scripted"
 
 
-def test_a_server_of_another_authority_is_named(secure, tmp_path):
+def test_a_server_of_another_authority_is_named(secure, tmp_path, certificates):
     address, folder = secure
     other = tmp_path / "other.pem"
-    other.write_bytes(pem(*make_certificate("another authority"))[0])
+    other.write_bytes(certificates.pem(*certificates.make("another authority"))[0])
     credentials = client_credentials(other, folder / "vehicle.pem", folder / "vehicle.key")
     with SegmentationClient(address, credentials=credentials) as client, pytest.raises(ServingError) as caught:
         client.model_info()
