@@ -105,7 +105,8 @@ class CameraStream:
             The frame's sequence number, for its report.
 
         Raises:
-            InvalidFrameError: The image is of another kind.
+            InvalidFrameError: The image is of another kind, or max_age_s is not positive.
+            FrameTooLargeError: The image is larger than the server's limits.
             ServingError: The stream is closed.
         """
         with self._sending:

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -26,6 +26,8 @@ from isthmus.serving.errors import error_of
 from isthmus.serving.transport import channel_options
 
 logger = logging.getLogger(__name__)
+
+_SHORTEST_AGE_S: Final = 0.001  # a frame that expires while it is written is the server's to drop, not to call invalid
 
 
 class Connection:
@@ -159,7 +161,7 @@ class Connection:
         assert frame is not None, "a frame is sent once"
         remaining_s = waiting.remaining_s(now)
         if remaining_s is not None:
-            frame.max_age.CopyFrom(messages.duration(remaining_s))
+            frame.max_age.CopyFrom(messages.duration(max(remaining_s, _SHORTEST_AGE_S)))
         waiting.sent_at = now
         self._in_flight[waiting.sequence_number] = waiting
         return pb.StreamSegmentRequest(
@@ -170,7 +172,7 @@ class Connection:
 
     async def _read(self) -> None:
         try:
-            while (event := await self._call.read()) is not grpc.aio.EOF:
+            while (event := await self._call.read()) is not grpc.aio.EOF:  # pyright: ignore[reportAttributeAccessIssue]
                 self._handle(event)
         except grpc.RpcError as error:
             raise error_of(error, self._address) from error

@@ -75,7 +75,9 @@ class Lifeline:
     async def _keep_alive(self) -> None:
         while True:
             pause_s = await self._live_once()
-            await asyncio.sleep(self.breaker.wait_s() + pause_s)
+            await asyncio.sleep(pause_s)
+            while (wait_s := self.breaker.wait_s()) > 0:  # again, should the loop's timer be early by a nanosecond
+                await asyncio.sleep(wait_s)
 
     async def _live_once(self) -> float:
         """Connect and carry frames until that ends; the seconds to pause before the next attempt."""
@@ -92,6 +94,10 @@ class Lifeline:
         except ServingError as error:
             drain_s = 0.0
             self._failed(error)
+        except Exception as error:  # a fault of ours must not leave the frames without anybody who sends them
+            logger.exception("camera %r: the connection failed", self._name)
+            drain_s = 0.0
+            self._failed(ServingError(f"{type(error).__name__}: {error}"))
         finally:
             self._current = None
         self._finish(connection, drain_s)

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -14,6 +15,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.errors import FrameTooLargeError, InvalidFrameError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.serving.client import messages
 from isthmus.serving.client.breaker import Circuit
@@ -25,7 +27,7 @@ from isthmus.serving.client.reports import FrameReport, LatestMask, Verdict, Wai
 from isthmus.serving.client.results import ModelInfo
 from isthmus.serving.client.statistics import StreamStatistics
 from isthmus.serving.client.stream_config import Purpose, StreamConfig
-from isthmus.serving.config import LimitsConfig
+from isthmus.serving.config import MESSAGE_MARGIN_BYTES, LimitsConfig
 
 _SERVICE_CLASSES: Final = {Purpose.LIVE: pb.SERVICE_CLASS_LIVE, Purpose.BULK: pb.SERVICE_CLASS_BULK}
 
@@ -55,6 +57,7 @@ class AsyncCameraStream:
         self.address = address
         self.camera_id = camera_id
         self._config = config or StreamConfig()
+        self._limits = limits or LimitsConfig()
         self._outbox = Outbox()
         self._journal = Journal(self._config.unread_reports, on_report)
         self._expiry: asyncio.TimerHandle | None = None
@@ -63,7 +66,7 @@ class AsyncCameraStream:
             return Connection(
                 address,
                 self._config,
-                limits or LimitsConfig(),
+                self._limits,
                 credentials,
                 take=self._take,
                 journal=self._journal,
@@ -112,7 +115,8 @@ class AsyncCameraStream:
             The frame's sequence number, for its report.
 
         Raises:
-            InvalidFrameError: The image is of another kind.
+            InvalidFrameError: The image is of another kind, or max_age_s is not positive.
+            FrameTooLargeError: The image is larger than the server's limits.
             ServingError: The stream is closed.
         """
         waiting, displaced = self.put(image, captured_at=captured_at, max_age_s=max_age_s, tag=tag)
@@ -123,13 +127,21 @@ class AsyncCameraStream:
         self, image: NDArray[np.uint8] | bytes, *, captured_at: float | None, max_age_s: float | None, tag: object
     ) -> tuple[Waiting, Waiting | None]:
         """The half of `send` that may run on any thread; `placed` is the other."""
+        if max_age_s is None:
+            max_age_s = self._config.max_age_s
+        elif not 0 < max_age_s < math.inf:
+            raise InvalidFrameError(f"{max_age_s} is no positive number of seconds", where="max_age_s")
         frame = messages.frame_of(image)
+        if len(frame.data) > self._limits.max_message_bytes - MESSAGE_MARGIN_BYTES:  # gRPC would break the connection
+            raise FrameTooLargeError(
+                f"{len(frame.data)} bytes are more than the server takes",
+                where="image",
+                remedy="Send a smaller frame, or a JPEG; give `limits` where the server's are other than the defaults.",
+            )
         frame.camera_id = self.camera_id
         frame.service_class = _SERVICE_CLASSES[self._config.purpose]
         if captured_at is not None:
             frame.captured_at.CopyFrom(messages.timestamp(captured_at))
-        if max_age_s is None:
-            max_age_s = self._config.max_age_s
         return self._outbox.put(frame, captured_at=captured_at, max_age_s=max_age_s, tag=tag)
 
     def placed(self, waiting: Waiting, displaced: Waiting | None) -> None:

@@ -1,6 +1,7 @@
 """A camera's stream against a server that misbehaves: each frame gets exactly one report."""
 
 import asyncio
+import math
 import socket
 import time
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 from google.protobuf import timestamp_pb2
 
-from isthmus.errors import InvalidFrameError, ServingError
+from isthmus.errors import FrameTooLargeError, InvalidFrameError, ServingError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.serving.client import AsyncCameraStream, Circuit, Purpose, RetryConfig, StreamConfig, Verdict
+from isthmus.serving.client.journal import Journal
+from isthmus.serving.config import LimitsConfig
 
 QUICK = RetryConfig(first_pause_s=0.01, longest_pause_s=0.05, failures_to_open=1000, open_s=0.05)
 PICTURE = np.full((4, 6, 3), 200, np.uint8)
@@ -331,7 +334,48 @@ async def test_other_images_are_refused_at_once(nobody):
     async with AsyncCameraStream(nobody, config=config()) as stream:
         with pytest.raises(InvalidFrameError, match="image"):
             stream.send(np.zeros((4, 4), np.uint8))
+        for age_s in (0.0, -1.0, math.inf, math.nan):
+            with pytest.raises(InvalidFrameError, match="max_age_s"):
+                stream.send(PICTURE, max_age_s=age_s)
         assert stream.statistics().sent == 0
+
+
+async def test_a_frame_above_the_limits_does_not_break_the_connection(scripted):
+    server = await scripted()
+    limits = LimitsConfig(max_frame_pixels=PICTURE.shape[0] * PICTURE.shape[1])
+    async with AsyncCameraStream(server.address, config=config(), limits=limits) as stream:
+        with pytest.raises(FrameTooLargeError, match=r"image: .*more than the server takes"):
+            stream.send(np.zeros((5, 6, 3), np.uint8))
+        stream.send(PICTURE)
+        assert (await report_of(stream)).verdict is Verdict.SEGMENTED
+
+
+async def test_a_fault_of_ours_costs_a_frame_and_not_the_stream(scripted, monkeypatch):
+    server = await scripted()
+    async with AsyncCameraStream(server.address, config=config()) as stream:
+
+        def fail(self, waiting, result):
+            monkeypatch.undo()
+            self.lost(waiting, "by accident")
+            raise RuntimeError("a fault")
+
+        monkeypatch.setattr(Journal, "answered", fail)
+        stream.send(PICTURE)
+        assert (await report_of(stream)).verdict is Verdict.LOST
+        stream.send(PICTURE)
+        assert (await report_of(stream)).verdict is Verdict.SEGMENTED
+        assert "RuntimeError: a fault" in stream.statistics().last_error
+
+
+async def test_closing_ends_connections_that_still_owe_answers(scripted, until_true):
+    server = await scripted()
+    server.on_frame = lambda frame, tell: tell(pb.StreamSegmentResponse(reconnect=pb.Reconnect()))
+    stream = AsyncCameraStream(server.address, config=config(answer_timeout_s=1000.0))
+    stream.start()
+    stream.send(PICTURE)
+    await until_true(lambda: len(server.streams) == 2)
+    await stream.close(timeout_s=0.01)
+    assert [report.verdict async for report in stream] == [Verdict.LOST]
 
 
 async def test_a_new_model_is_named_before_its_masks(scripted, say):
