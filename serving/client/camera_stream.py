@@ -1,4 +1,4 @@
-"""A camera's stream for programs without asyncio: the same one, on a thread of its own."""
+"""A camera's stream for programs without asyncio: the same one, on a thread in the background."""
 
 import asyncio
 import dataclasses
@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.serving.client.background import background_loop
 from isthmus.serving.client.reports import FrameReport, LatestMask
 from isthmus.serving.client.results import ModelInfo
 from isthmus.serving.client.statistics import StreamStatistics
@@ -31,7 +32,7 @@ class CameraStream:
         config: How it behaves.
         limits: The server's limits, as far as they differ from the defaults.
         credentials: For TLS, as `transport.client_credentials` makes them; None for plaintext.
-        on_report: Called on the stream's thread with each report; it must not wait. Without it, iterate over the
+        on_report: Called on the thread of all streams with each report; it must not wait. Without it, iterate over the
             stream, or ask `next_report`.
     """
 
@@ -53,9 +54,7 @@ class CameraStream:
         self._most_unread = (config or StreamConfig()).unread_reports
         self._num_thrown_away = 0
         self._closed = False
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=f"camera-stream-{camera_id}", daemon=True)
-        self._thread.start()
+        self._loop = background_loop()
 
         async def make() -> AsyncCameraStream:
             stream = AsyncCameraStream(
@@ -153,21 +152,11 @@ class CameraStream:
         if self._closed:
             return
         with self._sending:
-            closing = asyncio.run_coroutine_threadsafe(self._end(timeout_s), self._loop)
-            closing.result(timeout_s + 2 * _MARGIN_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+            closing = asyncio.run_coroutine_threadsafe(self._stream.close(timeout_s), self._loop)
+            closing.result(timeout_s + _MARGIN_S)
         with self._news:
             self._closed = True
             self._news.notify_all()
-
-    async def _end(self, timeout_s: float) -> None:
-        await self._stream.close(timeout_s)
-        # gRPC has tasks of its own that see to the end of a call; the loop must not stop before them.
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        if others:
-            await asyncio.wait(others, timeout=_MARGIN_S)
 
     def _keep(self, report: FrameReport) -> None:
         with self._news:

@@ -27,6 +27,7 @@ from isthmus.serving.transport import channel_options
 
 logger = logging.getLogger(__name__)
 
+_ENDING_S: Final = 1.0
 _SHORTEST_AGE_S: Final = 0.001  # a frame that expires while it is written is the server's to drop, not to call invalid
 
 
@@ -126,11 +127,15 @@ class Connection:
 
     async def abort(self, reason: str) -> None:
         """Close at once; what was not answered is lost for `reason`."""
+        self.retire()
+        if self._call is not None:
+            self._call.cancel()
+        if self._tasks:
+            # They end by themselves now. Cancelled, they would leave events behind at gRPC.
+            await asyncio.wait(self._tasks[:2], timeout=_ENDING_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._call is not None:
-            self._call.cancel()
         await self._channel.close()
         while self._in_flight:
             self._journal.lost(self._in_flight.pop(next(iter(self._in_flight))), reason)
