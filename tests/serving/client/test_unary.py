@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from google.protobuf import timestamp_pb2
 
+from isthmus import cli
 from isthmus.errors import ConfigurationError, FrameExpiredError, InvalidFrameError, ServingError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.serving.client import (
@@ -18,6 +19,9 @@ from isthmus.serving.client import (
     Verdict,
 )
 from isthmus.serving.transport import client_credentials
+
+
+VEHICLE = {"ca": "ca.pem", "cert": "vehicle.pem", "key": "vehicle.key"}
 
 
 @pytest.mark.parametrize("mask_format", list(MaskFormat))
@@ -98,6 +102,20 @@ def test_tls_with_a_certificate(secure, tiny):
             return await client.model_info()
 
     assert asyncio.run(ask()).name == "scripted"
+
+
+def test_the_verbs_speak_tls(secure, tiny, tmp_path, capsys):
+    address, folder = secure
+    files = [f"--{name}={folder / file}" for name, file in VEHICLE.items()]
+    (tmp_path / "street.png").write_bytes(tiny.png(tiny.street()))
+    out = tmp_path / "out"
+    cli.main(["segment", str(tmp_path / "street.png"), f"--server={address}", f"--out={out}", *files])
+    assert (out / "masks" / "street.png").is_file()
+    cli.main(["watch", address, "--once", *files])
+    assert "SERVING" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main(["watch", address, "--once"])
+    assert "no server answers" in capsys.readouterr().out
 
 
 def test_a_server_of_another_authority_is_named(secure, tmp_path, certificates):
