@@ -20,7 +20,6 @@ from isthmus.serving.client import (
 )
 from isthmus.serving.transport import client_credentials
 
-
 VEHICLE = {"ca": "ca.pem", "cert": "vehicle.pem", "key": "vehicle.key"}
 
 
