@@ -43,35 +43,41 @@ def channel_options(limits: LimitsConfig) -> Options:
     ]
 
 
-def client_credentials(ca: Path | None, cert: Path | None, key: Path | None) -> grpc.ChannelCredentials:
-    """What a client needs for TLS; each file is PEM.
+def client_credentials(
+    ca: Path | None = None, cert: Path | None = None, key: Path | None = None
+) -> grpc.ChannelCredentials | None:
+    """What a client shows to a server, and asks of it.
 
     Args:
-        ca: Certificates of the authorities that may have signed the server's; None for those that gRPC brings.
-        cert: This client's own certificate, with those between it and its authority.
-        key: The private key of `cert`.
+        ca: PEM file with the authorities that sign servers' certificates.
+        cert: PEM file with the client's own certificate and those between it and the servers' client authority.
+        key: PEM file with its key.
+
+    Returns:
+        Credentials for `grpc.secure_channel` or `grpc.aio.secure_channel`; None, for a plaintext channel, if no file is
+        named.
 
     Raises:
-        ConfigurationError: A file cannot be read or is no PEM file, or one of cert and key is given without the other.
+        ConfigurationError: A file is missing, not named, or not PEM.
     """
-    if (cert is None) != (key is None):
-        raise ConfigurationError(
-            "a client's certificate and its private key go together",
-            where="cert" if key is None else "key",
-            remedy="Give both, or neither.",
-        )
-    return grpc.ssl_channel_credentials(_pem(ca), _pem(key), _pem(cert))
-
-
-def _pem(path: Path | None) -> bytes | None:
-    if path is None:
+    if ca is None and cert is None and key is None:
         return None
+    if ca is None or (cert is None) != (key is None):
+        raise ConfigurationError(
+            "an encrypted connection needs the server's authority, and a certificate and its key together",
+            remedy="Give --ca, or --ca, --cert and --key.",
+        )
+    chain, private = (None, None) if cert is None or key is None else (_pem(cert), _pem(key))
+    return grpc.ssl_channel_credentials(_pem(ca), private, chain)
+
+
+def _pem(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"cannot be read ({error.strerror})", where=path) from error
     if b"-----BEGIN " not in data:
-        raise ConfigurationError("is no PEM file", where=path, remedy="Convert it with openssl.")
+        raise ConfigurationError("is no PEM file", where=path)
     return data
 
 

@@ -2,14 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import tyro
 
 from isthmus.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    import grpc
 
 
 def segment(
@@ -65,10 +62,11 @@ def segment(
     from isthmus.serving.reel import Product
     from isthmus.serving.segment_files import segment_paths
     from isthmus.serving.segment_video import VideoOptions, segment_camera, segment_videos
+    from isthmus.serving.transport import client_credentials
     from isthmus.serving.video import SUFFIXES
 
     console = Console()
-    credentials = tls(ca, cert, key)
+    credentials = client_credentials(ca, cert, key)
     timeout_s = timeout_s or DEFAULT_TIMEOUT_S
     videos = [path for path in inputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     pictures = [path for path in inputs if path not in videos]
@@ -91,15 +89,6 @@ def segment(
         console.print(str(video))
     if camera is not None:
         console.print(str(segment_camera(camera, server, out, options, credentials)))
-
-
-def tls(ca: Path | None, cert: Path | None, key: Path | None) -> "grpc.ChannelCredentials | None":
-    """Credentials, or None for plaintext where nothing was given."""
-    if ca is None and cert is None and key is None:
-        return None
-    from isthmus.serving.transport import client_credentials
-
-    return client_credentials(ca, cert, key)
 
 
 def watch(
@@ -130,10 +119,11 @@ def watch(
     """
     if interval_s <= 0:
         raise ConfigurationError("is not positive", where="interval_s")
+    from isthmus.serving.transport import client_credentials
     from isthmus.serving.watch import watch as watch_server
 
     serving = watch_server(
-        address, metrics_url=metrics, credentials=tls(ca, cert, key), interval_s=interval_s, once=once
+        address, metrics_url=metrics, credentials=client_credentials(ca, cert, key), interval_s=interval_s, once=once
     )
     if once and not serving:
         sys.exit(1)

@@ -172,7 +172,7 @@ def test_a_server_that_goes_for_good_ends_a_video(clip, scripted_thread, tmp_pat
         (["a.png", "--every", "2"], "are for videos"),
         (["a.mp4", "--every", "0"], "every"),
         (["a.mp4", "--jpeg-quality", "101"], "jpeg_quality"),
-        (["a.mp4", "--cert", "c.pem"], "go together"),
+        (["a.mp4", "--cert", "c.pem"], "key together"),
     ],
 )
 def test_options_that_do_not_fit(arguments, message, tmp_path):

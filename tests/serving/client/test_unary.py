@@ -129,8 +129,9 @@ def test_a_server_of_another_authority_is_named(secure, tmp_path, certificates):
 
 
 def test_credentials_that_cannot_work_are_refused(tmp_path):
-    with pytest.raises(ConfigurationError, match="go together"):
-        client_credentials(None, tmp_path / "a.pem", None)
+    with pytest.raises(ConfigurationError, match="certificate and its key together"):
+        client_credentials(tmp_path / "ca.pem", tmp_path / "a.pem", None)
+    assert client_credentials() is None
     with pytest.raises(ConfigurationError, match=r"ca\.pem: cannot be read"):
         client_credentials(tmp_path / "ca.pem", None, None)
     (tmp_path / "ca.pem").write_bytes(b"\x30\x82")
