@@ -64,6 +64,12 @@ def error_of(call: Any, address: str) -> ServingError:
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info) and info.domain == DOMAIN:
             return _KINDS.get(info.reason, ServingError)(message, where=address)
+    if code is grpc.StatusCode.UNAVAILABLE and "handshake" in message.lower():
+        return ServingError(
+            f"the TLS handshake failed: {message}",
+            where=address,
+            remedy="Both sides need certificates of an authority that the other one trusts.",
+        )
     if code is grpc.StatusCode.UNAVAILABLE:
         return ServingError(
             "no server answers", where=address, remedy="Start one with `isthmus serve`, or check host and port."

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Final
 
 import cv2
+import grpc
 import numpy as np
-from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from isthmus.errors import InvalidFrameError, ServingError
-from isthmus.serving.client import DEFAULT_TIMEOUT_S, ModelInfo, SegmentationClient
+from isthmus.serving.client import DEFAULT_TIMEOUT_S, ModelInfo, SegmentationClient, overlay
 from isthmus.serving.codec import MaskFormat, encode_mask
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
-OVERLAY_WEIGHT: Final = 0.5
-"""Share of the class colour in an overlay."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,13 @@ class SegmentedFile:
 
 
 def segment_paths(
-    paths: Sequence[Path], server: str, out: Path, *, timeout_s: float = DEFAULT_TIMEOUT_S, show_progress: bool = True
+    paths: Sequence[Path],
+    server: str,
+    out: Path,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    credentials: grpc.ChannelCredentials | None = None,
+    show_progress: bool = True,
 ) -> list[SegmentedFile]:
     """Segment pictures; writes `OUT/masks/NAME.png` and `OUT/overlays/NAME.png`.
 
@@ -44,6 +48,7 @@ def segment_paths(
         server: `HOST:PORT`.
         out: Folder for the results; made if it is missing.
         timeout_s: Seconds that one picture may take.
+        credentials: For TLS; None for plaintext.
         show_progress: Draw a progress bar.
 
     Raises:
@@ -53,7 +58,7 @@ def segment_paths(
     images = find_images(paths)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     results = []
-    with SegmentationClient(server, timeout_s=timeout_s) as client:
+    with SegmentationClient(server, timeout_s=timeout_s, credentials=credentials) as client:
         info = client.model_info()  # before folders are made and a bar is drawn: an unreachable server leaves no trace
         for folder in ("masks", "overlays"):
             (out / folder).mkdir(parents=True, exist_ok=True)
@@ -76,8 +81,10 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             found += sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES)
         elif path.is_file() and path.suffix.lower() in SUFFIXES:
             found.append(path)
+        elif not path.exists():
+            raise InvalidFrameError("no such file or folder", where=path)
         else:
-            raise InvalidFrameError("is no folder and no JPEG or PNG file", where=path)
+            raise InvalidFrameError("is no folder, no JPEG or PNG file and no video", where=path)
     if not found:
         raise InvalidFrameError("holds no JPEG or PNG file", where=", ".join(map(str, paths)))
     by_name: dict[str, Path] = {}
@@ -85,18 +92,6 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
         if (other := by_name.setdefault(path.stem, path)) is not path:
             raise InvalidFrameError(f"would get the same mask as {other}", where=path, remedy="Rename one of them.")
     return found
-
-
-def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Class colours over a picture; unlabelled pixels (255) keep their own.
-
-    Args:
-        image: RGB [H, W, 3] uint8.
-        mask: Ids [H, W] uint8.
-        palette: RGB colours [256, 3] uint8 by id.
-    """
-    blended = cv2.addWeighted(image, 1 - OVERLAY_WEIGHT, palette[mask], OVERLAY_WEIGHT, 0)
-    return np.where((mask == 255)[..., None], image, blended)
 
 
 def _segment_file(client: SegmentationClient, info: ModelInfo, path: Path, out: Path) -> SegmentedFile:

@@ -8,9 +8,9 @@ import pytest
 
 from isthmus.errors import FrameDroppedError, FrameExpiredError, InvalidFrameError, OverloadedError, ServingError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
-from isthmus.serving.client import SegmentationClient
+from isthmus.serving.client import SegmentationClient, overlay
 from isthmus.serving.codec import MaskFormat
-from isthmus.serving.segment_files import find_images, overlay, segment_paths
+from isthmus.serving.segment_files import find_images, segment_paths
 
 
 @pytest.fixture
@@ -131,8 +131,11 @@ def test_every_error_names_its_picture(address, tmp_path, tiny, monkeypatch):
 def test_find_images_refuses(tmp_path):
     with pytest.raises(InvalidFrameError, match="holds no JPEG or PNG"):
         find_images([tmp_path])
-    with pytest.raises(InvalidFrameError, match="is no folder"):
+    with pytest.raises(InvalidFrameError, match=r"missing\.png: no such file"):
         find_images([tmp_path / "missing.png"])
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InvalidFrameError, match="is no folder"):
+        find_images([tmp_path / "notes.txt"])
     (tmp_path / "a.png").touch()
     (tmp_path / "a.jpg").touch()
     with pytest.raises(InvalidFrameError, match="same mask"):

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROBE = """
 import importlib, pkgutil, sys
 import isthmus.serving
@@ -30,6 +32,15 @@ def test_no_module_of_serving_needs_training():
     assert found == []
 
 
-def test_client_needs_no_runtime():
-    code = PROBE.replace("for name in names", 'for name in ["isthmus.serving.segment_files"]')
-    assert loaded("onnxruntime", "mlflow", "torch", "sqlalchemy", code=code)[1] == []
+RUNTIME = ("onnxruntime", "mlflow", "torch", "sqlalchemy", "onnx", "prometheus_client", "opentelemetry", "cryptography")
+
+
+@pytest.mark.parametrize("module", ["segment_files", "segment_video", "watch"])
+def test_what_asks_a_server_needs_no_runtime(module):
+    code = PROBE.replace("for name in names", f'for name in ["isthmus.serving.{module}"]')
+    assert loaded(*RUNTIME, code=code)[1] == []
+
+
+def test_client_is_small():
+    code = PROBE.replace("for name in names", 'for name in ["isthmus.serving.client"]')
+    assert loaded(*RUNTIME, "rich", "tyro", "PIL", "matplotlib", "rclpy", code=code)[1] == []

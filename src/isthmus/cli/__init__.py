@@ -20,7 +20,8 @@ from isthmus.cli.generalisation import generalisation
 from isthmus.cli.models import export, promote, register
 from isthmus.cli.registry import copy, diff, list_versions, rollback, show
 from isthmus.cli.runs import adapt, evaluate, train
-from isthmus.cli.serving import segment, serve
+from isthmus.cli.segmenting import segment, watch
+from isthmus.cli.serving import serve
 from isthmus.cli.worlds import bench as bench_worlds
 from isthmus.cli.worlds import gallery, render, styles
 from isthmus.configuration import explain
@@ -59,6 +60,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "bench train": bench_train,
     "serve": serve,
     "segment": segment,
+    "watch": watch,
 }
 
 _SETTINGS: Final = {
@@ -71,7 +73,7 @@ _SETTINGS: Final = {
 _DESCRIPTION: Final = """Train driving-scene segmenters in simulation, run them on real streets.
 
 In the order of the work: worlds render → data doctor → train → evaluate → export → register → promote →
-serve → segment. `isthmus demo` does all of it on the built-in worlds; `isthmus VERB --help` shows an example."""
+serve → segment, watch. `isthmus demo` does all of it on the built-in worlds; `isthmus VERB --help` shows an example."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,11 +1,7 @@
-"""Verbs that serve a model and ask a server."""
+"""The verb that serves a model."""
 
 from pathlib import Path
 from typing import Any, Literal
-
-import tyro
-
-from isthmus.errors import ConfigurationError
 
 _DEFAULT_STORE = "sqlite:///mlruns/mlflow.db"
 """Where `register` and `promote` keep models unless MLFLOW_TRACKING_URI says otherwise."""
@@ -120,29 +116,3 @@ def serve(
             **{key: value for key, value in given.items() if value is not None},
         )
     )
-
-
-def segment(
-    images: tyro.conf.Positional[tuple[Path, ...]], *, server: str, out: Path, timeout_s: float | None = None
-) -> None:
-    """Segment pictures through a server: id masks and colour overlays.
-
-    $ isthmus segment frames/ --server 127.0.0.1:50051 --out masks
-
-    Writes OUT/masks/NAME.png (8-bit ids, 255 unlabelled) and OUT/overlays/NAME.png.
-
-    Args:
-        images: JPEG or PNG files, or folders of them.
-        server: HOST:PORT.
-        out: Folder for what is made.
-        timeout_s: Seconds that one picture may take.
-    """
-    from rich.console import Console
-
-    if not images:
-        raise ConfigurationError("no pictures named", remedy="Name JPEG or PNG files, or folders of them.")
-    from isthmus.serving.client import DEFAULT_TIMEOUT_S
-    from isthmus.serving.segment_files import segment_paths
-
-    made = segment_paths(images, server, out, timeout_s=timeout_s or DEFAULT_TIMEOUT_S)
-    Console().print(f"{len(made)} masks in {out / 'masks'}, overlays in {out / 'overlays'}")

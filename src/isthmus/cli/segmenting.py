@@ -1,0 +1,129 @@
+"""Verbs that ask a server: pictures, videos and cameras through it, and a live view of it."""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from isthmus.errors import ConfigurationError
+
+
+def segment(
+    inputs: tyro.conf.Positional[tuple[Path, ...]],
+    *,
+    server: str,
+    out: Path,
+    camera: int | None = None,
+    only: Literal["masks", "overlays"] | None = None,
+    every: int | None = None,
+    max_fps: float | None = None,
+    frames: int | None = None,
+    max_age_s: float | None = None,
+    jpeg_quality: int | None = None,
+    timeout_s: float | None = None,
+    ca: Path | None = None,
+    cert: Path | None = None,
+    key: Path | None = None,
+) -> None:
+    """Segment pictures, videos or a camera through a server: id masks and colour overlays.
+
+    $ isthmus segment frames/ --server 127.0.0.1:50051 --out masks
+    $ isthmus segment drive.mp4 --server 127.0.0.1:50051 --out masks --every 5
+    $ isthmus segment --camera 0 --server 127.0.0.1:50051 --out masks --max-age-s 0.2
+
+    Pictures give OUT/masks/NAME.png (8-bit ids, 255 unlabelled) and OUT/overlays/NAME.png; a video or a camera gives
+    OUT/masks/NAME/NUMBER.png and OUT/overlays/NAME.mp4. Of a video each frame is segmented, of a camera the newest:
+    at the end stands how many frames got which verdict. Ctrl-C ends a camera.
+
+    Args:
+        inputs: JPEG and PNG files, folders of them, and video files.
+        server: HOST:PORT.
+        out: Folder for what is made.
+        camera: Number of a camera of this machine instead; 0 is /dev/video0.
+        only: Of a video or camera, write masks or overlays alone.
+        every: Of a video or camera, take each how many-th frame.
+        max_fps: Send no more frames of it a second than this.
+        frames: End after so many frames of it.
+        max_age_s: Seconds after which a frame's mask is of no use; the server then drops it.
+        jpeg_quality: Send frames as JPEG of this quality (1 to 100) instead of raw pixels: for thin links.
+        timeout_s: Seconds that one picture may take.
+        ca: PEM file of the authority that signed the server's certificate; turns TLS on.
+        cert: PEM file of this client's own certificate.
+        key: PEM file of its private key.
+    """
+    if not inputs and camera is None:
+        raise ConfigurationError("no pictures named", remedy="Name JPEG or PNG files, folders of them, or videos.")
+    if inputs and camera is not None:
+        raise ConfigurationError("--camera and files were given", remedy="Run the verb once for each.")
+    from rich.console import Console
+
+    from isthmus.serving.client import DEFAULT_TIMEOUT_S
+    from isthmus.serving.reel import Product
+    from isthmus.serving.segment_files import segment_paths
+    from isthmus.serving.segment_video import VideoOptions, segment_camera, segment_videos
+    from isthmus.serving.transport import client_credentials
+    from isthmus.serving.video import SUFFIXES
+
+    console = Console()
+    credentials = client_credentials(ca, cert, key)
+    timeout_s = timeout_s or DEFAULT_TIMEOUT_S
+    videos = [path for path in inputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
+    pictures = [path for path in inputs if path not in videos]
+    given: dict[str, Any] = {
+        "products": only and frozenset({Product(only)}),
+        "every": every,
+        "max_fps": max_fps,
+        "max_frames": frames,
+        "max_age_s": max_age_s,
+        "jpeg_quality": jpeg_quality,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and not videos and camera is None:
+        raise ConfigurationError("--only, --every, --max-fps, --frames, --max-age-s and --jpeg-quality are for videos")
+    options = VideoOptions(timeout_s=timeout_s, **given)
+    if pictures:
+        made = segment_paths(pictures, server, out, timeout_s=timeout_s, credentials=credentials)
+        console.print(f"{len(made)} masks in {out / 'masks'}, overlays in {out / 'overlays'}")
+    for video in segment_videos(videos, server, out, options, credentials):
+        console.print(str(video))
+    if camera is not None:
+        console.print(str(segment_camera(camera, server, out, options, credentials)))
+
+
+def watch(
+    address: tyro.conf.Positional[str],
+    *,
+    metrics: str | None = None,
+    interval_s: float = 1.0,
+    once: bool = False,
+    ca: Path | None = None,
+    cert: Path | None = None,
+    key: Path | None = None,
+) -> None:
+    """Watch a server: its model and each change of it, its health, its frames by verdict.
+
+    $ isthmus watch 127.0.0.1:50051
+    $ isthmus watch 127.0.0.1:50051 --metrics http://127.0.0.1:9100/metrics --once
+
+    Ctrl-C ends it. With --once the exit code is 0 only if the server serves a model.
+
+    Args:
+        address: HOST:PORT.
+        metrics: Address of its metrics page; without it frames are not counted.
+        interval_s: Seconds between two looks.
+        once: Look once, print what is found, and end.
+        ca: PEM file of the authority that signed the server's certificate; turns TLS on.
+        cert: PEM file of this client's own certificate.
+        key: PEM file of its private key.
+    """
+    if interval_s <= 0:
+        raise ConfigurationError("is not positive", where="interval_s")
+    from isthmus.serving.transport import client_credentials
+    from isthmus.serving.watch import watch as watch_server
+
+    serving = watch_server(
+        address, metrics_url=metrics, credentials=client_credentials(ca, cert, key), interval_s=interval_s, once=once
+    )
+    if once and not serving:
+        sys.exit(1)
