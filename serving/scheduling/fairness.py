@@ -1,6 +1,6 @@
 """Shares of the engine by vehicle: nobody gets ahead of the others by more than a few frames."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Final
 
 DEFAULT_SLACK: Final = 2.0
@@ -30,23 +30,21 @@ class Shares:
         """What `vehicle` has had, at least what those had who waited last."""
         return max(self._had.get(vehicle, 0.0), self._floor)
 
-    def eligible(self, vehicles: Iterable[str]) -> set[str]:
-        """Those of the waiting `vehicles` that may go next; at least one, where there is one."""
-        had = {vehicle: self.had(vehicle) for vehicle in vehicles}
-        if len(had) < 2:
-            return set(had)
-        most = min(had.values()) + self._slack
-        return {vehicle for vehicle, amount in had.items() if amount <= most}
-
-    def charge(self, vehicle: str, count: int, waiting: Iterable[str]) -> None:
-        """Note that `vehicle` gets `count` frames now.
+    def limit(self, vehicles: Collection[str], *, are_all: bool) -> float:
+        """What those of the waiting `vehicles` may have had at most that go next; one of them is below it.
 
         Args:
-            vehicle: Who.
-            count: Frames.
-            waiting: The vehicles that wait now, `vehicle` among them.
+            vehicles: At least one.
+            are_all: Whether nobody else waits.
         """
-        self._floor = max(self._floor, min(map(self.had, waiting)))
+        get, floor = self._had.get, self._floor
+        least = max(floor, min([get(vehicle, floor) for vehicle in vehicles]))
+        if are_all:
+            self._floor = least
+        return least + self._slack
+
+    def charge(self, vehicle: str, count: int) -> None:
+        """Note that `vehicle` gets `count` frames now."""
         had = self.had(vehicle) + count / self._weight_of(vehicle)
         self._had.pop(vehicle, None)  # to the end of the dictionary: the first is who had nothing for longest
         self._had[vehicle] = had

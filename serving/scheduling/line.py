@@ -4,7 +4,7 @@ import bisect
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterator
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from isthmus.serving.scheduling.fairness import Shares
 from isthmus.serving.scheduling.work import Group, ServiceClass, Work
@@ -23,10 +23,8 @@ class _Place(NamedTuple):
     number: int
 
 
-class _Lane(NamedTuple):
-    service_class: ServiceClass
-    vehicle: str
-    group: Group
+_Lane: TypeAlias = tuple[str, Group]
+"""A vehicle, and what its work shares."""
 
 
 class Line(Generic[W]):
@@ -40,8 +38,10 @@ class Line(Generic[W]):
     def __init__(self, *, bulk_share: float, weight_of: Callable[[str], float]) -> None:
         self._bulk_share = bulk_share
         self._owed_to_bulk = 0.0
-        self._shares = {kind: Shares(weight_of) for kind in ServiceClass}
-        self._lanes: dict[_Lane, list[tuple[_Place, W]]] = {}
+        self._live_shares = Shares(weight_of)
+        self._bulk_shares = Shares(weight_of)
+        self._live: dict[_Lane, list[tuple[_Place, W]]] = {}
+        self._bulk: dict[_Lane, list[tuple[_Place, W]]] = {}
         self._places: dict[W, _Place] = {}
         self._slots: dict[Hashable, W] = {}
         self._numbers = itertools.count()
@@ -72,7 +72,7 @@ class Line(Generic[W]):
                 self.withdraw(older)
             self._slots[work.stream] = work
         self._places[work] = place
-        lane = self._lanes.setdefault(_lane_of(work), [])
+        lane = self._lanes_of(work).setdefault((work.vehicle, work.group), [])
         bisect.insort(lane, (place, work), key=_place_of)
         return older
 
@@ -83,11 +83,11 @@ class Line(Generic[W]):
             return False
         if work.stream is not None:
             del self._slots[work.stream]
-        key = _lane_of(work)
-        lane = self._lanes[key]
+        lanes, key = self._lanes_of(work), (work.vehicle, work.group)
+        lane = lanes[key]
         del lane[bisect.bisect_left(lane, place, key=_place_of)]
         if not lane:
-            del self._lanes[key]
+            del lanes[key]
         return True
 
     def drop_late(self, ready_at: float) -> list[W]:
@@ -104,34 +104,33 @@ class Line(Generic[W]):
             group: Only work of this group; None for any.
             room: Only work of at most so many frames.
         """
-        order = (ServiceClass.LIVE, ServiceClass.BULK)
-        for kind in order if self._owed_to_bulk < _WHOLE else reversed(order):
-            heads = [
-                head
-                for key, lane in self._lanes.items()
-                if key.service_class is kind
-                and group in (None, key.group)
-                and (head := next((item for item in lane if item[1].count <= room), None)) is not None
-            ]
+        live, bulk = (self._live, self._live_shares), (self._bulk, self._bulk_shares)
+        for lanes, shares in (live, bulk) if self._owed_to_bulk < _WHOLE else (bulk, live):
+            heads = {key: lane[0] for key, lane in lanes.items() if group is None or key[1] == group}
+            if room < math.inf:
+                heads = {key: head for key in heads if (head := _first_within(lanes[key], room)) is not None}
             if heads:
-                eligible = self._shares[kind].eligible({work.vehicle for _, work in heads})
-                return min((head for head in heads if head[1].vehicle in eligible), key=_place_of)[1]
+                limit = shares.limit([vehicle for vehicle, _ in heads], are_all=group is None and room == math.inf)
+                return min([head for (vehicle, _), head in heads.items() if shares.had(vehicle) <= limit])[1]
         return None
 
     def take(self, work: W) -> None:
         """Take out `work` to run it, on its vehicle's and its class's account."""
-        kind = work.service_class
-        waiting = {key.vehicle for key in self._lanes if key.service_class is kind}
-        self._shares[kind].charge(work.vehicle, work.count, waiting)
-        if kind is ServiceClass.BULK:
+        if work.service_class is ServiceClass.BULK:
+            self._bulk_shares.charge(work.vehicle, work.count)
             self._owed_to_bulk = max(0.0, self._owed_to_bulk - work.count)
-        elif any(key.service_class is ServiceClass.BULK for key in self._lanes):
-            self._owed_to_bulk = min(1.0, self._owed_to_bulk + work.count * self._bulk_share)
+        else:
+            self._live_shares.charge(work.vehicle, work.count)
+            if self._bulk:
+                self._owed_to_bulk = min(1.0, self._owed_to_bulk + work.count * self._bulk_share)
         self.withdraw(work)
 
+    def _lanes_of(self, work: W) -> dict[_Lane, list[tuple[_Place, W]]]:
+        return self._bulk if work.service_class is ServiceClass.BULK else self._live
 
-def _lane_of(work: Work) -> _Lane:
-    return _Lane(work.service_class, work.vehicle, work.group)
+
+def _first_within(lane: list[tuple[_Place, W]], room: float) -> tuple[_Place, W] | None:
+    return next((item for item in lane if item[1].count <= room), None)
 
 
 def _place_of(item: tuple[_Place, W]) -> _Place:

@@ -116,10 +116,11 @@ def test_vehicles_share_by_weight():
 def test_staying_away_earns_nothing():
     shares = Shares(lambda vehicle: 1.0)
     for _ in range(50):
-        shares.charge("worker", 1, ["worker"])
+        shares.limit(["worker"], are_all=True)
+        shares.charge("worker", 1)
     assert shares.had("guest") >= shares.had("worker") - 1
-    shares.charge("guest", 4, ["guest", "worker"])
-    assert shares.eligible(["guest", "worker"]) == {"worker"}
+    shares.charge("guest", 4)
+    assert shares.had("worker") <= shares.limit(["guest", "worker"], are_all=True) < shares.had("guest")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])

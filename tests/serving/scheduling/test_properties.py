@@ -114,8 +114,9 @@ class Scheduling(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_kept_of_what_is_gone(self):
-        assert len(self.line._slots) + len(self.line._lanes) <= 2 * len(self.waiting)
-        assert sum(map(len, self.line._lanes.values())) == len(self.waiting)
+        lanes = [*self.line._live.values(), *self.line._bulk.values()]
+        assert len(self.line._slots) + len(lanes) <= 2 * len(self.waiting)
+        assert sum(map(len, lanes)) == len(self.waiting)
 
     def teardown(self):
         for _ in range(len(self.waiting) + 1):
