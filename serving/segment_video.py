@@ -30,7 +30,7 @@ _ATTEMPTS: Final = 3
 RETRY: Final = RetryConfig(failures_to_open=10)
 """A server that is started again has about ten seconds before the frames of a file are given up."""
 _MOST_UNREAD: Final = 256
-_AGAIN: Final = frozenset({Verdict.LOST, Verdict.OVERLOADED, Verdict.SUPERSEDED})
+_AGAIN: Final = frozenset({Verdict.LOST, Verdict.OVERLOADED, Verdict.SUPERSEDED, Verdict.FAILED})
 
 
 @config

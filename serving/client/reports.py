@@ -9,7 +9,7 @@ from isthmus.serving.client.results import ModelInfo, Segmentation
 
 
 class Verdict(StrEnum):
-    """What became of a frame; the first six come from the server, the others from this client."""
+    """What became of a frame; the first seven come from the server, the others from this client."""
 
     SEGMENTED = "segmented"
     """There is a mask, in time."""
@@ -21,6 +21,8 @@ class Verdict(StrEnum):
     """The server had too much to do, or this vehicle used up its share."""
     INVALID = "invalid"
     """The server cannot read it; the reason says why."""
+    FAILED = "failed"
+    """The server could not answer, through no fault of the frame's: it shuts down, or something broke in it."""
     UNKNOWN = "unknown"
     """A newer server gave a verdict that this client does not know."""
     SUPERSEDED_HERE = "superseded_here"
@@ -39,6 +41,7 @@ VERDICTS: Final = {
     pb.VERDICT_EXPIRED: Verdict.EXPIRED,
     pb.VERDICT_OVERLOADED: Verdict.OVERLOADED,
     pb.VERDICT_INVALID: Verdict.INVALID,
+    pb.VERDICT_FAILED: Verdict.FAILED,
 }
 
 

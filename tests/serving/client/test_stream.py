@@ -87,6 +87,7 @@ async def test_only_the_newest_frame_waits(scripted, until_true, say):
         (pb.VERDICT_EXPIRED, Verdict.EXPIRED),
         (pb.VERDICT_OVERLOADED, Verdict.OVERLOADED),
         (pb.VERDICT_INVALID, Verdict.INVALID),
+        (pb.VERDICT_FAILED, Verdict.FAILED),
         (77, Verdict.UNKNOWN),
     ],
 )
