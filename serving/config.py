@@ -12,6 +12,7 @@ from pydantic import Field
 
 from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
+from isthmus.serving.engine_config import EngineConfig
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MESSAGE_MARGIN_BYTES = 64 * 1024
@@ -95,6 +96,8 @@ class ServerConfig:
     """Seconds that running requests have to finish after SIGTERM."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     """Sizes and counts above which the server refuses."""
+    engine: EngineConfig = Field(default_factory=EngineConfig)
+    """GPU buffers, and a remote back end."""
 
     def __post_init__(self) -> None:
         if (self.model_name is None) == (self.model_file is None):

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from isthmus.artifact import GoldenFrame, ModelCard
 from isthmus.errors import ContractError, EngineLostError
+from isthmus.serving.bound_session import BoundSession
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.engine import Engine, OrtEngine
-from isthmus.serving.session import available_cpus, open_session
+from isthmus.serving.engine_config import EngineConfig
+from isthmus.serving.session import CUDA, OpenSession, available_cpus, open_session
 
 FILE_VERSION: Final = "file"
 """Version of a model that came from a plain file; the registry's versions are numbers."""
@@ -69,8 +71,9 @@ def load_model(
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ContractError("the file changed while it was read", where=path)
-    opened = open_session(data, config.provider_policy, num_threads=config.num_threads or available_cpus(), where=path)
-    engine = OrtEngine(opened.session)
+    num_threads = config.num_threads or available_cpus()
+    opened = open_session(data, config.provider_policy, num_threads=num_threads, where=path, engine=config.engine)
+    engine = make_engine(opened, config.engine)
     try:
         _check_golden(engine, opened.card.golden, path)
     except BaseException:
@@ -86,6 +89,12 @@ def load_model(
         provider_fallback=opened.fallback,
         from_cache=from_cache,
     )
+
+
+def make_engine(opened: OpenSession, config: EngineConfig) -> OrtEngine:
+    """The engine of a session: with fixed buffers on a GPU, by names on a CPU."""
+    bound = BoundSession(opened.session, "cuda", config.bound_shapes) if opened.provider == CUDA else None
+    return OrtEngine(opened.session, bound)
 
 
 def _check_golden(engine: OrtEngine, golden: GoldenFrame, where: Path) -> None:
