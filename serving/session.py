@@ -100,7 +100,10 @@ def open_session(
     if fallback:
         remedy = "" if isinstance(cause, ContractError) else f". {_NO_CUDA_REMEDY}"
         logger.warning("%s RUNS ON THE CPU although a GPU is preferred%s%s", where, _because(cause), remedy)
-    return OpenSession(session, _card(session, where), provider, fallback)
+    card = _card(session, where)
+    if card.precision == "fp16" and provider == CPU:
+        logger.warning("%s computes in fp16, which a CPU imitates slowly; export it as fp32 for this machine", where)
+    return OpenSession(session, card, provider, fallback)
 
 
 def _create(
