@@ -22,6 +22,7 @@ _JPEG_END: Final = b"\xff\xd9"
 _JPEG_STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 # All "start of frame" markers; 0xC4, 0xC8 and 0xCC lie between them and mean something else.
 _JPEG_FRAME: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_MAX_MARKERS: Final = 1000  # a camera's file has about ten before its size; a file of fill bytes has millions
 _ZSTD_LEVEL: Final = 1  # a 512x1024 mask: 524 kB to about 31 kB in half a millisecond
 _PNG_LEVEL: Final = 1
 _PNG_MAX_SIDE: Final = 1_000_000  # libpng's own limit
@@ -95,6 +96,22 @@ def decode_image(data: bytes, max_pixels: int, *, field: str, kind: ImageFormat 
         InvalidFrameError: The file is of another kind, cut off at its end, or cannot be decoded.
         FrameTooLargeError: The picture is too large.
     """
+    height, width = check_header(data, max_pixels, field=field, kind=kind)
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None or image.shape != (height, width, 3):
+        raise InvalidFrameError("the file cannot be decoded", where=field)
+    return np.asarray(image, np.uint8)
+
+
+def check_header(data: bytes, max_pixels: int, *, field: str, kind: ImageFormat | None = None) -> tuple[int, int]:
+    """(height, width) of a JPEG or PNG file that may be decoded; costs microseconds.
+
+    The arguments and errors are those of `decode_image`.
+    """
     found = image_format_of(data)
     if found is None or kind not in (None, found):
         expected = "JPEG or PNG" if kind is None else kind.value
@@ -106,14 +123,7 @@ def decode_image(data: bytes, max_pixels: int, *, field: str, kind: ImageFormat 
             f"the {found.value} file does not end where it should: it is truncated, or something follows it",
             where=field,
         )
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
-    if image is None or image.shape != (height, width, 3):
-        raise InvalidFrameError(f"the {found.value} file cannot be decoded", where=field)
-    return np.asarray(image, np.uint8)
+    return height, width
 
 
 def image_size_of(data: bytes, kind: ImageFormat, *, field: str) -> tuple[int, int]:
@@ -173,7 +183,7 @@ def _png_size(data: bytes) -> tuple[int, int]:
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     position = 2
-    while True:
+    for _ in range(_JPEG_MAX_MARKERS):
         if data[position] != 0xFF:
             raise ValueError("no marker where one must be")
         marker = data[position + 1]
@@ -187,6 +197,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         else:
             (length,) = struct.unpack_from(">H", data, position + 2)
             position += 2 + length
+    raise ValueError("no start of frame among its first markers")
 
 
 def _is_complete(data: bytes, kind: ImageFormat) -> bool:

@@ -13,6 +13,7 @@ from pydantic import Field
 from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
 from isthmus.serving.engine_config import EngineConfig
+from isthmus.serving.scheduling.config import SchedulerConfig
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MESSAGE_MARGIN_BYTES = 64 * 1024
@@ -51,8 +52,9 @@ class LimitsConfig:
     the network's size, whichever is larger."""
     max_batch_size: Positive = 8
     """Most frames in one ModelInfer request."""
-    max_in_flight: Positive = 8
-    """Most requests decoding, waiting or running at once; the next one is answered RESOURCE_EXHAUSTED."""
+    max_in_flight: Positive = 64
+    """Most requests decoding, waiting or running at once, beside those of streams; the next one is answered
+    RESOURCE_EXHAUSTED."""
     max_model_bytes: Positive = 1 << 30
     """Largest ONNX file that is downloaded or opened."""
 
@@ -98,6 +100,8 @@ class ServerConfig:
     """Sizes and counts above which the server refuses."""
     engine: EngineConfig = Field(default_factory=EngineConfig)
     """GPU buffers, and a remote back end."""
+    scheduler: SchedulerConfig = Field(default_factory=SchedulerConfig)
+    """Who goes first, how many go together."""
 
     def __post_init__(self) -> None:
         if (self.model_name is None) == (self.model_file is None):

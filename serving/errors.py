@@ -19,6 +19,7 @@ from isthmus.errors import (
     FrameTooLargeError,
     InvalidFrameError,
     OverloadedError,
+    QuotaExceededError,
     ServingError,
 )
 
@@ -26,6 +27,7 @@ DOMAIN: Final = "isthmus"
 _INTERNAL_MESSAGE: Final = "internal error; the server's log has the details"
 _RETRY_AFTER_MS: Final[dict[type[ServingError], int]] = {
     OverloadedError: 50,  # about one frame's time in the engine
+    QuotaExceededError: 1000,  # the longest until a bucket that gives a token a second has one
     DrainingError: 1000,  # about the time until another server has taken over
     EngineLostError: 1000,
 }
@@ -35,7 +37,7 @@ def status_of(error: Exception) -> status_pb2.Status:
     """What a client may know about `error`."""
     if not isinstance(error, ServingError) or error.status == "INTERNAL":
         return status_pb2.Status(code=code_pb2.INTERNAL, message=_INTERNAL_MESSAGE)
-    details: list[message.Message] = [error_details_pb2.ErrorInfo(reason=_reason(type(error)), domain=DOMAIN)]
+    details: list[message.Message] = [error_details_pb2.ErrorInfo(reason=reason_code(error), domain=DOMAIN)]
     if isinstance(error, (InvalidFrameError, FrameTooLargeError)) and error.where is not None:
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.where, description=error.problem)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
@@ -67,6 +69,11 @@ def error_of(call: Any, address: str) -> ServingError:
             "no server answers", where=address, remedy="Start one with `isthmus serve`, or check host and port."
         )
     return ServingError(f"{code.name}: {message}", where=address)
+
+
+def reason_code(error: BaseException) -> str:
+    """Why, for programs: `INVALID_FRAME` for an `InvalidFrameError`, `INTERNAL` for what is not meant for clients."""
+    return _reason(type(error)) if isinstance(error, ServingError) and error.status != "INTERNAL" else "INTERNAL"
 
 
 def _reason(kind: type[ServingError]) -> str:

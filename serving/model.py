@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,7 @@ class LoadedModel:
         provider: The execution provider that runs it.
         provider_fallback: Whether a GPU was preferred but is not used.
         from_cache: Whether this is the last good model: the registry did not answer, or its champion was refused.
+        batch_seconds: Seconds by batch size, where they were measured before it serves; the scheduler starts from them.
     """
 
     name: str
@@ -48,6 +50,7 @@ class LoadedModel:
     provider: str
     provider_fallback: bool
     from_cache: bool
+    batch_seconds: Mapping[int, float] = field(default_factory=dict)
 
 
 def load_model(

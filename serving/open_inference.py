@@ -5,39 +5,43 @@ JPEG or PNG files of one size. It answers `labels` UINT8 [n, H, W] and `confiden
 in raw_input_contents and raw_output_contents alone: typed contents spend several bytes on each one of an image.
 """
 
+import functools
 import math
-import struct
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from math import prod
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Final
 
 import isthmus
-from isthmus.artifact import INPUT_NAME, OUTPUT_CONFIDENCE, OUTPUT_LABELS
-from isthmus.errors import FrameTooLargeError, InvalidFrameError, ModelNotLoadedError, NoModelError
+from isthmus.errors import ModelNotLoadedError, NoModelError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
-from isthmus.serving import codec
-from isthmus.serving.config import LimitsConfig
-from isthmus.serving.engine import Prediction
+from isthmus.serving.frame_record import FrameFacts, FrameRecord
+from isthmus.serving.identity import vehicle_of
+from isthmus.serving.jobs import Done, Job
+from isthmus.serving.model_slots import ModelSlot
+from isthmus.serving.oip_requests import (
+    FINAL_RESPONSE,
+    INPUTS,
+    OUTPUTS,
+    pictures_of,
+    requested_outputs,
+    timeout_s,
+    write_outputs,
+)
+from isthmus.serving.oip_stream import InferStream
 from isthmus.serving.pipeline import Pipeline, check_deadline
+from isthmus.serving.scheduling.work import Group
 from isthmus.serving.servicers import Context, remaining_s
+from isthmus.serving.statistics import Statistics
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
-ENCODED_INPUT_NAME: Final = "image_bytes"
 
 _PLATFORM: Final = "onnxruntime_onnx"
-_RAW: Final = "raw_input_contents[0]"
-_INPUTS: Final = ((INPUT_NAME, "UINT8", (-1, -1, -1, 3)), (ENCODED_INPUT_NAME, "BYTES", (-1,)))
-_OUTPUTS: Final = ((OUTPUT_LABELS, "UINT8", (-1, -1, -1)), (OUTPUT_CONFIDENCE, "UINT8", (-1, -1, -1)))
+_DATATYPES: Final = {"UINT8": pb.TYPE_UINT8, "BYTES": pb.TYPE_STRING}
 
 
 class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
-    """Answers batches, and questions about server and model.
+    """Answers batches, and questions about server and models.
 
     Args:
         pipeline: The stages that both protocols share.
@@ -45,6 +49,8 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        self._statistics = Statistics()
+        pipeline.events.subscribe(self._statistics)
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: N802, ARG002
         """Answering is the answer."""
@@ -67,8 +73,8 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         request: pb.ServerMetadataRequest,  # noqa: ARG002
         context: Context,  # noqa: ARG002
     ) -> pb.ServerMetadataResponse:
-        """Name and version; where the model runs stands among the extensions."""
-        extensions = []
+        """Name and version; the protocol's extensions that are offered, and where the model runs."""
+        extensions = ["model_configuration", "statistics", "model_repository(index)"]
         if self._pipeline.is_ready:
             model = self._pipeline.model()
             extensions.append(f"provider:{model.provider}")
@@ -82,135 +88,128 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         tensor = pb.ModelMetadataResponse.TensorMetadata
         return pb.ModelMetadataResponse(
             name=model.name,
-            versions=[model.version],
+            versions=[each.version for each in self._pipeline.slots if each.name == model.name],
             platform=_PLATFORM,
-            inputs=[tensor(name=name, datatype=kind, shape=shape) for name, kind, shape in _INPUTS],
-            outputs=[tensor(name=name, datatype=kind, shape=shape) for name, kind, shape in _OUTPUTS],
+            inputs=[tensor(name=name, datatype=kind, shape=shape) for name, kind, shape in INPUTS],
+            outputs=[tensor(name=name, datatype=kind, shape=shape) for name, kind, shape in OUTPUTS],
         )
+
+    async def ModelConfig(self, request: pb.ModelConfigRequest, context: Context) -> pb.ModelConfigResponse:  # noqa: N802, ARG002
+        """How a model is served."""
+        return pb.ModelConfigResponse(config=_config(self._pipeline.slots.find(request.name, request.version)))
+
+    async def ModelStatistics(  # noqa: N802
+        self,
+        request: pb.ModelStatisticsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> pb.ModelStatisticsResponse:
+        """What the models have done."""
+        if request.name or request.version:  # else all, which may be none
+            self._pipeline.model(request.name or None, request.version)
+        response = pb.ModelStatisticsResponse()
+        for model in self._pipeline.slots:
+            if request.version in ("", model.version):
+                counted = self._statistics.of(model.version)
+                counted.name = model.name
+                response.model_stats.append(counted)
+        return response
+
+    async def RepositoryIndex(  # noqa: N802
+        self,
+        request: pb.RepositoryIndexRequest,
+        context: Context,  # noqa: ARG002
+    ) -> pb.RepositoryIndexResponse:
+        """The models that are loaded; the registry has more."""
+        is_ready = self._pipeline.is_ready
+        index = pb.RepositoryIndexResponse()
+        for model in self._pipeline.slots if is_ready or not request.ready else ():
+            index.models.add(
+                name=model.name,
+                version=model.version,
+                state="READY" if is_ready else "UNAVAILABLE",
+                reason="" if is_ready else "the server is shutting down",
+            )
+        return index
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:  # noqa: N802
         """Segment a batch of frames of one size."""
-        deadline = time.monotonic() + min(_timeout_s(request), remaining_s(context))
-        model = self._pipeline.model(request.model_name, request.model_version)
-        outputs = _requested_outputs(request)
-        decode = _decoder(request, self._pipeline.limits, prod(model.card.network_size_hw), deadline)
-        with self._pipeline.admission():
-            images, _ = await self._pipeline.offload(decode, deadline)
-            scheduled = await self._pipeline.infer(model, images, deadline)
-            response = pb.ModelInferResponse(model_name=model.name, model_version=model.version, id=request.id)
-            await self._pipeline.offload(partial(_write, response, scheduled.prediction, outputs), deadline)
-        return response
+        with self._pipeline.record("ModelInfer", vehicle_of(context)) as record:
+            return await self._infer(request, record, vehicle_of(context), remaining_s(context))
+
+    async def ModelStreamInfer(self, requests: Any, context: Context) -> None:  # noqa: N802
+        """Segment batch after batch."""
+        vehicle = vehicle_of(context)
+
+        async def answer(request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+            with self._pipeline.record("ModelStreamInfer", vehicle) as record:
+                return await self._infer(request, record, vehicle, remaining_s(context), also=(FINAL_RESPONSE,))
+
+        with self._pipeline.open_stream():
+            stream = InferStream(answer, context.write)
+            take_back = self._pipeline.on_drain(stream.leave)
+            try:
+                await stream.run(requests)
+            finally:
+                take_back()
+
+    async def _infer(
+        self,
+        request: pb.ModelInferRequest,
+        record: FrameRecord,
+        vehicle: str,
+        remaining: float,
+        also: Sequence[str] = (),
+    ) -> pb.ModelInferResponse:
+        pipeline = self._pipeline
+        model = pipeline.model(request.model_name, request.model_version)
+        record.model_version = model.version
+        record.deadline = record.arrived + min(timeout_s(request, also=also), remaining)
+        outputs = requested_outputs(request)
+        with pipeline.admission(vehicle, num_bytes=sum(map(len, request.raw_input_contents))):
+            check_deadline(record.deadline)
+            network_pixels = prod(model.card.network_size_hw)
+            pictures = pictures_of(request, pipeline.limits, network_pixels, record.deadline)
+            record.count = pictures.count
+            job = Job(
+                vehicle=vehicle,
+                service_class=record.service_class,
+                arrived=record.arrived,
+                deadline=record.deadline,
+                group=Group(pictures.shape_hw, request.model_version),
+                count=pictures.count,
+                decode=pictures.decode,
+                is_cheap=pictures.is_cheap,
+            )
+            return await pipeline.answer(job, record, functools.partial(_response, request.id, outputs))
 
 
-def _decoder(
-    request: pb.ModelInferRequest, limits: LimitsConfig, network_pixels: int, deadline: float
-) -> Callable[[], NDArray[np.uint8]]:
-    """What makes a batch of a request; what can be refused at once is refused here."""
-    if len(request.inputs) != 1:
-        raise InvalidFrameError(f"there are {len(request.inputs)} inputs, not one", where="inputs")
-    tensor = request.inputs[0]
-    field = f"inputs[{tensor.name}]"
-    if tensor.HasField("contents"):
-        raise InvalidFrameError("send images as raw_input_contents", where=f"{field}.contents")
-    if len(request.raw_input_contents) != 1:
-        raise InvalidFrameError(
-            f"has {len(request.raw_input_contents)} entries for one input", where="raw_input_contents"
-        )
-    if tensor.parameters:
-        raise InvalidFrameError("no parameters are supported", where=f"{field}.parameters")
-    data = request.raw_input_contents[0]
-    expected = {name: (kind, shape) for name, kind, shape in _INPUTS}
-    if tensor.name not in expected:
-        raise InvalidFrameError(f"no such input; there are {', '.join(expected)}", where=field)
-    datatype, shape = expected[tensor.name]
-    if tensor.datatype != datatype:
-        raise InvalidFrameError(f"is {tensor.datatype or 'empty'}, not {datatype}", where=f"{field}.datatype")
-    if not _fits(tensor.shape, shape):
-        raise InvalidFrameError(f"{list(tensor.shape)} does not fit {list(shape)}", where=f"{field}.shape")
-    max_pixels = _max_pixels_each(tensor.shape[0], limits, network_pixels, field=f"{field}.shape")
-    if tensor.name == INPUT_NAME:
-        _, height, width, _ = tensor.shape
-        codec.check_pixels(height, width, max_pixels, field=f"{field}.shape")
-        return partial(_decode_raw, data, tuple(tensor.shape))
-    return partial(_decode_files, data, tensor.shape[0], max_pixels, deadline)
+def _response(
+    request_id: str,
+    outputs: Sequence[str],
+    done: Done,
+    facts: list[FrameFacts],  # noqa: ARG001 - what every writer of answers is given
+) -> pb.ModelInferResponse:
+    response = pb.ModelInferResponse(model_name=done.model.name, model_version=done.model.version, id=request_id)
+    write_outputs(response, done.prediction, outputs)
+    return response
 
 
-def _max_pixels_each(batch: int, limits: LimitsConfig, network_pixels: int, *, field: str) -> int:
-    """How large each frame of a batch may be.
-
-    The graph resizes every frame to the network's size, so even a batch of the smallest frames costs that much.
-    """
-    largest = min(limits.max_batch_size, max(1, limits.max_frame_pixels // network_pixels))
-    if batch > largest:
-        raise FrameTooLargeError(
-            f"{batch} frames are more than the {largest} that this server takes at once",
-            where=field,
-            remedy="Send fewer frames in a request.",
-        )
-    return limits.max_frame_pixels // batch
-
-
-def _decode_raw(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    if len(data) != prod(shape):
-        raise InvalidFrameError(f"{len(data)} bytes are not the {prod(shape)} of {list(shape)}", where=_RAW)
-    return np.frombuffer(data, np.uint8).reshape(shape)
-
-
-def _decode_files(data: bytes, count: int, max_pixels: int, deadline: float) -> NDArray[np.uint8]:
-    images: list[NDArray[np.uint8]] = []
-    for file in _bytes_elements(data, count):
-        check_deadline(deadline)
-        images.append(codec.decode_image(file, max_pixels, field=_RAW))
-        if images[-1].shape != images[0].shape:
-            raise InvalidFrameError("the pictures of one request differ in size", where=_RAW)
-    return np.stack(images)
-
-
-def _bytes_elements(data: bytes, count: int) -> list[bytes]:
-    """Elements of a BYTES tensor: each stands behind its length, four bytes, little-endian."""
-    elements: list[bytes] = []
-    position = 0
-    while position + 4 <= len(data) and len(elements) < count:
-        (length,) = struct.unpack_from("<I", data, position)
-        elements.append(data[position + 4 : position + 4 + length])
-        position += 4 + length
-    if len(elements) != count or position != len(data):
-        raise InvalidFrameError(f"does not hold {count} elements with their lengths", where=_RAW)
-    return elements
-
-
-def _timeout_s(request: pb.ModelInferRequest) -> float:
-    """The parameter `timeout`, microseconds, as Triton's clients send it; infinity without one."""
-    for name, value in request.parameters.items():
-        if name != "timeout":
-            raise InvalidFrameError("no such parameter; there is timeout", where=f"parameters[{name}]")
-        if value.int64_param <= 0:
-            raise InvalidFrameError("is no positive number of microseconds", where="parameters[timeout]")
-        return value.int64_param / 1e6
-    return math.inf
-
-
-def _requested_outputs(request: pb.ModelInferRequest) -> tuple[str, ...]:
-    known = tuple(name for name, _, _ in _OUTPUTS)
-    wanted = tuple(output.name for output in request.outputs)
-    if len(wanted) > len(set(wanted)):
-        raise InvalidFrameError("an output is named twice", where="outputs")
-    for output in request.outputs:
-        if output.name not in known:
-            raise InvalidFrameError(f"no such output; there are {', '.join(known)}", where=f"outputs[{output.name}]")
-        if output.parameters:
-            raise InvalidFrameError("no parameters are supported", where=f"outputs[{output.name}].parameters")
-    return wanted or known
-
-
-def _write(response: pb.ModelInferResponse, prediction: Prediction, outputs: Sequence[str]) -> None:
-    arrays = {OUTPUT_LABELS: prediction.labels, OUTPUT_CONFIDENCE: prediction.confidence}
-    for name in outputs:
-        response.outputs.add(name=name, datatype="UINT8", shape=arrays[name].shape)
-        response.raw_output_contents.append(arrays[name].tobytes())
-
-
-def _fits(shape: Sequence[int], expected: Sequence[int]) -> bool:
-    return len(shape) == len(expected) and all(
-        size > 0 and wanted in (size, -1) for size, wanted in zip(shape, expected, strict=True)
+def _config(slot: ModelSlot) -> pb.ModelConfig:
+    model, rules = slot.model, slot.rules
+    config = pb.ModelConfig(
+        name=model.name,
+        platform=_PLATFORM,
+        backend="onnxruntime",
+        max_batch_size=rules.largest,
+        input=[
+            pb.ModelInput(name=name, data_type=_DATATYPES[kind], dims=shape[1:] or (1,), optional=True)
+            for name, kind, shape in INPUTS
+        ],
+        output=[pb.ModelOutput(name=name, data_type=_DATATYPES[kind], dims=shape[1:]) for name, kind, shape in OUTPUTS],
+        parameters={"provider": pb.ModelParameter(string_value=model.provider)},
     )
+    if rules.max_size > 1:
+        sizes = {rules.padded(count) for count in range(1, rules.max_size + 1)}
+        config.dynamic_batching.preferred_batch_size.extend(sorted(sizes))
+        config.dynamic_batching.max_queue_delay_microseconds = math.ceil(rules.max_wait_s * 1e6)
+    return config

@@ -1,100 +1,243 @@
-"""The way of a request through the server, whatever protocol it came by: admit, decode, infer, encode.
+"""The way of a frame through the server, whatever protocol it came by: admit, wait, decode, infer, encode.
 
 Everything here runs on the event loop; what burns CPU time is handed to the codec's threads or to the engine.
 """
 
 import asyncio
+import contextlib
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.errors import ModelNotLoadedError, NoModelError
+from isthmus.errors import DrainingError
+from isthmus.serving import codec
 from isthmus.serving.config import ServerConfig
+from isthmus.serving.dispatcher import Dispatcher
+from isthmus.serving.engine import Prediction
+from isthmus.serving.events import Events
+from isthmus.serving.frame_record import FrameFacts, FrameRecord
+from isthmus.serving.jobs import Done, Job, too_late, until_ended
 from isthmus.serving.model import LoadedModel
-from isthmus.serving.scheduler import Scheduled, Scheduler, too_late, until_ended
+from isthmus.serving.model_slots import ModelSlots
+from isthmus.serving.scheduling.line import Line
+from isthmus.serving.scheduling.places import Places
+from isthmus.serving.scheduling.work import ServiceClass
 
 T = TypeVar("T")
 
 
+class Admission(Protocol):
+    """Who may use how much of the server."""
+
+    def admit(self, vehicle: str) -> AbstractContextManager[None]:
+        """Count one request of `vehicle` until it is answered.
+
+        Raises:
+            NotAllowedError: The policy forbids it.
+            QuotaExceededError: The vehicle's share is used up.
+            UnauthenticatedError: Nobody vouches for the vehicle.
+        """
+        ...
+
+
 class Pipeline:
-    """Holds the model that serves now, and the stages before and after its engine.
+    """Holds the models, and the stages before and after their engines.
 
     Args:
-        config: Limits and thread counts.
+        config: Limits, thread counts, scheduling.
+        events: Told of each batch and each verdict.
+        quotas: Shares of the vehicles; None lets everybody in.
     """
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, events: Events | None = None, quotas: Admission | None = None) -> None:
         self.limits = config.limits
-        self._scheduler = Scheduler(config.limits.max_in_flight)
+        self.scheduling = config.scheduler
+        self.events = events or Events()
+        self.slots = ModelSlots(config)
+        self.places = Places(
+            config.limits.max_in_flight, config.scheduler.max_streams, config.scheduler.max_waiting_bytes
+        )
+        self._quotas = quotas
         self._codec = ThreadPoolExecutor(config.num_codec_threads, thread_name_prefix="codec")
-        self._model: LoadedModel | None = None
+        weights = config.scheduler.vehicle_weights
+        line: Line[Job] = Line(
+            bulk_share=config.scheduler.bulk_share, weight_of=lambda vehicle: weights.get(vehicle, 1.0)
+        )
+        self.dispatcher = Dispatcher(line, self.slots, self._codec, self.events, time.monotonic)
+        self._on_drain: dict[object, Callable[[], None]] = {}
+        self._draining = False
+        self._worker: asyncio.Task[None] | None = None
+
+    # Life.
 
     def start(self) -> asyncio.Task[None]:
-        """Begin to run work; see `Scheduler.start`."""
-        return self._scheduler.start()
+        """Begin to run work, on the running event loop; the task ends only with an `EngineLostError`."""
+        self._worker = asyncio.get_running_loop().create_task(self._work(), name="dispatcher")
+        return self._worker
+
+    async def _work(self) -> None:
+        try:
+            await self.dispatcher.work()
+        except Exception:
+            self.drain()  # nobody can be answered any more
+            raise
 
     def drain(self) -> None:
-        """Take no new requests; the running ones finish."""
-        self._scheduler.drain()
+        """Take no new requests; the running ones finish, and streams are asked to go elsewhere."""
+        self._draining = True
+        for tell in tuple(self._on_drain.values()):
+            tell()
+
+    def on_drain(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """Call `tell` when draining begins, at once if it has begun; the result takes that back."""
+        key = object()
+        self._on_drain[key] = tell
+        if self._draining:
+            tell()
+
+        def take_back() -> None:
+            self._on_drain.pop(key, None)
+
+        return take_back
 
     async def stop(self) -> None:
-        """Give up what still runs, and free the threads and the model."""
-        await self._scheduler.stop()
+        """Give up what still runs, and free the threads and the models."""
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.wait([self._worker])
+        self.dispatcher.cancel_all()
         self._codec.shutdown(wait=False, cancel_futures=True)
-        if self._model is not None:
-            self._model.engine.close()
-
-    def serve(self, model: LoadedModel) -> None:
-        """Answer with this model from now on."""
-        assert self._model is None, "the first model stays"
-        self._model = model
+        for model in self.slots:
+            model.engine.close()
 
     @property
     def is_ready(self) -> bool:
         """Whether requests are taken."""
-        return self._model is not None and not self._scheduler.is_draining
+        return self.slots.champion is not None and not self._draining
+
+    # Models.
+
+    @property
+    def current(self) -> LoadedModel | None:
+        """The model that answers now."""
+        return self.slots.champion.model if self.slots.champion is not None else None
+
+    def serve(self, model: LoadedModel) -> LoadedModel | None:
+        """Answer with `model` from the next batch on.
+
+        Returns:
+            The model before, which may still compute (see `drained`) and answers no more unless `also` keeps it.
+        """
+        before = self.slots.serve(model)
+        self.dispatcher.model_changed()
+        return before
+
+    def also(self, model: LoadedModel) -> None:
+        """Keep `model` beside the champion, for requests that name its version."""
+        self.slots.keep(model)
+
+    def forget(self, model: LoadedModel) -> None:
+        """End what `also` began; requests that wait for this version are answered NOT_FOUND."""
+        self.slots.forget(model)
+
+    async def drained(self, model: LoadedModel) -> None:
+        """Return when no batch of `model` runs any more; then its engine can be closed."""
+        await self.dispatcher.drained(model)
 
     def model(self, name: str | None = None, version: str = "") -> LoadedModel:
-        """The model that answers now.
+        """The model for a request; see `ModelSlots.find`."""
+        return self.slots.find(name, version).model
+
+    # Frames.
+
+    def record(self, rpc: str, vehicle: str) -> FrameRecord:
+        """What becomes of frames that arrive now; see `FrameRecord`."""
+        return FrameRecord(self.events, time.monotonic, rpc, vehicle)
+
+    @contextlib.contextmanager
+    def admission(
+        self,
+        vehicle: str,
+        *,
+        num_bytes: int = 0,
+        service_class: ServiceClass = ServiceClass.LIVE,
+        in_stream: bool = False,
+    ) -> Iterator[None]:
+        """Hold what a frame needs, from its arrival to its answer.
 
         Args:
-            name: Refuse any other model; None takes whichever is there.
-            version: Refuse any other version; empty takes whichever is there.
+            vehicle: Who sent it.
+            num_bytes: Bytes that it holds in memory.
+            service_class: Bulk requests leave places to live ones.
+            in_stream: Whether a stream has a place for it.
 
         Raises:
-            NoModelError: Nothing has been promoted yet.
-            ModelNotLoadedError: Another model or version is loaded.
+            DrainingError: The server is shutting down.
+            OverloadedError: There is too much already.
+            QuotaExceededError: As are all of `Admission.admit`.
         """
-        model = self._model
-        if model is None:
-            raise NoModelError(
-                "this server has no model yet", remedy="Promote one with `isthmus promote`; the server's log says more."
-            )
-        if name not in (None, model.name) or version not in ("", model.version):
-            raise ModelNotLoadedError(
-                f"model {model.name if name is None else name!r}{version and f' version {version}'} is not loaded",
-                remedy=f"This server has {model.name!r} version {model.version}.",
-            )
-        return model
+        self._check_not_draining()
+        with contextlib.ExitStack() as held:
+            if self._quotas is not None:
+                held.enter_context(self._quotas.admit(vehicle))
+            if not in_stream:
+                held.enter_context(self.places.request(service_class))
+            held.enter_context(self.places.memory(num_bytes))
+            yield
 
-    def admission(self) -> AbstractContextManager[None]:
-        """Hold a place for a request; see `Scheduler.admission`."""
-        return self._scheduler.admission()
+    @contextlib.contextmanager
+    def open_stream(self) -> Iterator[None]:
+        """Hold a place for a stream.
 
-    async def infer(self, model: LoadedModel, images: NDArray[np.uint8], deadline: float) -> Scheduled:
-        """Predict a batch; see `Scheduler.infer`."""
-        return await self._scheduler.infer(model.engine, images, deadline)
+        Raises:
+            DrainingError: The server is shutting down.
+            OverloadedError: All places are taken.
+        """
+        self._check_not_draining()
+        with self.places.stream():
+            yield
+
+    def _check_not_draining(self) -> None:
+        if self._draining:
+            raise DrainingError("the server is shutting down", remedy="Ask another server.")
+
+    async def answer(
+        self,
+        job: Job,
+        record: FrameRecord,
+        write: Callable[[Done, list[FrameFacts]], T],
+    ) -> T:
+        """Let admitted frames wait for their turn, compute them, and write their answer.
+
+        Args:
+            job: The frames.
+            record: Told what was reached.
+            write: Makes the answer, on a codec thread.
+
+        Raises:
+            EngineLostError: The engine failed for good.
+            FrameExpiredError: The deadline passed first.
+            FrameSupersededError: A newer frame took its place.
+            InvalidFrameError: The pixels cannot be read.
+        """
+        done = await self.dispatcher.run(job)
+        record.done, record.model_version = done, done.model.version
+        written = functools.partial(_written, write, done)
+        (answer, record.facts), record.encode_s = await self.offload(written, job.deadline)
+        self.dispatcher.after_engine.observe(record.encode_s)
+        return answer
 
     async def offload(self, work: Callable[[], T], deadline: float) -> tuple[T, float]:
         """Run `work` on a codec thread.
 
         Args:
-            work: Decodes a frame or encodes a mask.
+            work: Writes a mask.
             deadline: The monotonic clock's time from which on its result is of no use.
 
         Returns:
@@ -104,8 +247,8 @@ class Pipeline:
             FrameExpiredError: The deadline passed before it began, or before it ended.
         """
         started = time.monotonic()
-        job = self._codec.submit(_in_time, work, deadline)
-        result = await until_ended(asyncio.wrap_future(job), job.cancel)
+        future = self._codec.submit(_in_time, work, deadline)
+        result = await until_ended(asyncio.wrap_future(future), future.cancel)
         check_deadline(deadline)
         return result, time.monotonic() - started
 
@@ -123,3 +266,20 @@ def check_deadline(deadline: float) -> None:
 def _in_time(work: Callable[[], T], deadline: float) -> T:
     check_deadline(deadline)
     return work()
+
+
+def _written(write: Callable[[Done, list[FrameFacts]], T], done: Done) -> tuple[T, list[FrameFacts]]:
+    facts = facts_of(done.prediction, len(done.model.card.label_space.classes))
+    return write(done, facts), facts
+
+
+def facts_of(prediction: Prediction, num_classes: int) -> list[FrameFacts]:
+    """What each frame's mask and confidence say as a whole."""
+    return [
+        FrameFacts(_mean(confidence), tuple(codec.class_fractions(labels, num_classes)))
+        for labels, confidence in zip(prediction.labels, prediction.confidence, strict=True)
+    ]
+
+
+def _mean(confidence: NDArray[np.uint8]) -> float | None:
+    return float(np.mean(confidence)) / 255 if confidence.size else None  # a tiny frame has no position at the head

@@ -24,6 +24,7 @@ from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving import open_inference, servicers, transport
 from isthmus.serving.config import ServerConfig
+from isthmus.serving.events import Events
 from isthmus.serving.interceptors import ErrorInterceptor
 from isthmus.serving.model_store import ModelStore
 from isthmus.serving.pipeline import Pipeline
@@ -59,7 +60,8 @@ class Server:
         self.config = config
         self.port = 0
         self._store = ModelStore(config)
-        self._pipeline = Pipeline(config)
+        self._events = Events()
+        self._pipeline = Pipeline(config, self._events)
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
         self._port_file = PortFile(config.port_file)
         self._grpc: grpc.aio.Server | None = None
@@ -136,7 +138,9 @@ class Server:
         self._grpc = grpc.aio.server(
             interceptors=[ErrorInterceptor()],
             options=transport.server_options(limits),
-            maximum_concurrent_rpcs=limits.max_in_flight + transport.RPCS_BESIDE_FRAMES,
+            maximum_concurrent_rpcs=limits.max_in_flight
+            + self.config.scheduler.max_streams
+            + transport.RPCS_BESIDE_FRAMES,
         )
         segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(  # type: ignore[no-untyped-call]
             servicers.SegmentationServicer(self._pipeline), self._grpc

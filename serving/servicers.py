@@ -1,42 +1,37 @@
-"""`isthmus.serving.v1.SegmentationService`: our own protocol, one frame at a time."""
+"""`isthmus.serving.v1.SegmentationService`: our own protocol."""
 
+import asyncio
 import math
-import time
-from collections.abc import Callable
-from datetime import datetime
+from collections import deque
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 import grpc.aio
-import numpy as np
 from google.protobuf import timestamp_pb2
-from numpy.typing import NDArray
 
-from isthmus.errors import FrameExpiredError, InvalidFrameError
+from isthmus.errors import FrameExpiredError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
-from isthmus.serving import codec
-from isthmus.serving.engine import Prediction
-from isthmus.serving.model import LoadedModel
-from isthmus.serving.pipeline import Pipeline
+from isthmus.serving import frame_messages as messages
+from isthmus.serving.events import Change, Event, ModelChanged
+from isthmus.serving.frame_record import FrameRecord
+from isthmus.serving.identity import vehicle_of
+from isthmus.serving.pipeline import Pipeline, check_deadline
+from isthmus.serving.streams import CameraStream
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["SegmentationService"].full_name
-
-_IMAGE_FORMATS: Final = {
-    pb.FRAME_ENCODING_JPEG: codec.ImageFormat.JPEG,
-    pb.FRAME_ENCODING_PNG: codec.ImageFormat.PNG,
-}
-_MASK_FORMATS: Final = {
-    pb.MASK_ENCODING_RAW8: codec.MaskFormat.RAW,
-    pb.MASK_ENCODING_ZSTD: codec.MaskFormat.ZSTD,
-    pb.MASK_ENCODING_PNG: codec.MaskFormat.PNG,
+_MAX_CHANGES: Final = 64
+_CHANGES: Final = {
+    Change.SWAPPED: pb.MODEL_CHANGE_SWAPPED,
+    Change.ROLLED_BACK: pb.MODEL_CHANGE_ROLLED_BACK,
+    Change.REFUSED: pb.MODEL_CHANGE_REFUSED,
 }
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
-    """Answers one frame with one mask.
+    """Answers frames with masks, and questions about the model.
 
     Args:
         pipeline: The stages that both protocols share.
@@ -47,42 +42,45 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
 
     async def Segment(self, request: pb.SegmentRequest, context: Context) -> pb.SegmentResponse:  # noqa: N802
         """Segment one frame."""
-        arrived = time.monotonic()
-        model = self._pipeline.model()
-        deadline = arrived + min(_max_age(request.frame), remaining_s(context))
-        result = pb.FrameResult(
-            camera_id=request.frame.camera_id,
-            sequence_number=request.frame.sequence_number,
-            model_version=model.version,
-            label_space_id=model.card.label_space.id_hash,
-            mask_encoding=_mask_encoding(request),
-        )
-        decode = _decoder(request.frame, self._pipeline.limits.max_frame_pixels)
-        with self._pipeline.admission():
+        vehicle = vehicle_of(context)
+        with self._pipeline.record("Segment", vehicle) as record:
+            model = self._pipeline.model()
+            record.model_version = model.version
+            record.service_class = messages.service_class_of(request.frame)
+            record.deadline = record.arrived + min(messages.max_age_s(request.frame), remaining_s(context))
+            encoding = messages.mask_encoding_of(request)
             try:
-                return await self._segment(request, model, decode, deadline, result)
+                return await self._segment(request, record, vehicle, encoding)
             except FrameExpiredError as error:
-                result.verdict, result.reason = pb.VERDICT_EXPIRED, error.problem
-        return pb.SegmentResponse(result=result)
+                record.drop(error)
+                result = messages.result_of(request.frame)
+                messages.name_model(result, record.done.model if record.done is not None else model)
+                messages.write_verdict(result, error)
+                messages.write_timings(result, record)
+                return pb.SegmentResponse(result=result)
 
     async def _segment(
-        self,
-        request: pb.SegmentRequest,
-        model: LoadedModel,
-        decode: Callable[[], NDArray[np.uint8]],
-        deadline: float,
-        result: pb.FrameResult,
+        self, request: pb.SegmentRequest, record: FrameRecord, vehicle: str, encoding: pb.MaskEncoding
     ) -> pb.SegmentResponse:
-        """The answer with a mask; of `result`, which stays the answer without one, only the timings change."""
-        timings = result.timings
-        image, decode_s = await self._pipeline.offload(decode, deadline)
-        timings.decode_us = _microseconds(decode_s)
-        scheduled = await self._pipeline.infer(model, image[None], deadline)
-        timings.queue_us, timings.infer_us = _microseconds(scheduled.queue_s), _microseconds(scheduled.infer_s)
-        write = partial(_write, result, model, scheduled.prediction, request.include_confidence)
-        response, encode_s = await self._pipeline.offload(write, deadline)
-        response.result.timings.encode_us = _microseconds(encode_s)
+        frame = request.frame
+        size = len(frame.data)
+        with self._pipeline.admission(vehicle, num_bytes=size, service_class=record.service_class):
+            check_deadline(record.deadline)
+            job = messages.job_of(frame, record, vehicle, self._pipeline.limits.max_frame_pixels, in_stream=False)
+            write = partial(
+                messages.written,
+                pb.SegmentResponse(result=messages.result_of(frame)),
+                encoding=encoding,
+                include_confidence=request.include_confidence,
+            )
+            response = await self._pipeline.answer(job, record, write)
+        messages.write_timings(response.result, record)
         return response
+
+    async def StreamSegment(self, requests: Any, context: Context) -> None:  # noqa: N802
+        """Segment one camera's frames until its client, its age or the server's end ends the stream."""
+        with self._pipeline.open_stream():
+            await CameraStream(self._pipeline, vehicle_of(context), remaining_s(context)).run(requests, context.write)
 
     async def GetModelInfo(  # noqa: N802
         self,
@@ -90,101 +88,68 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> pb.GetModelInfoResponse:
         """Tell which model answers now."""
-        model = self._pipeline.model()
+        slots = self._pipeline.slots
         return pb.GetModelInfoResponse(
-            model=_model_info(model), max_frame_pixels=self._pipeline.limits.max_frame_pixels
+            model=messages.model_info(self._pipeline.model()),
+            max_frame_pixels=self._pipeline.limits.max_frame_pixels,
+            previous=messages.model_info(slots.previous) if slots.previous is not None else None,
+            challenger=messages.model_info(slots.challenger) if slots.challenger is not None else None,
         )
+
+    async def WatchModel(self, request: pb.WatchModelRequest, context: Context) -> None:  # noqa: N802, ARG002
+        """Tell of the model, and of each change until the server drains."""
+        with self._pipeline.open_stream():
+            watch = _Watch(self._pipeline)
+            unsubscribe = self._pipeline.events.subscribe(watch)
+            take_back = self._pipeline.on_drain(watch.end)
+            try:
+                async for change in watch:
+                    await context.write(change)
+            finally:
+                take_back()
+                unsubscribe()
+
+
+class _Watch:
+    """The changes of the model for one client; one that reads too slowly loses the oldest."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._changes: deque[pb.WatchModelResponse] = deque(maxlen=_MAX_CHANGES)
+        self._news = asyncio.Event()
+        self._ended = False
+        self._add(pb.MODEL_CHANGE_CURRENT)
+
+    def heard(self, event: Event) -> None:
+        """Note a change, with the model as it is now."""
+        if isinstance(event, ModelChanged):
+            self._add(_CHANGES[event.change], reason=event.reason, refused_version=event.refused_version)
+
+    def end(self) -> None:
+        """No more changes."""
+        self._ended = True
+        self._news.set()
+
+    def __aiter__(self) -> "_Watch":
+        return self
+
+    async def __anext__(self) -> pb.WatchModelResponse:
+        while not self._changes:
+            if self._ended:
+                raise StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+        return self._changes.popleft()
+
+    def _add(self, change: pb.ModelChange, **fields: str) -> None:
+        now = timestamp_pb2.Timestamp()
+        now.GetCurrentTime()
+        info = messages.model_info(self._pipeline.model())
+        self._changes.append(pb.WatchModelResponse(change=change, model=info, changed_at=now, **fields))
+        self._news.set()
 
 
 def remaining_s(context: Context) -> float:
     """Seconds until the client's own deadline; infinity where it set none."""
     remaining = context.time_remaining()
     return math.inf if remaining is None else remaining
-
-
-def _decoder(frame: pb.Frame, max_pixels: int) -> Callable[[], NDArray[np.uint8]]:
-    """What makes pixels of a frame; what can be refused at once is refused here."""
-    kind = _IMAGE_FORMATS.get(frame.encoding)
-    if kind is not None:
-        return partial(_decode_file, frame, kind, max_pixels)
-    if frame.encoding != pb.FRAME_ENCODING_RGB8:
-        raise InvalidFrameError(f"unknown encoding {frame.encoding}", where="frame.encoding")
-    codec.check_pixels(frame.height, frame.width, max_pixels, field="frame.width")
-    return partial(codec.decode_raw, frame.data, frame.height, frame.width, field="frame.data")
-
-
-def _decode_file(frame: pb.Frame, kind: codec.ImageFormat, max_pixels: int) -> NDArray[np.uint8]:
-    image = codec.decode_image(frame.data, max_pixels, field="frame.data", kind=kind)
-    height, width = image.shape[:2]
-    for side, stated, found in (("width", frame.width, width), ("height", frame.height, height)):
-        if stated not in (0, found):
-            raise InvalidFrameError(f"is {stated}, but the file's is {found}", where=f"frame.{side}")
-    return image
-
-
-def _write(
-    result: pb.FrameResult, model: LoadedModel, prediction: Prediction, include_confidence: bool
-) -> pb.SegmentResponse:
-    """An answer with mask, class fractions and confidence; `result` has the rest."""
-    labels, confidence = prediction.labels[0], prediction.confidence[0]
-    response = pb.SegmentResponse()
-    filled = response.result  # filled in place: a mask is large, and assigning a message copies it
-    filled.CopyFrom(result)
-    filled.verdict = pb.VERDICT_SEGMENTED
-    filled.mask_height, filled.mask_width = labels.shape
-    filled.mask = codec.encode_mask(labels, _MASK_FORMATS[result.mask_encoding])
-    filled.class_fractions.extend(codec.class_fractions(labels, len(model.card.label_space.classes)))
-    if include_confidence:
-        filled.confidence_height, filled.confidence_width = confidence.shape
-        filled.confidence = confidence.tobytes()
-    return response
-
-
-def _mask_encoding(request: pb.SegmentRequest) -> pb.MaskEncoding:
-    encoding = request.mask_encoding or pb.MASK_ENCODING_RAW8
-    if encoding not in _MASK_FORMATS:
-        raise InvalidFrameError(f"unknown mask encoding {encoding}", where="mask_encoding")
-    return encoding
-
-
-def _max_age(frame: pb.Frame) -> float:
-    if not frame.HasField("max_age"):
-        return math.inf
-    seconds = frame.max_age.seconds + frame.max_age.nanos / 1e9
-    if seconds <= 0:
-        raise InvalidFrameError("is not positive", where="frame.max_age")
-    return seconds
-
-
-def _model_info(model: LoadedModel) -> pb.ModelInfo:
-    card = model.card
-    exported_at = timestamp_pb2.Timestamp()
-    exported_at.FromDatetime(datetime.fromisoformat(card.created_at))
-    height, width = card.network_size_hw
-    return pb.ModelInfo(
-        name=model.name,
-        version=model.version,
-        sha256=model.sha256,
-        method=card.method,
-        git_commit=card.git_commit,
-        exported_at=exported_at,
-        label_space=_label_space(model),
-        network_width=width,
-        network_height=height,
-        provider=model.provider,
-        provider_fallback=model.provider_fallback,
-        from_cache=model.from_cache,
-    )
-
-
-def _label_space(model: LoadedModel) -> pb.LabelSpace:
-    space = model.card.label_space
-    classes = [
-        pb.LabelClass(name=item.name, color_rgb=item.color[0] << 16 | item.color[1] << 8 | item.color[2])
-        for item in space.classes
-    ]
-    return pb.LabelSpace(id=space.id_hash, name=space.name, classes=classes)
-
-
-def _microseconds(seconds: float) -> int:
-    return round(seconds * 1e6)

@@ -14,7 +14,7 @@ _CONNECTION_AGE_MS: Final = 10 * 60_000  # then the client connects again, maybe
 _CONNECTION_GRACE_MS: Final = 60_000
 
 RPCS_BESIDE_FRAMES: Final = 32
-"""Concurrent calls beyond `max_in_flight`: probes, health watches, and those that are being refused."""
+"""Concurrent calls beyond those of frames and streams: probes, health watches, and those that are being refused."""
 
 
 def server_options(limits: LimitsConfig) -> Options:

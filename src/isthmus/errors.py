@@ -27,6 +27,7 @@
         ├── UnauthenticatedError    UNAUTHENTICATED       no certificate that names a vehicle
         ├── NotAllowedError         PERMISSION_DENIED     the policy does not let this vehicle do that
         ├── FrameExpiredError       DEADLINE_EXCEEDED     a mask would come too late to be of use
+        ├── FrameSupersededError    ABORTED               a newer frame of the same camera took its place
         ├── FrameDroppedError       ABORTED               a verdict that this client does not know
         ├── DrainingError           UNAVAILABLE           the server is shutting down
         ├── ProviderError           FAILED_PRECONDITION   no GPU where the policy demands one
@@ -209,6 +210,12 @@ class FrameExpiredError(ServingError):
     """A frame outlived its `max_age`, or the caller's deadline, before a mask was ready."""
 
     status = "DEADLINE_EXCEEDED"
+
+
+class FrameSupersededError(ServingError):
+    """A newer frame of the same camera took this one's place."""
+
+    status = "ABORTED"
 
 
 class FrameDroppedError(ServingError):

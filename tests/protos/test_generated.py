@@ -38,16 +38,22 @@ def describe(messages, prefix=""):
 
 def test_wire_format_is_that_of_a_published_client():
     # In a process of its own: its generated code and ours claim the same protobuf names.
-    code = f"{DESCRIBE}\nimport json\nfrom tritonclient.grpc import service_pb2 as pb\n" + (
+    code = f"{DESCRIBE}\nimport json\nfrom tritonclient.grpc import model_config_pb2, service_pb2 as pb\n" + (
         "print(json.dumps([describe(pb.DESCRIPTOR.message_types_by_name.values()),"
+        "describe(model_config_pb2.DESCRIPTOR.message_types_by_name.values()),"
+        "dict(model_config_pb2.DataType.items()),"
         "[m.name for m in pb.DESCRIPTOR.services_by_name['GRPCInferenceService'].methods]]))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    published, methods = json.loads(run.stdout)
+    published, config, datatypes, methods = json.loads(run.stdout)
     scope = {}
     exec(DESCRIBE, scope)
     ours = json.loads(json.dumps(scope["describe"](open_inference_pb2.DESCRIPTOR.message_types_by_name.values())))
-    assert len(ours) == 23
-    assert {name: published.get(name) for name in ours} == ours
+    assert len(ours) == 44
+    whole = {name: fields for name, fields in ours.items() if name in published}
+    assert {name: published[name] for name in whole} == whole
+    for name in sorted(ours.keys() - whole.keys()):  # of a model's configuration we have what means something here
+        assert all(field in config[name] for field in ours[name]), name
+    assert dict(open_inference_pb2.DataType.items()) == datatypes
     service = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
     assert {method.name for method in service.methods} <= set(methods)

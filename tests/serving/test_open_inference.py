@@ -38,7 +38,9 @@ def test_health_and_metadata(stub):
     for name, version, ready in (("tiny", "", True), ("tiny", "file", True), ("tiny", "3", False), ("x", "", False)):
         assert stub.ModelReady(pb.ModelReadyRequest(name=name, version=version), timeout=TIMEOUT_S).ready is ready
     server = stub.ServerMetadata(pb.ServerMetadataRequest(), timeout=TIMEOUT_S)
-    assert (server.name, list(server.extensions)) == ("isthmus", ["provider:CPUExecutionProvider"])
+    assert server.name == "isthmus"
+    offered = ["model_configuration", "statistics", "model_repository(index)"]
+    assert list(server.extensions) == [*offered, "provider:CPUExecutionProvider"]
     model = stub.ModelMetadata(pb.ModelMetadataRequest(name="tiny"), timeout=TIMEOUT_S)
     assert (model.name, list(model.versions)) == ("tiny", ["file"])
     assert [(item.name, item.datatype, list(item.shape)) for item in model.inputs] == [

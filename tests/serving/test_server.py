@@ -29,6 +29,7 @@ from isthmus.serving.client import SegmentationClient
 from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
 from isthmus.serving.engine import OrtEngine
 from isthmus.serving.probe import probe
+from isthmus.serving.scheduling.config import SchedulerConfig
 from isthmus.serving.server import SERVICES
 from isthmus.serving.transport import RPCS_BESIDE_FRAMES, channel_options, server_options
 
@@ -112,7 +113,7 @@ def test_full_server_refuses_with_a_retry_hint(start_server, model_file, tiny, h
 def test_calls_given_up_leave_no_frame_behind(start_server, model_file, tiny, held_engine):
     limits = LimitsConfig(max_in_flight=2)
     thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, limits=limits))
-    address, scheduler = thread.server.address, thread.server._pipeline._scheduler
+    address, pipeline = thread.server.address, thread.server._pipeline
     with SegmentationClient(address, timeout_s=0.3) as hasty, ThreadPoolExecutor(1) as pool:
         running = pool.submit(hasty.segment, tiny.street())
         assert held_engine.running.wait(TIMEOUT_S)
@@ -121,10 +122,10 @@ def test_calls_given_up_leave_no_frame_behind(start_server, model_file, tiny, he
         for _ in range(5):
             with pytest.raises(ServingError, match="DEADLINE_EXCEEDED"):  # never OVERLOADED: its place is free again
                 hasty.segment(tiny.street())
-            wait_until(lambda: not scheduler._line)
-        assert scheduler._in_flight == 1  # the engine still works on the first
+            wait_until(lambda: pipeline.dispatcher.num_open == 1)
+        assert pipeline.places.requests == 1  # the engine still works on the first
         held_engine.release.set()
-        wait_until(lambda: scheduler._in_flight == 0)
+        wait_until(lambda: pipeline.places.requests == 0)
 
 
 def wait_until(condition):
@@ -158,17 +159,17 @@ def test_stop_answers_what_runs_and_refuses_the_rest(start_server, model_file, t
         stopping.result(TIMEOUT_S)
     assert not thread.server._pipeline.is_ready
     # What gRPC had taken in before it stopped meets this.
-    with pytest.raises(DrainingError, match="shutting down"), thread.server._pipeline.admission():
+    with pytest.raises(DrainingError, match="shutting down"), thread.server._pipeline.admission("car"):
         pass
 
 
 def test_concurrent_calls_are_bounded(start_server, model_file):
-    limits = LimitsConfig(max_in_flight=1)
-    server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, limits=limits)).server
+    bounds = {"limits": LimitsConfig(max_in_flight=1), "scheduler": SchedulerConfig(max_streams=1)}
+    server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, **bounds)).server
     with grpc.insecure_channel(server.address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         watches = [
-            stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S) for _ in range(1 + RPCS_BESIDE_FRAMES)
+            stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S) for _ in range(2 + RPCS_BESIDE_FRAMES)
         ]
         assert {next(watch).status for watch in watches} == {health_pb2.HealthCheckResponse.SERVING}
         with pytest.raises(grpc.RpcError) as caught:

@@ -33,6 +33,7 @@ class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VERDICT_SUPERSEDED: _ClassVar[Verdict]
     VERDICT_OVERLOADED: _ClassVar[Verdict]
     VERDICT_INVALID: _ClassVar[Verdict]
+    VERDICT_FAILED: _ClassVar[Verdict]
 
 class ServiceClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -61,6 +62,7 @@ VERDICT_EXPIRED: Verdict
 VERDICT_SUPERSEDED: Verdict
 VERDICT_OVERLOADED: Verdict
 VERDICT_INVALID: Verdict
+VERDICT_FAILED: Verdict
 SERVICE_CLASS_UNSPECIFIED: ServiceClass
 SERVICE_CLASS_LIVE: ServiceClass
 SERVICE_CLASS_BULK: ServiceClass
