@@ -69,7 +69,8 @@ class ServerConfig:
     """Everything `isthmus serve` needs to know."""
 
     model_name: str | None = None
-    """Registered model whose alias `champion` is served. Exactly one of model_name and model_file is given."""
+    """Registered model whose alias `champion` is served. Exactly one of model_name, model_file and engine.backend is
+    given."""
     model_file: Path | None = None
     """An ONNX file to serve without a registry, to try it."""
     tracking_uri: str | None = None
@@ -104,10 +105,19 @@ class ServerConfig:
     """Who goes first, how many go together."""
 
     def __post_init__(self) -> None:
-        if (self.model_name is None) == (self.model_file is None):
+        backend = self.engine.backend
+        if sum(source is not None for source in (self.model_name, self.model_file, backend)) != 1:
             raise ConfigurationError(
-                "exactly one of model_name and model_file must be given",
-                remedy="Name a registered model with --model, or a model.onnx with --model-file.",
+                "exactly one of model_name, model_file and engine.backend must be given",
+                remedy="Name a registered model with --model, a model.onnx with --model-file, or a server that "
+                "computes with --backend.",
+            )
+        if backend is not None and backend.ca_file is None and not (self.insecure or backend.host in LOOPBACK_HOSTS):
+            raise ConfigurationError(
+                f"frames for {backend.address} would leave this machine, and the connection is not encrypted",
+                where="backend",
+                remedy="Name the authorities of its certificate with --backend-ca, or accept plaintext on a trusted "
+                "network with --insecure.",
             )
         if self.model_name is not None and self.tracking_uri is None:
             raise ConfigurationError(

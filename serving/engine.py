@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,8 +37,13 @@ class Prediction:
 class Engine(Protocol):
     """Runs one model."""
 
-    async def infer(self, images: NDArray[np.uint8]) -> Prediction:
+    async def infer(self, images: NDArray[np.uint8], *, deadline: float = math.inf) -> Prediction:
         """Predict RGB images [B, H, W, 3] uint8 of one size.
+
+        Args:
+            images: The batch.
+            deadline: The monotonic clock's time from which on nobody needs the answer; an engine on another machine
+                passes it on.
 
         Raises:
             EngineLostError: No later call can succeed either.
@@ -62,8 +68,8 @@ class OrtEngine:
         self._bound = bound
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
 
-    async def infer(self, images: NDArray[np.uint8]) -> Prediction:
-        """Predict on the engine's thread; a cancelled caller lets the running batch finish."""
+    async def infer(self, images: NDArray[np.uint8], *, deadline: float = math.inf) -> Prediction:  # noqa: ARG002
+        """Predict on the engine's thread; a running batch always finishes, whoever is cancelled or too late."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.infer_now, images)
 
     def infer_now(self, images: NDArray[np.uint8]) -> Prediction:
