@@ -14,6 +14,7 @@ from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
 from isthmus.serving.engine_config import EngineConfig
 from isthmus.serving.scheduling.config import SchedulerConfig
+from isthmus.serving.telemetry_config import TelemetryConfig
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MESSAGE_MARGIN_BYTES = 64 * 1024
@@ -103,6 +104,8 @@ class ServerConfig:
     """GPU buffers, and a remote back end."""
     scheduler: SchedulerConfig = Field(default_factory=SchedulerConfig)
     """Who goes first, how many go together."""
+    telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
+    """Metrics, traces and logs."""
 
     def __post_init__(self) -> None:
         backend = self.engine.backend

@@ -81,6 +81,11 @@ class Dispatcher:
         """Jobs that wait, are decoded, or run."""
         return len(self._open)
 
+    @property
+    def num_waiting(self) -> int:
+        """Jobs that wait."""
+        return len(self._line)
+
     async def work(self) -> None:
         """Form and run batches until cancelled.
 

@@ -1,7 +1,6 @@
 """Between our protocol's messages and what the pipeline works on."""
 
 import math
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -82,11 +81,12 @@ def max_age_s(frame: pb.Frame) -> float:
     return seconds
 
 
-def job_of(frame: pb.Frame, record: FrameRecord, vehicle: str, max_pixels: int, *, in_stream: bool) -> Job:
+def job_of(frame: pb.Frame, data: bytes, record: FrameRecord, vehicle: str, *, max_pixels: int, in_stream: bool) -> Job:
     """A frame as work. Its size is known from its header; nothing is decoded.
 
     Args:
         frame: The message.
+        data: Its bytes: the message makes a copy each time that it is asked for them.
         record: Has the frame's times and class.
         vehicle: Who sent it.
         max_pixels: Larger frames are refused.
@@ -96,8 +96,14 @@ def job_of(frame: pb.Frame, record: FrameRecord, vehicle: str, max_pixels: int, 
         FrameTooLargeError: It has too many pixels.
         InvalidFrameError: Its fields, its header or the number of its bytes are wrong.
     """
-    shape_hw = _shape_of(frame, max_pixels)
-    is_raw = frame.encoding == pb.FRAME_ENCODING_RGB8
+    kind = _IMAGE_FORMATS.get(frame.encoding)
+    if kind is None:
+        image = _raw_image(frame, data, max_pixels)
+        shape_hw = (frame.height, frame.width)
+        decode = partial(_itself, image)
+    else:
+        shape_hw = _file_shape(frame, data, kind, max_pixels)
+        decode = partial(_decode_file, data, kind, max_pixels)
     return Job(
         vehicle=vehicle,
         service_class=record.service_class,
@@ -105,33 +111,32 @@ def job_of(frame: pb.Frame, record: FrameRecord, vehicle: str, max_pixels: int, 
         arrived=record.arrived,
         deadline=record.deadline,
         group=Group(shape_hw, ""),
-        decode=_raw_decoder(frame, shape_hw) if is_raw else partial(_decode_file, frame, max_pixels),
-        is_cheap=is_raw,
+        decode=decode,
+        is_cheap=kind is None,
     )
 
 
-def _shape_of(frame: pb.Frame, max_pixels: int) -> tuple[int, int]:
-    kind = _IMAGE_FORMATS.get(frame.encoding)
-    if kind is None:
-        if frame.encoding != pb.FRAME_ENCODING_RGB8:
-            raise InvalidFrameError(f"unknown encoding {frame.encoding}", where="frame.encoding")
-        codec.check_pixels(frame.height, frame.width, max_pixels, field="frame.width")
-        return frame.height, frame.width
-    height, width = codec.check_header(frame.data, max_pixels, field="frame.data", kind=kind)
+def _raw_image(frame: pb.Frame, data: bytes, max_pixels: int) -> NDArray[np.uint8]:
+    if frame.encoding != pb.FRAME_ENCODING_RGB8:
+        raise InvalidFrameError(f"unknown encoding {frame.encoding}", where="frame.encoding")
+    codec.check_pixels(frame.height, frame.width, max_pixels, field="frame.width")
+    return codec.decode_raw(data, frame.height, frame.width, field="frame.data")[None]
+
+
+def _itself(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image
+
+
+def _file_shape(frame: pb.Frame, data: bytes, kind: codec.ImageFormat, max_pixels: int) -> tuple[int, int]:
+    height, width = codec.check_header(data, max_pixels, field="frame.data", kind=kind)
     for side, stated, found in (("width", frame.width, width), ("height", frame.height, height)):
         if stated not in (0, found):
             raise InvalidFrameError(f"is {stated}, but the file's is {found}", where=f"frame.{side}")
     return height, width
 
 
-def _raw_decoder(frame: pb.Frame, shape_hw: tuple[int, int]) -> Callable[[], NDArray[np.uint8]]:
-    image = codec.decode_raw(frame.data, *shape_hw, field="frame.data")[None]
-    return lambda: image
-
-
-def _decode_file(frame: pb.Frame, max_pixels: int) -> NDArray[np.uint8]:
-    kind = _IMAGE_FORMATS[frame.encoding]
-    return codec.decode_image(frame.data, max_pixels, field="frame.data", kind=kind)[None]
+def _decode_file(data: bytes, kind: codec.ImageFormat, max_pixels: int) -> NDArray[np.uint8]:
+    return codec.decode_image(data, max_pixels, field="frame.data", kind=kind)[None]
 
 
 def result_of(frame: pb.Frame) -> pb.FrameResult:

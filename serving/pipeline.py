@@ -123,6 +123,16 @@ class Pipeline:
         """Whether requests are taken."""
         return self.slots.champion is not None and self.backend_ready and not self._draining
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait, are decoded, or run."""
+        return self.dispatcher.num_open
+
+    @property
+    def queue_depth(self) -> int:
+        """Requests that wait for the engine."""
+        return self.dispatcher.num_waiting
+
     # Models.
 
     @property

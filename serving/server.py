@@ -30,7 +30,7 @@ from isthmus.errors import (
 )
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
-from isthmus.serving import open_inference, servicers, transport
+from isthmus.serving import logs, open_inference, servicers, transport
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.events import Events
 from isthmus.serving.interceptors import ErrorInterceptor
@@ -40,6 +40,7 @@ from isthmus.serving.pipeline import Pipeline
 from isthmus.serving.port_file import PortFile
 from isthmus.serving.remote_model import follow_backend, load_remote
 from isthmus.serving.session import check_policy
+from isthmus.serving.telemetry import Telemetry
 
 T = TypeVar("T")
 
@@ -72,6 +73,9 @@ class Server:
         self._store = ModelStore(config)
         self._events = Events()
         self._pipeline = Pipeline(config, self._events)
+        self._telemetry = Telemetry(
+            config.telemetry, self._events, self._pipeline, has_registry=config.model_name is not None
+        )
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
         self._port_file = PortFile(config.port_file)
         self._grpc: grpc.aio.Server | None = None
@@ -92,7 +96,7 @@ class Server:
             ConfigurationError: The cache cannot be used, or the port file not be written.
             ContractError: The model file is not ours to serve.
             ProviderError: The provider policy cannot be satisfied.
-            ServingError: The address is taken.
+            ServingError: The address, or the metrics' own, is taken.
         """
         check_policy(self.config.provider_policy)
         if self.config.engine.backend is None:
@@ -102,6 +106,7 @@ class Server:
         for service in ("", *SERVICES):
             await self._health.set(service, _NOT_SERVING)
         try:
+            self._telemetry.start()
             await self._listen()
             await self._load_and_serve()
         except _MAY_PASS as error:
@@ -126,12 +131,14 @@ class Server:
                 await asyncio.wait([task])
         if self._grpc is None:
             await self._pipeline.stop()
+            await self._telemetry.stop()
             return
         self._port_file.remove()
         ending = asyncio.get_running_loop().create_task(self._grpc.stop(self.config.drain_timeout_s))
         await asyncio.wait([ending], timeout=self.config.drain_timeout_s)
         await self._pipeline.stop()  # calls that still run wait for it alone
         await asyncio.wait([ending], timeout=_CUT_OFF_S)
+        await self._telemetry.stop()
 
     async def run(self) -> None:
         """Never return; raise what goes wrong for good after `start`.
@@ -149,7 +156,7 @@ class Server:
     async def _listen(self) -> None:
         limits = self.config.limits
         self._grpc = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
+            interceptors=[self._telemetry.calls, ErrorInterceptor()],
             options=transport.server_options(limits),
             maximum_concurrent_rpcs=limits.max_in_flight
             + self.config.scheduler.max_streams
@@ -190,7 +197,14 @@ class Server:
     async def _load(self) -> LoadedModel:
         if self.config.engine.backend is not None:
             return await _in_thread(partial(load_remote, self.config))
-        return await _in_thread(self._store.load)
+        try:
+            model = await _in_thread(self._store.load)
+        except (NoModelError, ContractError):
+            self._telemetry.metrics.registry_answered()
+            raise
+        if not model.from_cache:
+            self._telemetry.metrics.registry_answered()
+        return model
 
     async def _tell_health(self, ready: bool) -> None:
         self._pipeline.backend_ready = ready
@@ -222,7 +236,7 @@ def serve(config: ServerConfig) -> None:
         ContractError: See `Server.start`.
         ServingError: See `Server.start` and `Server.run`.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(config.telemetry.log_format)
     asyncio.run(_serve_until_signal(config))
     _end_without_threads()
 

@@ -62,11 +62,11 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
     async def _segment(
         self, request: pb.SegmentRequest, record: FrameRecord, vehicle: str, encoding: pb.MaskEncoding
     ) -> pb.SegmentResponse:
-        frame = request.frame
-        size = len(frame.data)
-        with self._pipeline.admission(vehicle, num_bytes=size, service_class=record.service_class):
+        frame, data = request.frame, request.frame.data
+        limits = self._pipeline.limits
+        with self._pipeline.admission(vehicle, num_bytes=len(data), service_class=record.service_class):
             check_deadline(record.deadline)
-            job = messages.job_of(frame, record, vehicle, self._pipeline.limits.max_frame_pixels, in_stream=False)
+            job = messages.job_of(frame, data, record, vehicle, max_pixels=limits.max_frame_pixels, in_stream=False)
             write = partial(
                 messages.written,
                 pb.SegmentResponse(result=messages.result_of(frame)),

@@ -175,7 +175,7 @@ class CameraStream:
     async def _segment(self, entry: _Entry, request: pb.StreamSegmentRequest) -> pb.StreamSegmentResponse:
         if self._leaving is not None:
             raise DrainingError(f"{self._leaving}, and takes no frames any more", remedy="Open another stream.")
-        record, frame = entry.record, request.frame
+        record, frame, data = entry.record, request.frame, request.frame.data
         current = self._pipeline.current
         record.model_version = current.version if current is not None else ""
         record.service_class = messages.service_class_of(frame)
@@ -183,11 +183,11 @@ class CameraStream:
         encoding = messages.mask_encoding_of(request)
         self._check_camera(frame)
         with self._pipeline.admission(
-            self._vehicle, num_bytes=len(frame.data), service_class=record.service_class, in_stream=True
+            self._vehicle, num_bytes=len(data), service_class=record.service_class, in_stream=True
         ):
             max_pixels = self._pipeline.limits.max_frame_pixels
             check_deadline(record.deadline)
-            job = messages.job_of(frame, record, self._vehicle, max_pixels, in_stream=True)
+            job = messages.job_of(frame, data, record, self._vehicle, max_pixels=max_pixels, in_stream=True)
             write = partial(
                 messages.written,
                 pb.StreamSegmentResponse(result=entry.known),

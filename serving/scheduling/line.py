@@ -15,6 +15,8 @@ PATIENCE_S: Final = 1.0
 """Work is ordered by its deadline, but by no later one than this after its arrival: else work without a deadline
 would wait for ever behind work that has one."""
 
+_WHOLE: Final = 1 - 1e-9  # ten tenths are a little less than one
+
 
 class _Place(NamedTuple):
     turn: float
@@ -103,11 +105,13 @@ class Line(Generic[W]):
             room: Only work of at most so many frames.
         """
         order = (ServiceClass.LIVE, ServiceClass.BULK)
-        for kind in order if self._owed_to_bulk < 1 else reversed(order):
+        for kind in order if self._owed_to_bulk < _WHOLE else reversed(order):
             heads = [
-                lane[0]
+                head
                 for key, lane in self._lanes.items()
-                if key.service_class is kind and group in (None, key.group) and lane[0][1].count <= room
+                if key.service_class is kind
+                and group in (None, key.group)
+                and (head := next((item for item in lane if item[1].count <= room), None)) is not None
             ]
             if heads:
                 eligible = self._shares[kind].eligible({work.vehicle for _, work in heads})

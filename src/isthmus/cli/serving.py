@@ -39,6 +39,11 @@ def serve(
     drain_timeout_s: float | None = None,
     reflection: bool = False,
     insecure: bool = False,
+    metrics_port: int | None = None,
+    metrics_host: str = "127.0.0.1",
+    otlp_endpoint: str | None = None,
+    trace_ratio: float | None = None,
+    log_format: Literal["text", "json"] = "text",
 ) -> None:
     """Serve a registered model's champion over gRPC.
 
@@ -73,17 +78,31 @@ def serve(
         drain_timeout_s: Seconds that running requests have to finish after SIGTERM.
         reflection: Offer gRPC server reflection.
         insecure: Allow plaintext on an address that other machines reach.
+        metrics_port: Offer Prometheus metrics over HTTP on this port; 0 takes any free one and logs it.
+        metrics_host: Address for the metrics; they hold numbers only, no frame and no vehicle.
+        otlp_endpoint: Send traces to this OpenTelemetry collector, http://HOST:4317; else to
+            OTEL_EXPORTER_OTLP_ENDPOINT if that is set.
+        trace_ratio: Share of the frames that are traced, 0 to 1, where the caller has not decided it; 0.01 by default.
+        log_format: text for people, or json: one object a line.
     """
     import os
 
     from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
     from isthmus.serving.engine_config import EngineConfig
     from isthmus.serving.server import serve as serve_forever
+    from isthmus.serving.telemetry_config import LogFormat, TelemetryConfig
 
     limits = {
         "max_frame_pixels": max_frame_pixels,
         "max_batch_size": max_batch_size,
         "max_in_flight": max_in_flight,
+    }
+    telemetry: dict[str, Any] = {
+        "metrics_port": metrics_port,
+        "metrics_host": metrics_host,
+        "otlp_endpoint": otlp_endpoint,
+        "trace_ratio": trace_ratio,
+        "log_format": LogFormat(log_format),
     }
     given: dict[str, Any] = {
         "cache_dir": cache_dir,
@@ -112,6 +131,7 @@ def serve(
                 ),
                 **({} if gpu_mem_limit_mb is None else {"gpu_mem_limit_mb": gpu_mem_limit_mb}),
             ),
+            telemetry=TelemetryConfig(**{key: value for key, value in telemetry.items() if value is not None}),
             **{key: value for key, value in given.items() if value is not None},
         )
     )
