@@ -12,7 +12,7 @@ from math import prod
 from typing import Any, Final
 
 import isthmus
-from isthmus.artifact import METADATA_KEY
+from isthmus.artifact import METADATA_KEY, SHA256_KEY
 from isthmus.errors import ModelNotLoadedError, NoModelError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
@@ -31,7 +31,6 @@ from isthmus.serving.oip_requests import (
 )
 from isthmus.serving.oip_stream import InferStream
 from isthmus.serving.pipeline import Pipeline, check_deadline
-from isthmus.serving.remote_model import SHA256_KEY
 from isthmus.serving.scheduling.work import Group
 from isthmus.serving.servicers import Context, remaining_s
 from isthmus.serving.statistics import Statistics

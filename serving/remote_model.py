@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import grpc
 
-from isthmus.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_CONFIDENCE, OUTPUT_LABELS, ModelCard
+from isthmus.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_CONFIDENCE, OUTPUT_LABELS, SHA256_KEY, ModelCard
 from isthmus.errors import BackendUnavailableError, ContractError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
@@ -29,8 +29,6 @@ from isthmus.serving.session import open_session
 
 logger = logging.getLogger(__name__)
 
-SHA256_KEY: Final = "isthmus.sha256"
-"""Parameter of ModelConfig: the digest of the ONNX file, hex."""
 NO_VERSION: Final = "remote"
 """Version of a model whose server names none."""
 

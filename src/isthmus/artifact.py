@@ -20,6 +20,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from isthmus.errors import ContractError
 
 METADATA_KEY: Final = "isthmus.model_card"
+SHA256_KEY: Final = "isthmus.sha256"
+"""Beside METADATA_KEY where a server tells its model: the digest of the ONNX file, hex."""
 INPUT_NAME: Final = "image"
 OUTPUT_LABELS: Final = "labels"
 OUTPUT_CONFIDENCE: Final = "confidence"
