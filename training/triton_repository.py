@@ -117,4 +117,4 @@ def _parameter(key: str, value: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f'"{text_encoding.CEscape(text, as_utf8=True)}"'
+    return f'"{text_encoding.CEscape(text.encode(), as_utf8=False)}"'

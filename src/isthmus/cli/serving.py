@@ -137,7 +137,7 @@ def serve(
     )
 
 
-def _backend(address: str | None, model: str | None, files: dict[str, Path | None]) -> "BackendConfig | None":
+def _backend(address: str | None, model: str | None, files: dict[str, Any]) -> "BackendConfig | None":
     from isthmus.serving.engine_config import BackendConfig
 
     if address is None and model is None and not any(files.values()):
