@@ -229,7 +229,7 @@ def _png_chunks_fit(data: bytes) -> bool:
         length, name = struct.unpack_from(">I4s", data, position)
         position += length + _PNG_CHUNK_EXTRA
         chunks += 1
-        if position > len(data) or (name == b"IHDR") != (chunks == 1) or name in _PNG_ANIMATION:
+        if (name == b"IHDR") != (chunks == 1) or name in _PNG_ANIMATION:
             return False
         if chunks > _PNG_FREE_CHUNKS + position // _PNG_MEAN_CHUNK or (name == b"IEND" and position != len(data)):
             return False
