@@ -19,12 +19,20 @@ _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_END: Final = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _JPEG_START: Final = b"\xff\xd8\xff"
 _JPEG_END: Final = b"\xff\xd9"
+_JPEG_SCAN: Final = b"\xff\xda"
+_JPEG_MAX_SCANS: Final = (
+    64  # progressive files have about ten; each goes over all pixels, and takes 10 bytes to ask for
+)
 _JPEG_STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 # All "start of frame" markers; 0xC4, 0xC8 and 0xCC lie between them and mean something else.
 _JPEG_FRAME: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_MAX_MARKERS: Final = 1000  # a camera's file has about ten before its size; a file of fill bytes has millions
 _ZSTD_LEVEL: Final = 1  # a 512x1024 mask: 524 kB to about 31 kB in half a millisecond
 _PNG_LEVEL: Final = 1
+_PNG_CHUNK_EXTRA: Final = 12  # length, name and check sum
+_PNG_ANIMATION: Final = frozenset({b"acTL", b"fcTL", b"fdAT"})
+_PNG_FREE_CHUNKS: Final = 64  # names, colours, resolution; the pixels are in chunks of 8 kB or more
+_PNG_MEAN_CHUNK: Final = 4096
 _PNG_MAX_SIDE: Final = 1_000_000  # libpng's own limit
 
 
@@ -123,6 +131,8 @@ def check_header(data: bytes, max_pixels: int, *, field: str, kind: ImageFormat 
             f"the {found.value} file does not end where it should: it is truncated, or something follows it",
             where=field,
         )
+    if found is ImageFormat.JPEG and (scans := data.count(_JPEG_SCAN)) > _JPEG_MAX_SCANS:
+        raise InvalidFrameError(f"the JPEG file has {scans} scans, more than {_JPEG_MAX_SCANS}", where=field)
     return height, width
 
 
@@ -201,8 +211,26 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def _is_complete(data: bytes, kind: ImageFormat) -> bool:
-    # OpenCV 4 fills the missing part of a truncated file with grey and says nothing. The end is all that is looked at:
-    # a JPEG file with a hole in its middle passes.
+    # OpenCV fills the missing part of a truncated JPEG file with grey and says nothing. Its end is all that is looked
+    # at: a JPEG file with a hole in its middle passes.
     if kind is ImageFormat.PNG:
-        return data.endswith(_PNG_END)
+        return data.endswith(_PNG_END) and _png_chunks_fit(data)
     return data.rstrip(b"\x00").endswith(_JPEG_END)  # cameras pad their buffers with zeros
+
+
+def _png_chunks_fit(data: bytes) -> bool:
+    """Whether a PNG file is one header, other chunks and an end, each as long as it says.
+
+    OpenCV takes memory for a chunk by its stated length alone: 468 bytes could make it take 1.6 GB. Animations are
+    refused as well: their frames have sizes of their own.
+    """
+    position, chunks, name = len(_PNG_SIGNATURE), 0, b""
+    while position + _PNG_CHUNK_EXTRA <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        position += length + _PNG_CHUNK_EXTRA
+        chunks += 1
+        if (name == b"IHDR") != (chunks == 1) or name in _PNG_ANIMATION:
+            return False
+        if chunks > _PNG_FREE_CHUNKS + position // _PNG_MEAN_CHUNK or (name == b"IEND" and position != len(data)):
+            return False
+    return name == b"IEND" and position == len(data)

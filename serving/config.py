@@ -12,6 +12,7 @@ from pydantic import Field
 
 from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
+from isthmus.serving.engine_config import EngineConfig
 from isthmus.serving.scheduling.config import SchedulerConfig
 from isthmus.serving.telemetry_config import TelemetryConfig
 
@@ -69,7 +70,8 @@ class ServerConfig:
     """Everything `isthmus serve` needs to know."""
 
     model_name: str | None = None
-    """Registered model whose alias `champion` is served. Exactly one of model_name and model_file is given."""
+    """Registered model whose alias `champion` is served. Exactly one of model_name, model_file and engine.backend is
+    given."""
     model_file: Path | None = None
     """An ONNX file to serve without a registry, to try it."""
     tracking_uri: str | None = None
@@ -98,16 +100,27 @@ class ServerConfig:
     """Seconds that running requests have to finish after SIGTERM."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     """Sizes and counts above which the server refuses."""
+    engine: EngineConfig = Field(default_factory=EngineConfig)
+    """GPU buffers, and a remote back end."""
     scheduler: SchedulerConfig = Field(default_factory=SchedulerConfig)
     """Who goes first, how many go together."""
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     """Metrics, traces and logs."""
 
     def __post_init__(self) -> None:
-        if (self.model_name is None) == (self.model_file is None):
+        backend = self.engine.backend
+        if sum(source is not None for source in (self.model_name, self.model_file, backend)) != 1:
             raise ConfigurationError(
-                "exactly one of model_name and model_file must be given",
-                remedy="Name a registered model with --model, or a model.onnx with --model-file.",
+                "exactly one of model_name, model_file and engine.backend must be given",
+                remedy="Name a registered model with --model, a model.onnx with --model-file, or a server that "
+                "computes with --backend.",
+            )
+        if backend is not None and backend.ca_file is None and not (self.insecure or backend.host in LOOPBACK_HOSTS):
+            raise ConfigurationError(
+                f"frames for {backend.address} would leave this machine, and the connection is not encrypted",
+                where="backend",
+                remedy="Name the authorities of its certificate with --backend-ca, or accept plaintext on a trusted "
+                "network with --insecure.",
             )
         if self.model_name is not None and self.tracking_uri is None:
             raise ConfigurationError(

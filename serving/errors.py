@@ -14,6 +14,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from isthmus.errors import (
+    BackendUnavailableError,
     DrainingError,
     EngineLostError,
     FrameTooLargeError,
@@ -28,6 +29,7 @@ _INTERNAL_MESSAGE: Final = "internal error; the server's log has the details"
 _RETRY_AFTER_MS: Final[dict[type[ServingError], int]] = {
     OverloadedError: 50,  # about one frame's time in the engine
     QuotaExceededError: 1000,  # the longest until a bucket that gives a token a second has one
+    BackendUnavailableError: 1000,  # the longest until a gateway has tried to connect again
     DrainingError: 1000,  # about the time until another server has taken over
     EngineLostError: 1000,
 }

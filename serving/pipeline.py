@@ -72,6 +72,8 @@ class Pipeline:
         self.dispatcher = Dispatcher(line, self.slots, self._codec, self.events, time.monotonic)
         self._on_drain: dict[object, Callable[[], None]] = {}
         self._draining = False
+        self.backend_ready = True
+        """False while a remote engine's server is away."""
         self._worker: asyncio.Task[None] | None = None
 
     # Life.
@@ -119,7 +121,7 @@ class Pipeline:
     @property
     def is_ready(self) -> bool:
         """Whether requests are taken."""
-        return self.slots.champion is not None and not self._draining
+        return self.slots.champion is not None and self.backend_ready and not self._draining
 
     @property
     def in_flight(self) -> int:

@@ -14,21 +14,31 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Final, TypeVar
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from isthmus.errors import ContractError, IsthmusError, NoModelError, RegistryError, ServingError
+from isthmus.errors import (
+    BackendUnavailableError,
+    ContractError,
+    IsthmusError,
+    NoModelError,
+    RegistryError,
+    ServingError,
+)
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving import logs, open_inference, servicers, transport
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.events import Events
 from isthmus.serving.interceptors import ErrorInterceptor
+from isthmus.serving.model import LoadedModel
 from isthmus.serving.model_store import ModelStore
 from isthmus.serving.pipeline import Pipeline
 from isthmus.serving.port_file import PortFile
+from isthmus.serving.remote_model import follow_backend, load_remote
 from isthmus.serving.session import check_policy
 from isthmus.serving.telemetry import Telemetry
 
@@ -43,7 +53,7 @@ _MAX_PAUSE_S: Final = 60.0
 _CUT_OFF_S: Final = 1.0
 _LOADER: Final = "load-model"
 _THREADS: Final = ("engine", "codec", _LOADER)  # how the names of our threads begin
-_MAY_PASS: Final = (NoModelError, RegistryError, ContractError)
+_MAY_PASS: Final = (NoModelError, RegistryError, ContractError, BackendUnavailableError)
 """What another version in the registry, or a registry that is up again, can mend."""
 
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
@@ -71,6 +81,7 @@ class Server:
         self._grpc: grpc.aio.Server | None = None
         self._working: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -88,7 +99,8 @@ class Server:
             ServingError: The address, or the metrics' own, is taken.
         """
         check_policy(self.config.provider_policy)
-        self._store.prepare()
+        if self.config.engine.backend is None:
+            self._store.prepare()
         self._port_file.clear()
         self._working = self._pipeline.start()
         for service in ("", *SERVICES):
@@ -113,9 +125,10 @@ class Server:
         """
         await self._health.enter_graceful_shutdown()
         self._pipeline.drain()
-        if self._waiting is not None:
-            self._waiting.cancel()
-            await asyncio.wait([self._waiting])
+        for task in (self._waiting, self._following):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         if self._grpc is None:
             await self._pipeline.stop()
             await self._telemetry.stop()
@@ -173,6 +186,17 @@ class Server:
         logger.info("listening on %s", self.address)
 
     async def _load_and_serve(self) -> None:
+        model = await self._load()
+        self._pipeline.serve(model)
+        await self._tell_health(True)
+        logger.info("serving %s version %s (%s) on %s", model.name, model.version, model.sha256[:12], model.provider)
+        if self.config.engine.backend is not None:
+            following = follow_backend(self._pipeline, self._load, self._tell_health, self.config.poll_interval_s)
+            self._following = asyncio.get_running_loop().create_task(following, name="follow-backend")
+
+    async def _load(self) -> LoadedModel:
+        if self.config.engine.backend is not None:
+            return await _in_thread(partial(load_remote, self.config))
         try:
             model = await _in_thread(self._store.load)
         except (NoModelError, ContractError):
@@ -180,10 +204,12 @@ class Server:
             raise
         if not model.from_cache:
             self._telemetry.metrics.registry_answered()
-        self._pipeline.serve(model)
+        return model
+
+    async def _tell_health(self, ready: bool) -> None:
+        self._pipeline.backend_ready = ready
         for service in ("", *SERVICES):
-            await self._health.set(service, _SERVING)
-        logger.info("serving %s version %s (%s) on %s", model.name, model.version, model.sha256[:12], model.provider)
+            await self._health.set(service, _SERVING if ready else _NOT_SERVING)
 
     async def _wait_for_model(self, cause: IsthmusError) -> None:
         """Look again until the registry has a model that passes its checks; say why not whenever that changes."""

@@ -31,6 +31,7 @@
         ├── FrameDroppedError       ABORTED               a verdict that this client does not know
         ├── DrainingError           UNAVAILABLE           the server is shutting down
         ├── ProviderError           FAILED_PRECONDITION   no GPU where the policy demands one
+        ├── BackendUnavailableError UNAVAILABLE           the server that computes for this one does not answer
         └── EngineLostError         UNAVAILABLE           the GPU failed; this server ends
 
 Each message names the thing, the place and the remedy. `status` is the name of the gRPC status code that
@@ -234,6 +235,12 @@ class ProviderError(ServingError):
     """The execution provider that the policy demands is not there."""
 
     status = "FAILED_PRECONDITION"
+
+
+class BackendUnavailableError(ServingError):
+    """The back end of a gateway cannot be reached, or does not have the model."""
+
+    status = "UNAVAILABLE"
 
 
 class EngineLostError(ServingError):

@@ -17,7 +17,7 @@ from isthmus.cli.bench import train as bench_train
 from isthmus.cli.data import doctor, fake, list_datasets, pack
 from isthmus.cli.demonstration import demo
 from isthmus.cli.generalisation import generalisation
-from isthmus.cli.models import export, promote, register
+from isthmus.cli.models import export, promote, register, triton
 from isthmus.cli.registry import copy, diff, list_versions, rollback, show
 from isthmus.cli.runs import adapt, evaluate, train
 from isthmus.cli.segmenting import segment, watch
@@ -48,6 +48,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "evaluate": evaluate,
     "generalisation": generalisation,
     "export": export,
+    "triton": triton,
     "register": register,
     "promote": promote,
     "rollback": rollback,

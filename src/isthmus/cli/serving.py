@@ -1,7 +1,12 @@
 """The verb that serves a model."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from isthmus.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from isthmus.serving.engine_config import BackendConfig
 
 _DEFAULT_STORE = "sqlite:///mlruns/mlflow.db"
 """Where `register` and `promote` keep models unless MLFLOW_TRACKING_URI says otherwise."""
@@ -11,10 +16,17 @@ def serve(
     *,
     model: str | None = None,
     model_file: Path | None = None,
+    backend: str | None = None,
+    backend_model: str | None = None,
+    backend_card: Path | None = None,
+    backend_ca: Path | None = None,
+    backend_cert: Path | None = None,
+    backend_key: Path | None = None,
     host: str = "127.0.0.1",
     port: int = 50051,
     port_file: Path | None = None,
     provider: Literal["require_cuda", "prefer_cuda", "cpu"] = "cpu",
+    gpu_mem_limit_mb: int | None = None,
     cache_dir: Path | None = None,
     num_threads: int | None = None,
     num_codec_threads: int | None = None,
@@ -38,16 +50,25 @@ def serve(
 
     $ isthmus serve --model street-segmenter --port 50051
     $ isthmus serve --model-file exports/source_only/model.onnx --port 0 --port-file port.txt
+    $ isthmus serve --backend 127.0.0.1:8001 --backend-model street-segmenter
 
     MLFLOW_TRACKING_URI names the registry; without it, mlruns/mlflow.db in this folder. SIGTERM drains and stops.
 
     Args:
         model: Registered model whose alias `champion` is served.
         model_file: An ONNX file instead, without a registry.
+        backend: HOST:PORT of a server that computes instead: Triton, KServe or another of ours. This one then is a
+            gateway, which decodes, schedules and packs.
+        backend_model: The model's name there.
+        backend_card: The model.onnx or model_card.json of its export, where the back end does not tell its card.
+        backend_ca: PEM file of the authorities of the back end's certificate; without it the connection is plaintext.
+        backend_cert: PEM file of this gateway's certificate, for a back end that asks for one.
+        backend_key: PEM file of its private key.
         host: Address to listen on; one that other machines reach needs --insecure, since this is plaintext.
         port: 0 takes any free port.
         port_file: The bound port is written here, for as long as the server listens.
         provider: require_cuda refuses to start without a GPU; prefer_cuda then warns and uses the CPU.
+        gpu_mem_limit_mb: Most GPU memory of one model; under half the card, since two live during a swap.
         cache_dir: Where downloaded models are kept; this user's alone.
         num_threads: Threads of the engine on a CPU; by default what this process may use.
         num_codec_threads: Threads that decode frames and encode masks.
@@ -72,6 +93,7 @@ def serve(
 
     from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
     from isthmus.serving.scheduling.config import SchedulerConfig
+    from isthmus.serving.engine_config import EngineConfig
     from isthmus.serving.server import serve as serve_forever
     from isthmus.serving.telemetry_config import LogFormat, TelemetryConfig
 
@@ -111,8 +133,28 @@ def serve(
             reflection=reflection,
             insecure=insecure,
             limits=LimitsConfig(**{key: value for key, value in limits.items() if value is not None}),
+            engine=EngineConfig(
+                backend=_backend(
+                    backend,
+                    backend_model,
+                    {"card": backend_card, "ca_file": backend_ca, "cert_file": backend_cert, "key_file": backend_key},
+                ),
+                **({} if gpu_mem_limit_mb is None else {"gpu_mem_limit_mb": gpu_mem_limit_mb}),
+            ),
             telemetry=TelemetryConfig(**{key: value for key, value in telemetry.items() if value is not None}),
             scheduler=SchedulerConfig(**{key: value for key, value in scheduler.items() if value is not None}),
             **{key: value for key, value in given.items() if value is not None},
         )
     )
+
+
+def _backend(address: str | None, model: str | None, files: dict[str, Any]) -> "BackendConfig | None":
+    from isthmus.serving.engine_config import BackendConfig
+
+    if address is None and model is None and not any(files.values()):
+        return None
+    if address is None or model is None:
+        raise ConfigurationError(
+            "a back end is an address and a model", remedy="Give --backend HOST:PORT and --backend-model NAME together."
+        )
+    return BackendConfig(address=address, model=model, **files)
