@@ -92,8 +92,8 @@ def serve(
     import os
 
     from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
-    from isthmus.serving.scheduling.config import SchedulerConfig
     from isthmus.serving.engine_config import EngineConfig
+    from isthmus.serving.scheduling.config import SchedulerConfig
     from isthmus.serving.server import serve as serve_forever
     from isthmus.serving.telemetry_config import LogFormat, TelemetryConfig
 
