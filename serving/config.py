@@ -12,6 +12,7 @@ from pydantic import Field
 
 from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
+from isthmus.serving.security.config import SecurityConfig
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MESSAGE_MARGIN_BYTES = 64 * 1024
@@ -95,6 +96,8 @@ class ServerConfig:
     """Seconds that running requests have to finish after SIGTERM."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     """Sizes and counts above which the server refuses."""
+    security: SecurityConfig = Field(default_factory=SecurityConfig)
+    """Certificates, policy and the operator's socket."""
 
     def __post_init__(self) -> None:
         if (self.model_name is None) == (self.model_file is None):
@@ -107,9 +110,14 @@ class ServerConfig:
                 "model_name is given without tracking_uri",
                 remedy="Name the registry in MLFLOW_TRACKING_URI, for example sqlite:///mlruns/mlflow.db.",
             )
-        if self.host not in LOOPBACK_HOSTS and not self.insecure:
+        if self.security.is_encrypted and self.insecure:
+            raise ConfigurationError(
+                "plaintext is allowed, but there is a certificate", where="insecure", remedy="Leave out one of them."
+            )
+        if self.host not in LOOPBACK_HOSTS and not self.insecure and not self.security.is_encrypted:
             raise ConfigurationError(
                 f"{self.host} can be reached from other machines, and the connection is not encrypted",
                 where="host",
-                remedy="Listen on 127.0.0.1, or accept plaintext on a trusted network with --insecure.",
+                remedy="Give --tls-cert, --tls-key and --client-ca, or listen on 127.0.0.1, or accept plaintext on a "
+                "trusted network with --insecure.",
             )

@@ -24,6 +24,7 @@ from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving import codec
 from isthmus.serving.config import LimitsConfig
 from isthmus.serving.engine import Prediction
+from isthmus.serving.identity import vehicle_of
 from isthmus.serving.pipeline import Pipeline, check_deadline
 from isthmus.serving.servicers import Context, remaining_s
 
@@ -94,7 +95,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         model = self._pipeline.model(request.model_name, request.model_version)
         outputs = _requested_outputs(request)
         decode = _decoder(request, self._pipeline.limits, prod(model.card.network_size_hw), deadline)
-        with self._pipeline.admission():
+        with self._pipeline.admission(vehicle_of(context)):
             images, _ = await self._pipeline.offload(decode, deadline)
             scheduled = await self._pipeline.infer(model, images, deadline)
             response = pb.ModelInferResponse(model_name=model.name, model_version=model.version, id=request.id)

@@ -4,10 +4,10 @@ Everything here runs on the event loop; what burns CPU time is handed to the cod
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from isthmus.errors import ModelNotLoadedError, NoModelError
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.model import LoadedModel
 from isthmus.serving.scheduler import Scheduled, Scheduler, too_late, until_ended
+from isthmus.serving.security.quotas import Quotas
 
 T = TypeVar("T")
 
@@ -26,9 +27,11 @@ class Pipeline:
 
     Args:
         config: Limits and thread counts.
+        quotas: Each vehicle's share; None bounds nobody.
     """
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, quotas: Quotas | None = None) -> None:
+        self._quotas = quotas
         self.limits = config.limits
         self._scheduler = Scheduler(config.limits.max_in_flight)
         self._codec = ThreadPoolExecutor(config.num_codec_threads, thread_name_prefix="codec")
@@ -59,6 +62,26 @@ class Pipeline:
         """Whether requests are taken."""
         return self._model is not None and not self._scheduler.is_draining
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether requests are refused for good."""
+        return self._scheduler.is_draining
+
+    @property
+    def current(self) -> LoadedModel | None:
+        """The model that answers now."""
+        return self._model
+
+    @property
+    def in_flight(self) -> int:
+        """Requests admitted and not answered yet."""
+        return self._scheduler.in_flight
+
+    @property
+    def queue_depth(self) -> int:
+        """Requests that wait for the engine."""
+        return self._scheduler.queue_depth
+
     def model(self, name: str | None = None, version: str = "") -> LoadedModel:
         """The model that answers now.
 
@@ -82,9 +105,14 @@ class Pipeline:
             )
         return model
 
-    def admission(self) -> AbstractContextManager[None]:
-        """Hold a place for a request; see `Scheduler.admission`."""
-        return self._scheduler.admission()
+    @contextlib.contextmanager
+    def admission(self, vehicle: str, service_class: str | None = None) -> Iterator[None]:
+        """Hold a place for a request; see `Quotas.admit` and `Scheduler.admission`."""
+        with contextlib.ExitStack() as held:
+            if self._quotas is not None:
+                held.enter_context(self._quotas.admit(vehicle, service_class))
+            held.enter_context(self._scheduler.admission())
+            yield
 
     async def infer(self, model: LoadedModel, images: NDArray[np.uint8], deadline: float) -> Scheduled:
         """Predict a batch; see `Scheduler.infer`."""

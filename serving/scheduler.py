@@ -69,6 +69,16 @@ class Scheduler:
         """Whether nobody is admitted any more."""
         return self._draining
 
+    @property
+    def in_flight(self) -> int:
+        """Requests admitted and not answered yet."""
+        return self._in_flight
+
+    @property
+    def queue_depth(self) -> int:
+        """Requests that wait for the engine."""
+        return len(self._line)
+
     def drain(self) -> None:
         """Admit nobody any more; who is admitted gets an answer."""
         self._draining = True

@@ -17,6 +17,7 @@ from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving import codec
 from isthmus.serving.engine import Prediction
+from isthmus.serving.identity import vehicle_of
 from isthmus.serving.model import LoadedModel
 from isthmus.serving.pipeline import Pipeline
 
@@ -58,7 +59,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
             mask_encoding=_mask_encoding(request),
         )
         decode = _decoder(request.frame, self._pipeline.limits.max_frame_pixels)
-        with self._pipeline.admission():
+        with self._pipeline.admission(vehicle_of(context), _service_class(request.frame)):
             try:
                 return await self._segment(request, model, decode, deadline, result)
             except FrameExpiredError as error:
@@ -184,6 +185,10 @@ def _label_space(model: LoadedModel) -> pb.LabelSpace:
         for item in space.classes
     ]
     return pb.LabelSpace(id=space.id_hash, name=space.name, classes=classes)
+
+
+def _service_class(frame: pb.Frame) -> str:
+    return "bulk" if frame.service_class == pb.SERVICE_CLASS_BULK else "live"
 
 
 def _microseconds(seconds: float) -> int:

@@ -1,7 +1,11 @@
 """gRPC's settings for both ends of a connection."""
 
+from pathlib import Path
 from typing import Final
 
+import grpc
+
+from isthmus.errors import ConfigurationError
 from isthmus.serving.config import LimitsConfig
 
 Options = list[tuple[str, int]]
@@ -37,6 +41,44 @@ def channel_options(limits: LimitsConfig) -> Options:
         ("grpc.keepalive_time_ms", _CLIENT_PING_MS),
         ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_MS),
     ]
+
+
+def client_credentials(
+    ca: Path | None = None, cert: Path | None = None, key: Path | None = None
+) -> grpc.ChannelCredentials | None:
+    """What a client shows to a server, and asks of it.
+
+    Args:
+        ca: PEM file with the authorities that sign servers' certificates.
+        cert: PEM file with the client's own certificate and those between it and the servers' client authority.
+        key: PEM file with its key.
+
+    Returns:
+        Credentials for `grpc.secure_channel` or `grpc.aio.secure_channel`; None, for a plaintext channel, if no file is
+        named.
+
+    Raises:
+        ConfigurationError: A file is missing, not named, or not PEM.
+    """
+    if ca is None and cert is None and key is None:
+        return None
+    if ca is None or (cert is None) != (key is None):
+        raise ConfigurationError(
+            "an encrypted connection needs the server's authority, and a certificate and its key together",
+            remedy="Give --ca, or --ca, --cert and --key.",
+        )
+    chain, private = (None, None) if cert is None or key is None else (_pem(cert), _pem(key))
+    return grpc.ssl_channel_credentials(_pem(ca), private, chain)
+
+
+def _pem(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"cannot be read ({error.strerror})", where=path) from error
+    if b"-----BEGIN " not in data:
+        raise ConfigurationError("is no PEM file", where=path)
+    return data
 
 
 def _message_options(limits: LimitsConfig) -> Options:

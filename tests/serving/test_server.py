@@ -158,7 +158,7 @@ def test_stop_answers_what_runs_and_refuses_the_rest(start_server, model_file, t
         stopping.result(TIMEOUT_S)
     assert not thread.server._pipeline.is_ready
     # What gRPC had taken in before it stopped meets this.
-    with pytest.raises(DrainingError, match="shutting down"), thread.server._pipeline.admission():
+    with pytest.raises(DrainingError, match="shutting down"), thread.server._pipeline.admission("ipv4:127.0.0.1:1"):
         pass
 
 

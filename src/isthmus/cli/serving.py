@@ -29,18 +29,25 @@ def serve(
     drain_timeout_s: float | None = None,
     reflection: bool = False,
     insecure: bool = False,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    client_ca: Path | None = None,
+    policy: Path | None = None,
+    admin_socket: Path | None = None,
 ) -> None:
     """Serve a registered model's champion over gRPC.
 
     $ isthmus serve --model street-segmenter --port 50051
     $ isthmus serve --model-file exports/source_only/model.onnx --port 0 --port-file port.txt
+    $ isthmus serve --model street-segmenter --host 0.0.0.0 --tls-cert server.pem --tls-key server.key
+        --client-ca vehicles-ca.pem --policy policy.yaml
 
     MLFLOW_TRACKING_URI names the registry; without it, mlruns/mlflow.db in this folder. SIGTERM drains and stops.
 
     Args:
         model: Registered model whose alias `champion` is served.
         model_file: An ONNX file instead, without a registry.
-        host: Address to listen on; one that other machines reach needs --insecure, since this is plaintext.
+        host: Address to listen on; one that other machines reach needs --tls-cert, or --insecure for plaintext.
         port: 0 takes any free port.
         port_file: The bound port is written here, for as long as the server listens.
         provider: require_cuda refuses to start without a GPU; prefer_cuda then warns and uses the CPU.
@@ -54,10 +61,16 @@ def serve(
         drain_timeout_s: Seconds that running requests have to finish after SIGTERM.
         reflection: Offer gRPC server reflection.
         insecure: Allow plaintext on an address that other machines reach.
+        tls_cert: The server's certificate, PEM; read again when it changes.
+        tls_key: Its key, closed to other users.
+        client_ca: Authorities of the vehicles' certificates; every caller needs one then.
+        policy: Who may do what, and how much of it, YAML; read again when it changes.
+        admin_socket: Unix socket for `isthmus admin`, in a folder that is this user's alone.
     """
     import os
 
     from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
+    from isthmus.serving.security.config import SecurityConfig
     from isthmus.serving.server import serve as serve_forever
 
     limits = {
@@ -83,6 +96,9 @@ def serve(
             provider_policy=ProviderPolicy(provider),
             reflection=reflection,
             insecure=insecure,
+            security=SecurityConfig(
+                tls_cert=tls_cert, tls_key=tls_key, client_ca=client_ca, policy=policy, admin_socket=admin_socket
+            ),
             limits=LimitsConfig(**{key: value for key, value in limits.items() if value is not None}),
             **{key: value for key, value in given.items() if value is not None},
         )
