@@ -40,7 +40,7 @@ class SecurityConfig:
             raise ConfigurationError(
                 "without an authority for clients every caller is anonymous, which no policy allows",
                 where="security",
-                remedy="Name the vehicles' authority with --client-ca, or give a --policy that allows `anonymous` some.",
+                remedy="Name the vehicles' authority with --client-ca, or allow `anonymous` something in a --policy.",
             )
 
     @property
