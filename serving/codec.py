@@ -28,8 +28,8 @@ _PNG_LEVEL: Final = 1
 _PNG_MAX_SIDE: Final = 1_000_000  # libpng's own limit
 
 MAX_SIDE: Final = 8192
-"""Longest side of a frame, pixels. The graph's antialiased resize goes column by column: 200,000 rows of 40 pixels, which
-are no more than a large camera's, would take 34 s and 2.6 GB there."""
+"""Longest side of a frame, pixels. The graph's antialiased resize goes column by column: 200,000 rows of 40 pixels, no
+more in all than a large camera's, would take 34 s and 2.6 GB there."""
 
 
 class ImageFormat(Enum):

@@ -13,6 +13,7 @@ from isthmus.serving.security.policy import Grant, RpcGroup, Rulebook
 
 _SWEEP_FROM: Final = 1024
 _IN_FLIGHT_RETRY_S: Final = 0.05  # about one frame's time in the engine
+_ONE: Final = 1 - 1e-9  # sums of seconds are not exact, and a client that waits as told must not be told again
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ class Quotas:
         if rate is None:
             return
         share.fill(rate, grant.burst, self._clock())
-        if share.tokens < 1:
+        if share.tokens < _ONE:
             raise QuotaExceededError(
                 f"{rate:g} frames a second are this vehicle's share, and it has sent more",
                 where=vehicle,
