@@ -23,7 +23,7 @@ def vehicle_of(context: Context) -> str:
         The one URI of its certificate, else its connection, such as `ipv4:127.0.0.1:40312`. A certificate with several
         URIs says nothing, since which one counts would be a guess.
     """
-    uris = context.auth_context().get("peer_uri", ())
+    uris = tuple(context.auth_context().get("peer_uri", ()))
     if len(uris) == 1:
         name = bytes(uris[0]).decode("ascii", errors="replace")
         if _NAME.fullmatch(name) and is_named(name):

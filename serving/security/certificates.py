@@ -84,7 +84,9 @@ class ServerCertificate:
     def credentials(self) -> grpc.ServerCredentials:
         """What one port listens with; one alone, since a change is given to gRPC once."""
         return grpc.dynamic_ssl_server_credentials(
-            self._given.configuration, self._newer, require_client_authentication=self._client_ca is not None
+            self._given.configuration,
+            self._newer,  # pyright: ignore[reportArgumentType]  # None is allowed, and means no change
+            require_client_authentication=self._client_ca is not None,
         )
 
     def refresh(self) -> None:

@@ -1,5 +1,6 @@
 """Which files a server takes for its certificate, and what it does when they change."""
 
+import contextlib
 import logging
 import os
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from isthmus.errors import ConfigurationError
+from isthmus.serving.security import certificates
 from isthmus.serving.security.certificates import ServerCertificate
 from isthmus.serving.security.config import SecurityConfig
 
@@ -49,24 +51,36 @@ def test_a_vehicles_certificate_is_no_authority(files, vehicle):
         ServerCertificate(config)
 
 
-@pytest.mark.parametrize("mode", [0o604, 0o620, 0o640, 0o644, 0o777])
+@pytest.mark.parametrize("mode", [0o604, 0o620, 0o644, 0o777])
 def test_key_that_others_can_read(files, mode):
     files.tls_key.chmod(mode)
-    if mode == 0o640 and os.geteuid() == 0:  # as Kubernetes mounts secrets: root's, readable by the server's group
-        ServerCertificate(files)
-        return
     with pytest.raises(ConfigurationError, match=r"other users may read or change the key.*chmod 600"):
         ServerCertificate(files)
 
 
-def test_key_of_another_user(files, monkeypatch):
-    monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    if files.tls_key.stat().st_uid == 0:
-        files.tls_key.chmod(0o640)
-        ServerCertificate(files)  # root's is fine
-        os.chown(files.tls_key, 4712, -1)
-    with pytest.raises(ConfigurationError, match="belongs to another user"):
-        ServerCertificate(files)
+@pytest.mark.parametrize(
+    ("owner", "user", "mode", "said"),
+    [
+        (7, 7, 0o600, None),
+        (7, 7, 0o400, None),
+        (7, 7, 0o640, "mode 0640"),  # its user can close it
+        (7, 7, 0o610, "mode 0610"),
+        (7, 7, 0o604, "mode 0604"),
+        (0, 7, 0o640, None),  # as Kubernetes mounts secrets: root's, readable by the server's group
+        (0, 7, 0o660, "mode 0660"),
+        (0, 7, 0o644, "mode 0644"),
+        (0, 0, 0o640, None),
+        (0, 0, 0o604, "mode 0604"),
+        (8, 7, 0o600, "belongs to another user"),
+        (8, 0, 0o600, "belongs to another user"),
+    ],
+)
+def test_whose_key_may_be_how_open(monkeypatch, tmp_path, owner, user, mode, said):
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    status = os.stat_result((mode, 1, 1, 1, owner, 1, 1, 0, 0, 0))
+    expected = contextlib.nullcontext() if said is None else pytest.raises(ConfigurationError, match=said)
+    with expected:
+        certificates._check_closed(status, tmp_path / "key")
 
 
 @pytest.mark.parametrize(
