@@ -1,6 +1,7 @@
 """Who gets in: real servers with certificates, a policy, and callers of every kind."""
 
 import contextlib
+import pickle
 import threading
 from datetime import timedelta
 
@@ -10,12 +11,13 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from isthmus.errors import ConfigurationError
+from isthmus.errors import ConfigurationError, QuotaExceededError
 from isthmus.protos.inference import open_inference_pb2 as oip
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving.config import ServerConfig
+from isthmus.serving.errors import error_of
 from isthmus.serving.security.config import SecurityConfig
 from isthmus.serving.transport import client_credentials
 
@@ -134,6 +136,9 @@ def test_identity_decides(start, server_ca, vehicle_ca, vehicle, tiny):
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         details = rpc_status.from_call(error).details
         assert any(detail.Is(error_details_pb2.QuotaFailure.DESCRIPTOR) for detail in details)
+        told = pickle.loads(pickle.dumps(error_of(error, server.address)))
+        assert isinstance(told, QuotaExceededError)
+        assert 0 < told.retry_after_s <= 1000  # a token comes every 1000 s
     anna = vehicle_ca.issue("anna", uris=["https://fleet.example/operators/anna"])
     with connected(server, server_ca.file, *anna) as channel:
         assert model_info(channel) == "tiny"
