@@ -14,6 +14,7 @@ from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
 from isthmus.serving.engine_config import EngineConfig
 from isthmus.serving.scheduling.config import SchedulerConfig
+from isthmus.serving.security.config import SecurityConfig
 from isthmus.serving.telemetry_config import TelemetryConfig
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -106,6 +107,8 @@ class ServerConfig:
     """Who goes first, how many go together."""
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     """Metrics, traces and logs."""
+    security: SecurityConfig = Field(default_factory=SecurityConfig)
+    """Certificates, policy and the operator's socket."""
 
     def __post_init__(self) -> None:
         backend = self.engine.backend
@@ -127,9 +130,14 @@ class ServerConfig:
                 "model_name is given without tracking_uri",
                 remedy="Name the registry in MLFLOW_TRACKING_URI, for example sqlite:///mlruns/mlflow.db.",
             )
-        if self.host not in LOOPBACK_HOSTS and not self.insecure:
+        if self.security.is_encrypted and self.insecure:
+            raise ConfigurationError(
+                "plaintext is allowed, but there is a certificate", where="insecure", remedy="Leave out one of them."
+            )
+        if self.host not in LOOPBACK_HOSTS and not self.insecure and not self.security.is_encrypted:
             raise ConfigurationError(
                 f"{self.host} can be reached from other machines, and the connection is not encrypted",
                 where="host",
-                remedy="Listen on 127.0.0.1, or accept plaintext on a trusted network with --insecure.",
+                remedy="Give --tls-cert, --tls-key and --client-ca, or listen on 127.0.0.1, or accept plaintext on a "
+                "trusted network with --insecure.",
             )

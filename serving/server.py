@@ -31,6 +31,8 @@ from isthmus.errors import (
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving import logs, open_inference, servicers, transport
+from isthmus.serving.admin import AdminServicer, OneModel, Operated, SwapControl
+from isthmus.serving.admin_socket import AdminSocket
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.events import Events
 from isthmus.serving.interceptors import ErrorInterceptor
@@ -39,6 +41,7 @@ from isthmus.serving.model_store import ModelStore
 from isthmus.serving.pipeline import Pipeline
 from isthmus.serving.port_file import PortFile
 from isthmus.serving.remote_model import follow_backend, load_remote
+from isthmus.serving.security.guard import Guard
 from isthmus.serving.session import check_policy
 from isthmus.serving.telemetry import Telemetry
 
@@ -65,6 +68,9 @@ class Server:
 
     Args:
         config: What to serve, and where.
+
+    Raises:
+        ConfigurationError: Certificate, key, client authority or policy are bad.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -72,10 +78,13 @@ class Server:
         self.port = 0
         self._store = ModelStore(config)
         self._events = Events()
-        self._pipeline = Pipeline(config, self._events)
+        self._guard = Guard(config.security)
+        self._pipeline = Pipeline(config, self._events, self._guard.quotas)
         self._telemetry = Telemetry(
             config.telemetry, self._events, self._pipeline, has_registry=config.model_name is not None
         )
+        self._admin = AdminSocket(config.security.admin_socket)
+        self._swap: SwapControl = OneModel()
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
         self._port_file = PortFile(config.port_file)
         self._grpc: grpc.aio.Server | None = None
@@ -93,7 +102,7 @@ class Server:
         """Listen, then load the model; without one in the registry, go on looking for it in the background.
 
         Raises:
-            ConfigurationError: The cache cannot be used, or the port file not be written.
+            ConfigurationError: The cache or the admin socket cannot be used, or the port file not be written.
             ContractError: The model file is not ours to serve.
             ProviderError: The provider policy cannot be satisfied.
             ServingError: The address, or the metrics' own, is taken.
@@ -108,6 +117,8 @@ class Server:
         try:
             self._telemetry.start()
             await self._listen()
+            await self._admin.start(AdminServicer(self._operated()))
+            self._guard.start()
             await self._load_and_serve()
         except _MAY_PASS as error:
             if self.config.model_file is not None:
@@ -123,12 +134,13 @@ class Server:
 
         A batch that runs longer, or a model that is just being loaded, stays behind on its thread.
         """
-        await self._health.enter_graceful_shutdown()
-        self._pipeline.drain()
+        await self.drain()
+        self._guard.stop()
         for task in (self._waiting, self._following):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
+        await self._admin.stop()
         if self._grpc is None:
             await self._pipeline.stop()
             await self._telemetry.stop()
@@ -139,6 +151,11 @@ class Server:
         await self._pipeline.stop()  # calls that still run wait for it alone
         await asyncio.wait([ending], timeout=_CUT_OFF_S)
         await self._telemetry.stop()
+
+    async def drain(self) -> None:
+        """Say NOT_SERVING and take no more frames; those that were taken are answered."""
+        await self._health.enter_graceful_shutdown()
+        self._pipeline.drain()
 
     async def run(self) -> None:
         """Never return; raise what goes wrong for good after `start`.
@@ -153,10 +170,13 @@ class Server:
             for task in ended:
                 task.result()
 
+    def _operated(self) -> Operated:
+        return Operated(self.address, self._pipeline, self._guard, self._swap, self.drain)
+
     async def _listen(self) -> None:
         limits = self.config.limits
         self._grpc = grpc.aio.server(
-            interceptors=[self._telemetry.calls, ErrorInterceptor()],
+            interceptors=[self._telemetry.calls, self._guard.interceptor, ErrorInterceptor()],
             options=transport.server_options(limits),
             maximum_concurrent_rpcs=limits.max_in_flight
             + self.config.scheduler.max_streams
@@ -176,7 +196,7 @@ class Server:
             reflection.enable_server_reflection(names, self._grpc)
         self.port = self.config.port
         try:
-            self.port = self._grpc.add_insecure_port(self.address)
+            self.port = self._guard.listen(self._grpc, self.address)
         except RuntimeError as error:
             raise ServingError(
                 "cannot listen", where=self.address, remedy="Choose another port, or 0 for any free one."

@@ -156,7 +156,29 @@ class GateRefusedError(RegistryError):
 
 
 class ServingError(IsthmusError):
-    """The server cannot answer."""
+    """The server cannot answer.
+
+    Args:
+        problem: As of every `IsthmusError`.
+        where: As of every `IsthmusError`.
+        remedy: As of every `IsthmusError`.
+        retry_after_s: Seconds after which another try may succeed; None where nobody can say.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        where: str | Path | None = None,
+        remedy: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(problem, where=where, remedy=remedy)
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the trip out of another process."""
+        return *super().__reduce__(), {"retry_after_s": self.retry_after_s}
 
 
 class InvalidFrameError(ServingError):

@@ -12,6 +12,7 @@ import tyro
 from pydantic import ValidationError
 
 from isthmus import __version__
+from isthmus.cli.admin import drain, log_level, roll_back, state
 from isthmus.cli.bench import data as bench_data
 from isthmus.cli.bench import train as bench_train
 from isthmus.cli.data import doctor, fake, list_datasets, pack
@@ -31,6 +32,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "data": "Look at data sets: what can be read, whether a copy on disk is whole; pack them for streaming.",
     "worlds": "Render labelled frames of the built-in street simulators.",
     "bench": "Measure speed on this machine.",
+    "admin": "See and steer a server on this machine.",
     "registry": "Look into the model registry, compare versions, copy them to another registry.",
 }
 
@@ -62,6 +64,10 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "serve": serve,
     "segment": segment,
     "watch": watch,
+    "admin state": state,
+    "admin rollback": roll_back,
+    "admin drain": drain,
+    "admin log-level": log_level,
 }
 
 _SETTINGS: Final = {

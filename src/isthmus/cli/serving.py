@@ -45,12 +45,19 @@ def serve(
     otlp_endpoint: str | None = None,
     trace_ratio: float | None = None,
     log_format: Literal["text", "json"] = "text",
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    client_ca: Path | None = None,
+    policy: Path | None = None,
+    admin_socket: Path | None = None,
 ) -> None:
     """Serve a registered model's champion over gRPC.
 
     $ isthmus serve --model street-segmenter --port 50051
     $ isthmus serve --model-file exports/source_only/model.onnx --port 0 --port-file port.txt
     $ isthmus serve --backend 127.0.0.1:8001 --backend-model street-segmenter
+    $ isthmus serve --model street-segmenter --host 0.0.0.0 --tls-cert server.pem --tls-key server.key
+        --client-ca vehicles-ca.pem --policy policy.yaml
 
     MLFLOW_TRACKING_URI names the registry; without it, mlruns/mlflow.db in this folder. SIGTERM drains and stops.
 
@@ -64,7 +71,7 @@ def serve(
         backend_ca: PEM file of the authorities of the back end's certificate; without it the connection is plaintext.
         backend_cert: PEM file of this gateway's certificate, for a back end that asks for one.
         backend_key: PEM file of its private key.
-        host: Address to listen on; one that other machines reach needs --insecure, since this is plaintext.
+        host: Address to listen on; one that other machines reach needs --tls-cert, or --insecure for plaintext.
         port: 0 takes any free port.
         port_file: The bound port is written here, for as long as the server listens.
         provider: require_cuda refuses to start without a GPU; prefer_cuda then warns and uses the CPU.
@@ -88,12 +95,18 @@ def serve(
             OTEL_EXPORTER_OTLP_ENDPOINT if that is set.
         trace_ratio: Share of the frames that are traced, 0 to 1, where the caller has not decided it; 0.01 by default.
         log_format: text for people, or json: one object a line.
+        tls_cert: The server's certificate, PEM; read again when it changes.
+        tls_key: Its key, closed to other users.
+        client_ca: Authorities of the vehicles' certificates; every caller needs one then.
+        policy: Who may do what, and how much of it, YAML; read again when it changes.
+        admin_socket: Unix socket for `isthmus admin`, in a folder that is this user's alone.
     """
     import os
 
     from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
     from isthmus.serving.engine_config import EngineConfig
     from isthmus.serving.scheduling.config import SchedulerConfig
+    from isthmus.serving.security.config import SecurityConfig
     from isthmus.serving.server import serve as serve_forever
     from isthmus.serving.telemetry_config import LogFormat, TelemetryConfig
 
@@ -132,6 +145,9 @@ def serve(
             provider_policy=ProviderPolicy(provider),
             reflection=reflection,
             insecure=insecure,
+            security=SecurityConfig(
+                tls_cert=tls_cert, tls_key=tls_key, client_ca=client_ca, policy=policy, admin_socket=admin_socket
+            ),
             limits=LimitsConfig(**{key: value for key, value in limits.items() if value is not None}),
             engine=EngineConfig(
                 backend=_backend(
