@@ -12,6 +12,7 @@ from pydantic import Field
 
 from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
+from isthmus.serving.swap.config import SwapConfig
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MESSAGE_MARGIN_BYTES = 64 * 1024
@@ -90,11 +91,13 @@ class ServerConfig:
     num_codec_threads: Positive = 2
     """Threads that decode frames and encode masks."""
     poll_interval_s: Seconds = 2.0
-    """Seconds between looks at the registry while no model has been promoted yet."""
+    """Seconds between looks at the registry, give or take a fifth."""
     drain_timeout_s: Seconds = 10.0
     """Seconds that running requests have to finish after SIGTERM."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     """Sizes and counts above which the server refuses."""
+    swap: SwapConfig = Field(default_factory=SwapConfig)
+    """What a promoted version must show, and what happens around it."""
 
     def __post_init__(self) -> None:
         if (self.model_name is None) == (self.model_file is None):

@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from isthmus.errors import ContractError, EngineLostError
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.engine import Engine, OrtEngine
 from isthmus.serving.session import available_cpus, open_session
+from isthmus.serving.swap.verdicts import Standing
 
 FILE_VERSION: Final = "file"
 """Version of a model that came from a plain file; the registry's versions are numbers."""
@@ -36,6 +38,8 @@ class LoadedModel:
         provider: The execution provider that runs it.
         provider_fallback: Whether a GPU was preferred but is not used.
         from_cache: Whether this is the last good model: the registry did not answer, or its champion was refused.
+        batch_seconds: Seconds by batch size, where they were measured before it serves; the scheduler starts from them.
+        standing: What speaks for it.
     """
 
     name: str
@@ -46,6 +50,8 @@ class LoadedModel:
     provider: str
     provider_fallback: bool
     from_cache: bool
+    batch_seconds: Mapping[int, float] = field(default_factory=dict)
+    standing: Standing = Standing.UNCHECKED
 
 
 def load_model(

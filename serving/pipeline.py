@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isthmus.errors import ModelNotLoadedError, NoModelError
 from isthmus.serving.config import ServerConfig
+from isthmus.serving.events import BatchDone, Events
 from isthmus.serving.model import LoadedModel
 from isthmus.serving.scheduler import Scheduled, Scheduler, too_late, until_ended
 
@@ -26,9 +27,14 @@ class Pipeline:
 
     Args:
         config: Limits and thread counts.
+        events: Told of each batch.
     """
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, events: Events | None = None) -> None:
+        self._events = events or Events()
+        self._others: dict[str, LoadedModel] = {}
+        self._running: dict[int, int] = {}
+        self._ended = asyncio.Event()
         self.limits = config.limits
         self._scheduler = Scheduler(config.limits.max_in_flight)
         self._codec = ThreadPoolExecutor(config.num_codec_threads, thread_name_prefix="codec")
@@ -46,13 +52,35 @@ class Pipeline:
         """Give up what still runs, and free the threads and the model."""
         await self._scheduler.stop()
         self._codec.shutdown(wait=False, cancel_futures=True)
-        if self._model is not None:
-            self._model.engine.close()
+        for model in (self._model, *self._others.values()):
+            if model is not None:
+                model.engine.close()
 
-    def serve(self, model: LoadedModel) -> None:
-        """Answer with this model from now on."""
-        assert self._model is None, "the first model stays"
-        self._model = model
+    @property
+    def current(self) -> LoadedModel | None:
+        """The model that answers now."""
+        return self._model
+
+    def serve(self, model: LoadedModel) -> LoadedModel | None:
+        """Answer with this model from now on; gives the one before."""
+        before, self._model = self._model, model
+        self._others.pop(model.version, None)
+        return before
+
+    def also(self, model: LoadedModel) -> None:
+        """Answer with this model where its version is named."""
+        self._others[model.version] = model
+
+    def forget(self, model: LoadedModel) -> None:
+        """End what `also` began."""
+        if self._others.get(model.version) is model:
+            del self._others[model.version]
+
+    async def drained(self, model: LoadedModel) -> None:
+        """Return when no batch of `model` runs."""
+        while self._running.get(id(model)):
+            self._ended.clear()
+            await self._ended.wait()
 
     @property
     def is_ready(self) -> bool:
@@ -75,6 +103,8 @@ class Pipeline:
             raise NoModelError(
                 "this server has no model yet", remedy="Promote one with `isthmus promote`; the server's log says more."
             )
+        if version in self._others and name in (None, model.name):
+            return self._others[version]
         if name not in (None, model.name) or version not in ("", model.version):
             raise ModelNotLoadedError(
                 f"model {model.name if name is None else name!r}{version and f' version {version}'} is not loaded",
@@ -88,7 +118,25 @@ class Pipeline:
 
     async def infer(self, model: LoadedModel, images: NDArray[np.uint8], deadline: float) -> Scheduled:
         """Predict a batch; see `Scheduler.infer`."""
-        return await self._scheduler.infer(model.engine, images, deadline)
+        self._running[id(model)] = self._running.get(id(model), 0) + 1
+        try:
+            done = await self._scheduler.infer(model.engine, images, deadline)
+        finally:
+            self._running[id(model)] -= 1
+            self._ended.set()
+        self._events.tell(
+            BatchDone(
+                model_version=model.version,
+                sha256=model.sha256,
+                provider=model.provider,
+                num_frames=len(images),
+                padded_to=len(images),
+                infer_s=done.infer_s,
+                images=images,
+                prediction=done.prediction,
+            )
+        )
+        return done
 
     async def offload(self, work: Callable[[], T], deadline: float) -> tuple[T, float]:
         """Run `work` on a codec thread.

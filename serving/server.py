@@ -1,8 +1,8 @@
 """The server: a gRPC front on the event loop, and its life from the first model to the last answer.
 
-Until a model is there the health service says NOT_SERVING and `Segment` answers FAILED_PRECONDITION. The registry is
-asked again every `poll_interval_s`, so that the server comes up by itself after a promotion; after a failure the
-pauses grow. Once a model serves, it stays until the process ends.
+Until a model is there the health service says NOT_SERVING and `Segment` answers FAILED_PRECONDITION. A watcher looks at
+the registry every `poll_interval_s` for as long as the server lives (`swap`): so it comes up by itself after the first
+promotion, and follows the later ones.
 """
 
 import asyncio
@@ -12,37 +12,33 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Final, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from isthmus.errors import ContractError, IsthmusError, NoModelError, RegistryError, ServingError
+from isthmus.errors import ServingError
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving import open_inference, servicers, transport
 from isthmus.serving.config import ServerConfig
+from isthmus.serving.events import Events
 from isthmus.serving.interceptors import ErrorInterceptor
 from isthmus.serving.model_store import ModelStore
+from isthmus.serving.off_loop import LOADER
 from isthmus.serving.pipeline import Pipeline
 from isthmus.serving.port_file import PortFile
 from isthmus.serving.session import check_policy
-
-T = TypeVar("T")
+from isthmus.serving.swap.watcher import MAY_PASS, Watcher
 
 logger = logging.getLogger(__name__)
 
 SERVICES: Final = (servicers.SERVICE_NAME, open_inference.SERVICE_NAME)
 """Names that the health service knows, beside the empty one for the whole server."""
 
-_MAX_PAUSE_S: Final = 60.0
 _CUT_OFF_S: Final = 1.0
-_LOADER: Final = "load-model"
-_THREADS: Final = ("engine", "codec", _LOADER)  # how the names of our threads begin
-_MAY_PASS: Final = (NoModelError, RegistryError, ContractError)
-"""What another version in the registry, or a registry that is up again, can mend."""
+_THREADS: Final = ("engine", "codec", LOADER)  # how the names of our threads begin
 
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -58,13 +54,15 @@ class Server:
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
         self.port = 0
+        self._events = Events()
         self._store = ModelStore(config)
-        self._pipeline = Pipeline(config)
+        self._pipeline = Pipeline(config, self._events)
+        self._watcher = Watcher(config, self._store, self._pipeline, self._events, self._say_serving)
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
         self._port_file = PortFile(config.port_file)
         self._grpc: grpc.aio.Server | None = None
         self._working: asyncio.Task[None] | None = None
-        self._waiting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -78,6 +76,7 @@ class Server:
         Raises:
             ConfigurationError: The cache cannot be used, or the port file not be written.
             ContractError: The model file is not ours to serve.
+            EngineLostError: The GPU failed already.
             ProviderError: The provider policy cannot be satisfied.
             ServingError: The address is taken.
         """
@@ -89,15 +88,18 @@ class Server:
             await self._health.set(service, _NOT_SERVING)
         try:
             await self._listen()
-            await self._load_and_serve()
-        except _MAY_PASS as error:
+            await self._watcher.first()
+        except MAY_PASS as error:
             if self.config.model_file is not None:
                 await self.stop()
                 raise
-            self._waiting = asyncio.get_running_loop().create_task(self._wait_for_model(error), name="wait-for-model")
+            self._watch(self._watcher.run(error))
         except BaseException:
             await self.stop()
             raise
+        else:
+            if self.config.model_file is None:
+                self._watch(self._watcher.run())
 
     async def stop(self) -> None:
         """Say NOT_SERVING, let running requests finish within `drain_timeout_s`, and give up the rest.
@@ -106,17 +108,21 @@ class Server:
         """
         await self._health.enter_graceful_shutdown()
         self._pipeline.drain()
-        if self._waiting is not None:
-            self._waiting.cancel()
-            await asyncio.wait([self._waiting])
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         if self._grpc is None:
-            await self._pipeline.stop()
+            await self._stop_models()
             return
         self._port_file.remove()
         ending = asyncio.get_running_loop().create_task(self._grpc.stop(self.config.drain_timeout_s))
         await asyncio.wait([ending], timeout=self.config.drain_timeout_s)
-        await self._pipeline.stop()  # calls that still run wait for it alone
+        await self._stop_models()  # calls that still run wait for it alone
         await asyncio.wait([ending], timeout=_CUT_OFF_S)
+
+    async def _stop_models(self) -> None:
+        await self._pipeline.stop()
+        await self._watcher.stop()
 
     async def run(self) -> None:
         """Never return; raise what goes wrong for good after `start`.
@@ -125,7 +131,7 @@ class Server:
             EngineLostError: The GPU failed: only a new process can use it again.
             ProviderError: A model came later, and the provider policy cannot be satisfied.
         """
-        running = {task for task in (self._working, self._waiting) if task is not None}
+        running = {task for task in (self._working, self._watching) if task is not None}
         while running:
             ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
@@ -161,29 +167,12 @@ class Server:
         self._port_file.write(self.port)
         logger.info("listening on %s", self.address)
 
-    async def _load_and_serve(self) -> None:
-        model = await _in_thread(self._store.load)
-        self._pipeline.serve(model)
+    async def _say_serving(self) -> None:
         for service in ("", *SERVICES):
             await self._health.set(service, _SERVING)
-        logger.info("serving %s version %s (%s) on %s", model.name, model.version, model.sha256[:12], model.provider)
 
-    async def _wait_for_model(self, cause: IsthmusError) -> None:
-        """Look again until the registry has a model that passes its checks; say why not whenever that changes."""
-        pause = self.config.poll_interval_s
-        said = ""
-        while True:
-            if str(cause) != said:
-                said = str(cause)
-                logger.log(logging.WARNING if isinstance(cause, NoModelError) else logging.ERROR, "no model: %s", said)
-            await asyncio.sleep(pause)
-            try:
-                await self._load_and_serve()
-            except _MAY_PASS as error:
-                cause = error
-                pause = self.config.poll_interval_s if isinstance(cause, NoModelError) else min(2 * pause, _MAX_PAUSE_S)
-            else:
-                return
+    def _watch(self, watching: Coroutine[Any, Any, None]) -> None:
+        self._watching = asyncio.get_running_loop().create_task(watching, name="watcher")
 
 
 def serve(config: ServerConfig) -> None:
@@ -222,21 +211,6 @@ async def _start_and_run(server: Server) -> None:
     await server.start()
     print(f"isthmus listens on {server.address}", flush=True)  # noqa: T201 - what a person or a script waits for
     await server.run()
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Like `asyncio.to_thread`, on a thread that no end of a loop or of the process waits for."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    future.set_running_or_notify_cancel()
-    threading.Thread(target=run, name=_LOADER, daemon=True).start()
-    return await asyncio.wrap_future(future)
 
 
 def _end_without_threads() -> None:

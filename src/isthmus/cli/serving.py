@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import tyro
 
+from isthmus.cli.swap_options import SwapOptions
 from isthmus.errors import ConfigurationError
 
 _DEFAULT_STORE = "sqlite:///mlruns/mlflow.db"
@@ -29,10 +30,11 @@ def serve(
     drain_timeout_s: float | None = None,
     reflection: bool = False,
     insecure: bool = False,
+    swap: tyro.conf.OmitArgPrefixes[SwapOptions] = SwapOptions(),  # noqa: B008 - frozen
 ) -> None:
-    """Serve a registered model's champion over gRPC.
+    """Serve a registered model's champion over gRPC, and follow it as it changes.
 
-    $ isthmus serve --model street-segmenter --port 50051
+    $ isthmus serve --model street-segmenter --port 50051 --trust ~/.config/isthmus/gate.key.pub
     $ isthmus serve --model-file exports/source_only/model.onnx --port 0 --port-file port.txt
 
     MLFLOW_TRACKING_URI names the registry; without it, mlruns/mlflow.db in this folder. SIGTERM drains and stops.
@@ -50,10 +52,11 @@ def serve(
         max_frame_pixels: Largest frame that is decoded.
         max_batch_size: Most frames in one ModelInfer request.
         max_in_flight: Most requests at once; the next one is refused with a hint when to come back.
-        poll_interval_s: Seconds between looks at the registry while there is no champion.
+        poll_interval_s: Seconds between looks at the registry.
         drain_timeout_s: Seconds that running requests have to finish after SIGTERM.
         reflection: Offer gRPC server reflection.
         insecure: Allow plaintext on an address that other machines reach.
+        swap: What a promoted version must show before it serves; docs/operations/hot_swap.md.
     """
     import os
 
@@ -83,6 +86,7 @@ def serve(
             provider_policy=ProviderPolicy(provider),
             reflection=reflection,
             insecure=insecure,
+            swap=swap.resolve(),
             limits=LimitsConfig(**{key: value for key, value in limits.items() if value is not None}),
             **{key: value for key, value in given.items() if value is not None},
         )
