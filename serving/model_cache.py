@@ -125,7 +125,7 @@ class ModelCache:
         if not path.is_file():
             return None
         try:
-            check_file(path, manifest)
+            check_file(path, manifest, where=path)
         except ContractError as error:
             logger.warning("discarded a damaged model: %s", error)
             path.unlink(missing_ok=True)
@@ -133,13 +133,18 @@ class ModelCache:
         os.utime(path.parent)
         return path
 
-    def put(self, path: Path, manifest: Manifest) -> Path:
+    def put(self, path: Path, manifest: Manifest, *, where: str) -> Path:
         """Move a downloaded file to its place.
+
+        Args:
+            path: The file.
+            manifest: What it must be.
+            where: It comes from, for errors.
 
         Raises:
             ContractError: It is not what the manifest says.
         """
-        check_file(path, manifest)
+        check_file(path, manifest, where=where)
         final = self._objects / manifest.sha256 / _ONNX
         final.parent.mkdir(mode=0o700, exist_ok=True)
         _move(path, final)
@@ -215,16 +220,22 @@ def _digest_in(record: Path) -> str | None:
         return None
 
 
-def check_file(path: Path, manifest: Manifest) -> None:
+def check_file(path: Path, manifest: Manifest, *, where: str | Path) -> None:
     """Compare a model file with its manifest.
+
+    Args:
+        path: The file.
+        manifest: What it must be.
+        where: What to name in errors.
 
     Raises:
         ContractError: Its size or digest is another one.
     """
-    if path.stat().st_size != manifest.size_bytes:
-        raise ContractError(f"has {path.stat().st_size} bytes, the manifest says {manifest.size_bytes}", where=path)
+    remedy = "Register the model again, and find out who can change files in the registry."
+    if (size := path.stat().st_size) != manifest.size_bytes:
+        raise ContractError(f"has {size} bytes, the manifest says {manifest.size_bytes}", where=where, remedy=remedy)
     if (found := sha256_of(path)) != manifest.sha256:
-        raise ContractError(f"its SHA-256 {found} is not the manifest's {manifest.sha256}", where=path)
+        raise ContractError(f"its SHA-256 {found} is not the manifest's {manifest.sha256}", where=where, remedy=remedy)
 
 
 def _move(source: Path, target: Path) -> None:

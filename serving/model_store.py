@@ -275,8 +275,10 @@ class ModelStore:
 
     def _download(self, found: Champion, scratch: Path) -> Path:
         manifest, registry = found.manifest, self._registry
-        check_size(manifest.size_bytes, self._config.limits.max_model_bytes, registry.where(found.version))
-        return self._cache.put(registry.download(found.version, _ONNX, scratch, manifest.size_bytes), manifest)
+        where = f"{registry.where(found.version)}/{_ONNX}"
+        check_size(manifest.size_bytes, self._config.limits.max_model_bytes, where)
+        path = registry.download(found.version, _ONNX, scratch, manifest.size_bytes)
+        return self._cache.put(path, manifest, where=where)
 
     def _open(
         self,

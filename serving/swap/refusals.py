@@ -1,5 +1,6 @@
 """Versions that were refused: told once, tried again after growing pauses."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,12 +41,16 @@ class Refusals:
         return known is None or known.verdict != verdict or self._clock() >= known.again_at
 
     def note(self, version: str, verdict: str, reason: str) -> bool:
-        """Note a refusal; gives whether it is news."""
+        """Note a refusal; gives whether it is news, which another measurement of the same thing is not."""
         known = self._refused.get(version)
         pause = self._first_pause_s if known is None else min(2 * known.pause_s, MAX_PAUSE_S)
         self._refused[version] = _Refusal(reason, verdict, pause, self._clock() + pause)
-        return known is None or known.reason != reason
+        return known is None or _without_numbers(known.reason) != _without_numbers(reason)
 
     def keep_only(self, *versions: str | None) -> None:
         """Forget the others: the alias has moved on."""
         self._refused = {version: known for version, known in self._refused.items() if version in versions}
+
+
+def _without_numbers(reason: str) -> str:
+    return re.sub(r"\d+([.,]\d+)?", "#", reason)

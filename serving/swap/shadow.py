@@ -39,6 +39,8 @@ class Shadow:
         self._share = percent / 100
         self._due = 0.0
         self._num_dropped = 0
+        self.gave_up = ""
+        """The version that failed on a frame; empty where none did."""
         self._model: LoadedModel | None = None
         self._task: asyncio.Task[None] | None = None
         self._unsubscribe = events.subscribe(self)
@@ -102,6 +104,7 @@ class Shadow:
         except Exception as error:  # a challenger's trouble is nobody else's
             logger.exception("challenger %s failed on a frame, and sees no more", challenger.version)
             self._model = None if self._model is challenger else self._model
+            self.gave_up = challenger.version
             challenger.engine.close()
             if isinstance(error, EngineLostError):
                 logger.error("the provider failed under the challenger: the champion may fail next")  # noqa: TRY400

@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from isthmus.errors import (
@@ -76,6 +77,7 @@ class Watcher:
         self._states: dict[str, str] = {}
         self._said = ""
         self._num_failures = 0
+        self._hurry = asyncio.Event()
 
     @property
     def previous(self) -> LoadedModel | None:
@@ -120,7 +122,9 @@ class Watcher:
         if cause is not None:
             self._say(cause)
         while True:
-            await asyncio.sleep(self._pause())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self._pause())
+            self._hurry.clear()
             try:
                 if self._slots.current is None:
                     await self.first()
@@ -190,9 +194,9 @@ class Watcher:
         except _REFUSED as error:
             await self._refuse(version, current, error, verdict, time.monotonic() - started)
             return
+        self._states[version] = "serving"  # first: the way back may come while this waits for the registry
         self._switch.swap(model, seconds=time.monotonic() - started)
         await self._remember(model, None)
-        self._states[version] = "serving"
         await self._write_states()
 
     async def _checked(self, version: str, current: LoadedModel) -> LoadedModel:
@@ -236,6 +240,7 @@ class Watcher:
         self._avoided = Avoided(event.gave_up.version, event.reason)
         self._states[event.gave_up.version] = f"rejected: rolled back, {event.reason}"
         self._to_note = event
+        self._hurry.set()  # the cache must know before this process can die
 
     async def _note_return(self) -> None:
         if self._to_note is not None:
@@ -252,6 +257,7 @@ class Watcher:
             )
 
     async def _write_states(self) -> None:
+        await self._note_return()
         while self._states:
             version, state = self._states.popitem()
             await in_thread(lambda version=version, state=state: self._store.say(version, state))  # type: ignore[misc]
@@ -264,7 +270,7 @@ class Watcher:
             return
         if now is not None:
             await shadow.show_to(None)
-        if version is None or not self._unfit_challengers.may_try(version, ""):
+        if version is None or version == shadow.gave_up or not self._unfit_challengers.may_try(version, ""):
             return
         try:
             model = await in_thread(lambda: self._open_challenger(version), nice=BACKGROUND)
