@@ -21,20 +21,23 @@ from isthmus.serving.session import CPU
 from isthmus.serving.swap.guard import MIN_RISE_S
 from isthmus.serving.swap.live import BatchShape, LiveRecord
 
-_ROUNDS: Final = 7
+_ROUNDS: Final = 5
 _FEWEST_LIVE: Final = 5
 _WARM_SIZES: Final = 2
 _GREY: Final = 127
 
 
-def batch_sizes(limits: LimitsConfig) -> list[int]:
-    """Sizes that batches are filled up to: powers of two, and the largest.
+def batch_sizes(largest: int, provider: str, live: LiveRecord | None = None) -> list[int]:
+    """Sizes that batches may have: on a GPU powers of two and the largest, which they are filled up to.
 
-    >>> batch_sizes(LimitsConfig(max_batch_size=6))
-    [1, 2, 4, 6]
+    A CPU gains nothing by size and gets what comes: single frames, and what callers put together themselves.
+
+    >>> batch_sizes(6, "CUDAExecutionProvider"), batch_sizes(6, "CPUExecutionProvider")
+    ([1, 2, 4, 6], [1])
     """
-    powers = [2**exponent for exponent in range(limits.max_batch_size.bit_length())]
-    return sorted({*powers, limits.max_batch_size} & set(range(limits.max_batch_size + 1)))
+    if provider == CPU:
+        return sorted({1, *(live.sizes if live is not None else ())})
+    return sorted({*(1 << exponent for exponent in range(largest.bit_length())), largest})
 
 
 async def warm_up(model: LoadedModel, limits: LimitsConfig, live: LiveRecord | None = None) -> Mapping[int, float]:
@@ -55,14 +58,13 @@ async def warm_up(model: LoadedModel, limits: LimitsConfig, live: LiveRecord | N
         EngineLostError: The execution provider failed for good.
     """
     frame_sizes = live.frame_sizes(_WARM_SIZES) if live is not None else []
-    runs = 1 if model.provider == CPU else 2
     seconds: dict[int, float] = {}
     for height, width in frame_sizes or [model.card.network_size_hw]:
-        for size in batch_sizes(limits):
+        for size in batch_sizes(limits.max_batch_size, model.provider, live):
             shape = BatchShape(size, height, width)
-            for _ in range(runs):
-                took = await timed(model.engine, shape, model.version)
-                await _rest(took, live)
+            took = await _run_and_rest(model, shape, live)
+            if model.provider != CPU:
+                took = await _run_and_rest(model, shape, live)
             seconds.setdefault(size, took)
     return seconds
 
@@ -133,11 +135,7 @@ async def _pace_beside_frames(candidate: LoadedModel, live: LiveRecord) -> _Pace
 
 
 async def _times(candidate: LoadedModel, shape: BatchShape, live: LiveRecord) -> Sequence[float]:
-    times = []
-    for _ in range(_ROUNDS):
-        times.append(await timed(candidate.engine, shape, candidate.version))
-        await _rest(times[-1], live)
-    return times
+    return [await _run_and_rest(candidate, shape, live) for _ in range(_ROUNDS)]
 
 
 async def _pace_in_turns(candidate: LoadedModel, current: LoadedModel) -> _Pace:
@@ -149,6 +147,8 @@ async def _pace_in_turns(candidate: LoadedModel, current: LoadedModel) -> _Pace:
     return _Pace(shape, median(times["candidate"]), median(times["current"]))
 
 
-async def _rest(seconds: float, live: LiveRecord | None) -> None:
+async def _run_and_rest(model: LoadedModel, shape: BatchShape, live: LiveRecord | None) -> float:
+    seconds = await timed(model.engine, shape, model.version)
     if live is not None and live.busy:
         await asyncio.sleep(seconds)
+    return seconds

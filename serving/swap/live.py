@@ -83,6 +83,11 @@ class LiveRecord:
         counted = Counter(batch.shape for batch in self._batches)
         return counted.most_common(1)[0][0] if counted else None
 
+    @property
+    def sizes(self) -> set[int]:
+        """Sizes of the last batches."""
+        return {batch.shape.size for batch in self._batches}
+
     def frame_sizes(self, most: int) -> list[tuple[int, int]]:
         """The `most` most frequent heights and widths of the last batches."""
         counted = Counter((batch.shape.height, batch.shape.width) for batch in self._batches)

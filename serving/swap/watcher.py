@@ -41,7 +41,6 @@ MAY_PASS: Final = (NoModelError, RegistryError, ContractError, ModelRefusedError
 _REFUSED: Final = (ContractError, ModelRefusedError, ProviderError)
 _MAX_PAUSE_S: Final = 60.0
 _JITTER: Final = 0.2
-_ONE_FRAME: Final = LimitsConfig(max_batch_size=1)
 
 
 class Watcher:
@@ -211,12 +210,12 @@ class Watcher:
         assert live is not None
         try:
             self._store.check_label_space(model, current.card.label_space.id_hash)
-            seconds = await warm_up(model, self._config.limits, live)
+            await warm_up(model, self._config.limits, live)
             await check_speed(model, current, live, self._config.swap.max_slowdown)
         except BaseException:
             model.engine.close()
             raise
-        return dataclasses.replace(model, batch_seconds=seconds)
+        return model
 
     async def _refuse(
         self, version: str, current: LoadedModel, error: IsthmusError, verdict: str, seconds: float
@@ -288,7 +287,7 @@ class Watcher:
         assert current is not None
         try:
             _check_comparable(model, current)
-            asyncio.run(warm_up(model, _ONE_FRAME))
+            asyncio.run(warm_up(model, LimitsConfig(max_batch_size=1)))
         except BaseException:
             model.engine.close()
             raise

@@ -145,7 +145,7 @@ class Versions:
 
         mlflow.set_tracking_uri(self.uri)
         model_id = self.client.get_model_version(self.name, version).source.removeprefix("models:/")
-        sha256 = json.loads((self._folder_of(version) / "manifest.json").read_text())["sha256"]
+        sha256 = self.sha256(version)
         facts = {"name": self.name, "challenger": int(version), "alias": alias, "challenger_sha256": sha256}
         report = make_report(**{**facts, **changes})
         tag = make_tag(report, key)
@@ -156,8 +156,9 @@ class Versions:
         self.client.log_model_artifacts(model_id, str(own.parent.parent))
         self.client.set_model_version_tag(self.name, version, TAG + gate_fact("champion"), tag)
 
-    def _folder_of(self, version):
-        return sorted(self._home.glob("version-*"))[int(version) - 1]
+    def sha256(self, version):
+        folder = sorted(self._home.glob("version-*"))[int(version) - 1]
+        return json.loads((folder / "manifest.json").read_text())["sha256"]
 
 
 @pytest.fixture
