@@ -15,6 +15,7 @@ from typing import Final
 
 from isthmus.errors import (
     ContractError,
+    EngineLostError,
     IsthmusError,
     ModelRefusedError,
     NoModelError,
@@ -131,6 +132,13 @@ class Watcher:
                     await self._look()
             except MAY_PASS as error:
                 self._say(error)
+            except EngineLostError:
+                raise
+            except Exception as error:  # a full disk, a bug: not the serving model's fault
+                if self._slots.current is None:
+                    raise
+                logger.exception("looking at the registry failed")
+                self._say(error)
             else:
                 self._num_failures, self._said = 0, ""
 
@@ -146,7 +154,7 @@ class Watcher:
             pause = max(pause, min(pause * 2**self._num_failures, _MAX_PAUSE_S))
         return pause * random.uniform(1 - _JITTER, 1 + _JITTER)  # not all servers at the same moment
 
-    def _say(self, error: IsthmusError) -> None:
+    def _say(self, error: Exception) -> None:
         """Log what is wrong whenever that changes; errors of the registry make the pauses grow."""
         self._num_failures = 0 if isinstance(error, NoModelError) else min(self._num_failures + 1, 16)
         if str(error) != self._said:

@@ -138,11 +138,12 @@ def test_the_guard_goes_back_and_the_version_is_not_tried_again(
     assert len(heard_again.all(ModelChanged)) == 2
 
 
-def test_an_outage_of_the_registry_changes_nothing(versions, config, follow, tiny, monkeypatch, caplog, wait_until):
+@pytest.mark.parametrize("error", [RegistryError("no answer"), OSError(28, "No space left on device")])
+def test_trouble_changes_nothing(versions, config, follow, tiny, monkeypatch, caplog, wait_until, error):
     versions.add(alias="champion")
     thread, heard = follow(config())
     with monkeypatch.context() as patch:
-        patch.setattr("isthmus.serving.registry.Registry.aliases", _no_answer)
+        patch.setattr("isthmus.serving.registry.Registry.aliases", _raising(error))
         wait_until(lambda: "version 1 goes on: " in caplog.text)
         assert version_of(thread.server.address, tiny) == "1"
         versions.add(alias="champion", step=20)
@@ -209,5 +210,11 @@ def test_a_challenger_of_another_label_space_is_not_compared(versions, config, f
     assert thread.server._watcher.challenger is None
 
 
-def _no_answer(*_):
-    raise RegistryError("the registry does not answer")
+def _raising(error):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
+_no_answer = _raising(RegistryError("the registry does not answer"))
