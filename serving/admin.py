@@ -11,7 +11,6 @@ import grpc
 from google.protobuf import timestamp_pb2
 
 import isthmus
-from isthmus.errors import NoModelError
 from isthmus.protos.isthmus.serving.v1 import admin_pb2 as pb
 from isthmus.protos.isthmus.serving.v1 import admin_pb2_grpc
 from isthmus.serving.identity import Context
@@ -50,17 +49,6 @@ class SwapControl(Protocol):
             NoModelError: There is none.
         """
         ...
-
-
-class OneModel:
-    """The `SwapControl` of a server that keeps no model beside the one that answers."""
-
-    previous: LoadedModel | None = None
-    challenger: LoadedModel | None = None
-
-    async def roll_back(self, reason: str) -> None:  # noqa: ARG002 - the shape is `SwapControl`'s
-        """There is nothing to go back to."""
-        raise NoModelError("there is no previous model to go back to", remedy="See `isthmus admin state`.")
 
 
 class Work(Protocol):

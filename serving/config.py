@@ -15,6 +15,7 @@ from isthmus.errors import ConfigurationError
 from isthmus.serving.engine_config import EngineConfig
 from isthmus.serving.scheduling.config import SchedulerConfig
 from isthmus.serving.security.config import SecurityConfig
+from isthmus.serving.swap.config import SwapConfig
 from isthmus.serving.telemetry_config import TelemetryConfig
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -96,7 +97,7 @@ class ServerConfig:
     num_codec_threads: Positive = 2
     """Threads that decode frames and encode masks."""
     poll_interval_s: Seconds = 2.0
-    """Seconds between looks at the registry while no model has been promoted yet."""
+    """Seconds between looks at the registry, give or take a fifth."""
     drain_timeout_s: Seconds = 10.0
     """Seconds that running requests have to finish after SIGTERM."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
@@ -109,6 +110,8 @@ class ServerConfig:
     """Metrics, traces and logs."""
     security: SecurityConfig = Field(default_factory=SecurityConfig)
     """Certificates, policy and the operator's socket."""
+    swap: SwapConfig = Field(default_factory=SwapConfig)
+    """What a promoted version must show, and what happens around it."""
 
     def __post_init__(self) -> None:
         backend = self.engine.backend

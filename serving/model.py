@@ -18,6 +18,7 @@ from isthmus.serving.config import ServerConfig
 from isthmus.serving.engine import Engine, OrtEngine, Prediction
 from isthmus.serving.engine_config import EngineConfig
 from isthmus.serving.session import CUDA, OpenSession, available_cpus, open_session
+from isthmus.serving.swap.verdicts import Standing
 
 FILE_VERSION: Final = "file"
 """Version of a model that came from a plain file; the registry's versions are numbers."""
@@ -40,6 +41,7 @@ class LoadedModel:
         provider_fallback: Whether a GPU was preferred but is not used.
         from_cache: Whether this is the last good model: the registry did not answer, or its champion was refused.
         batch_seconds: Seconds by batch size, where they were measured before it serves; the scheduler starts from them.
+        standing: What speaks for it.
     """
 
     name: str
@@ -51,6 +53,7 @@ class LoadedModel:
     provider_fallback: bool
     from_cache: bool
     batch_seconds: Mapping[int, float] = field(default_factory=dict)
+    standing: Standing = Standing.UNCHECKED
 
 
 def load_model(

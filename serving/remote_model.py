@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, Final
@@ -17,12 +18,13 @@ from typing import Any, Final
 import grpc
 
 from isthmus.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_CONFIDENCE, OUTPUT_LABELS, SHA256_KEY, ModelCard
-from isthmus.errors import BackendUnavailableError, ContractError
+from isthmus.errors import BackendUnavailableError, ContractError, IsthmusError, NoModelError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving.config import ProviderPolicy, ServerConfig
 from isthmus.serving.engine_config import BackendConfig
 from isthmus.serving.model import LoadedModel, check_golden
+from isthmus.serving.off_loop import in_thread
 from isthmus.serving.pipeline import Pipeline
 from isthmus.serving.remote_engine import OipEngine, connect
 from isthmus.serving.session import open_session
@@ -63,37 +65,84 @@ def load_remote(config: ServerConfig) -> LoadedModel:
     )
 
 
-async def follow_backend(
-    pipeline: Pipeline,
-    load: Callable[[], Awaitable[LoadedModel]],
-    tell: Callable[[bool], Awaitable[None]],
-    pause_s: float,
-) -> None:
-    """Let health follow the back end, and serve whatever version it has changed to once that passes its checks.
+class BackendFollower:
+    """Keeps a gateway on the model of its back end; stands where a `swap.watcher.Watcher` stands for a registry.
 
     Args:
-        pipeline: Serves a model whose engine is an `OipEngine`.
-        load: `load_remote`, off the loop.
-        tell: Takes whether the back end is ready.
-        pause_s: Seconds between two tries to load.
+        config: The back end, and the pause between two tries to load.
+        pipeline: Serves the model.
+        tell: Takes whether the back end is ready; awaited whenever that changes.
     """
-    while True:
-        model = pipeline.current
+
+    previous: LoadedModel | None = None
+    challenger: LoadedModel | None = None
+
+    def __init__(self, config: ServerConfig, pipeline: Pipeline, tell: Callable[[bool], Awaitable[None]]) -> None:
+        self._config = config
+        self._pipeline = pipeline
+        self._tell = tell
+
+    def prepare(self) -> None:
+        """Nothing is kept on this machine."""
+
+    async def roll_back(self, reason: str) -> None:  # noqa: ARG002 - the shape is `admin.SwapControl`'s
+        """Refuse: which version answers is the back end's affair.
+
+        Raises:
+            NoModelError: Always.
+        """
+        raise NoModelError("a gateway keeps no previous model", remedy="Roll back at the back end.")
+
+    async def first(self) -> None:
+        """Find the model and serve it.
+
+        Raises:
+            IsthmusError: See `load_remote`.
+        """
+        model = await in_thread(partial(load_remote, self._config))
+        self._pipeline.serve(model)
+        await self._tell(True)
+        logger.info("serving %s version %s (%s) on %s", model.name, model.version, model.sha256[:12], model.provider)
+
+    async def run(self, cause: IsthmusError | None = None) -> None:
+        """Let health follow the back end, and serve whatever version it has changed to once that passes its checks.
+
+        Args:
+            cause: Why there is no model yet.
+        """
+        said = ""
+        while self._pipeline.current is None:
+            if cause is not None and str(cause) != said:
+                said = str(cause)
+                logger.error("no model: %s", said)
+            await asyncio.sleep(self._config.poll_interval_s)
+            try:
+                await self.first()
+            except (BackendUnavailableError, ContractError) as error:
+                cause = error
+        while True:
+            await self._follow()
+
+    async def stop(self) -> None:
+        """The pipeline closes the model."""
+
+    async def _follow(self) -> None:
+        model = self._pipeline.current
         assert model is not None
         assert isinstance(model.engine, OipEngine)
         try:
-            await model.engine.follow(tell)
-            new = await load()
+            await model.engine.follow(self._tell)
+            new = await in_thread(partial(load_remote, self._config))
         except (BackendUnavailableError, ContractError) as error:
             logger.error("the back end's new version is refused: %s", error)  # noqa: TRY400 - no traceback for people
             ready, _ = await model.engine.look()  # does the old one still answer?
-            await tell(ready)
-            await asyncio.sleep(pause_s)
-            continue
-        before = pipeline.serve(new)
+            await self._tell(ready)
+            await asyncio.sleep(self._config.poll_interval_s)
+            return
+        before = self._pipeline.serve(new)
         logger.info("back end changed to version %s (%s)", new.version, new.sha256[:12])
         if before is not None:
-            await pipeline.drained(before)
+            await self._pipeline.drained(before)
             before.engine.close()
 
 

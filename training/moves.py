@@ -25,7 +25,7 @@ from typing import Final, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from isthmus.training.mlflow_store import Connection
-from isthmus.training.version_files import TAG
+from isthmus.verdict import TAG
 
 _PREFIX: Final = f"{TAG}move."
 _PATIENCE_S: Final = 120.0

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from isthmus.errors import ConfigurationError, GateRefusedError, NotRegisteredError, RegistryError
+from isthmus.gate_report import Forced, GateReport
 from isthmus.signing import PublicKey, SigningKey, signing_key
 from isthmus.training.gate.config import GateConfig
-from isthmus.training.gate.verdict import Forced, GateReport
 from isthmus.training.mlflow_store import Connection, connect, first_line, store_lock
 from isthmus.training.moves import Move, claim, end, ending, moves_of, new_move, record, who
 from isthmus.training.registry_versions import (

@@ -20,8 +20,8 @@ from isthmus.training.export import EXPORT_FILES, Export, load_export
 from isthmus.training.mlflow_store import Connection, connect, place_of, resolve_tracking_uri
 from isthmus.training.registry import store_version
 from isthmus.training.registry_versions import RegisteredVersion, find_version, transferring
-from isthmus.training.verdicts import GATE_FOLDER
-from isthmus.training.version_files import CONFIG_FILE, DOMAIN_GAP_FILE, PICTURES, TAG
+from isthmus.training.version_files import CONFIG_FILE, DOMAIN_GAP_FILE, PICTURES
+from isthmus.verdict import GATE_FOLDER, TAG
 
 ORIGIN_FOLDER: Final = "origin"
 ORIGIN_TAG: Final = f"{TAG}origin"

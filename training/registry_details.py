@@ -12,9 +12,9 @@ import yaml
 from isthmus.artifact import ModelCard
 from isthmus.configuration import flatten
 from isthmus.errors import ContractError
+from isthmus.gate_report import GateReport
 from isthmus.signing import PublicKey
 from isthmus.training.export import CARD_FILE
-from isthmus.training.gate.verdict import GateReport
 from isthmus.training.mlflow_store import Connection, connect
 from isthmus.training.moves import Move, moves_of
 from isthmus.training.registry_versions import RegisteredVersion, find_version, transferring

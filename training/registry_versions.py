@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from isthmus.errors import ConfigurationError, NotRegisteredError, RegistryError
 from isthmus.training.mlflow_store import Connection, connect, first_line
-from isthmus.training.version_files import TAG
+from isthmus.verdict import TAG
 
 CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 from isthmus import __version__
 from isthmus.artifact import Manifest, sha256_of
 from isthmus.errors import ContractError
+from isthmus.gate_report import Forced, GateReport, Outcome, RuleResult
 from isthmus.signing import SigningKey
 from isthmus.training.export import MANIFEST_FILE, ONNX_FILE, read_manifest
 from isthmus.training.gate.config import GateConfig, gate_sha256
 from isthmus.training.gate.evidence import Evidence, Judgement
 from isthmus.training.gate.judge import judge
-from isthmus.training.gate.verdict import Forced, GateReport, Outcome, RuleResult
 from isthmus.training.mlflow_store import Connection
 from isthmus.training.onnx_model import OnnxModel
 from isthmus.training.registry_versions import RegisteredVersion, find_version, transferring

@@ -47,6 +47,10 @@ class Guard:
         """The policy in force."""
         return self.policy.rulebook
 
+    def certificate_ends(self) -> float | None:
+        """End of the certificate that is in use, in seconds since the epoch; None without one."""
+        return None if self.certificate is None else self.certificate.current.expires_at.timestamp()
+
     def listen(self, server: grpc.aio.Server, address: str) -> int:
         """Add the port of the vehicles to `server`.
 

@@ -21,6 +21,7 @@
         ├── InvalidFrameError       INVALID_ARGUMENT      shape, dtype or bytes of a frame
         ├── NoModelError            FAILED_PRECONDITION   nothing has been promoted yet
         ├── ModelNotLoadedError     NOT_FOUND             that version is not loaded
+        ├── ModelRefusedError       FAILED_PRECONDITION   a whole model that may not serve here
         ├── FrameTooLargeError      RESOURCE_EXHAUSTED    a frame or batch above the server's limits
         ├── OverloadedError         RESOURCE_EXHAUSTED    too much in flight
         ├── QuotaExceededError      RESOURCE_EXHAUSTED    a vehicle's own share is used up
@@ -197,6 +198,12 @@ class ModelNotLoadedError(ServingError):
     """The requested model version is not the loaded one."""
 
     status = "NOT_FOUND"
+
+
+class ModelRefusedError(ServingError):
+    """A model that keeps its contract may not serve here: no verdict, another label space, too slow."""
+
+    status = "FAILED_PRECONDITION"
 
 
 class FrameTooLargeError(ServingError):

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 from isthmus import __version__
 from isthmus.artifact import CardDataset, ModelCard, sha256_of
+from isthmus.gate_report import GateReport, JudgedTarget, Outcome, RuleResult
 from isthmus.training.gate.config import FramesConfig, GateConfig, TargetConfig, UnlabelledConfig, gate_sha256
 from isthmus.training.gate.evidence import Evidence, Judgement
 from isthmus.training.gate.measuring import OpenFrames
 from isthmus.training.gate.rules import evaluation_rule, label_space_rule, model_rules, unseen_rule
 from isthmus.training.gate.survey import Survey, golden_agreement, survey
 from isthmus.training.gate.target_rules import TargetRule, target_rules, unlabelled_rules
-from isthmus.training.gate.verdict import GateReport, JudgedTarget, Outcome, RuleResult
 from isthmus.training.onnx_model import OnnxModel
 
 

@@ -7,10 +7,10 @@ from typing import Final, get_args
 from isthmus.artifact import INHERITED_ROLE, CardDataset, ModelCard
 from isthmus.datasets.base import Part
 from isthmus.datasets.label_space import CITYSCAPES19
+from isthmus.gate_report import Outcome, RuleResult
 from isthmus.training.gate.config import GateConfig, LatencyConfig
 from isthmus.training.gate.evidence import Evidence
 from isthmus.training.gate.rule import Find, Finding, Rule, percent
-from isthmus.training.gate.verdict import Outcome, RuleResult
 from isthmus.training.version_files import evaluation_title
 
 ModelRule = Rule[Evidence]

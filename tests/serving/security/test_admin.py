@@ -1,5 +1,6 @@
 """The operator's socket: who may open it, what it tells, what it does."""
 
+import dataclasses
 import logging
 import os
 import socket
@@ -18,6 +19,7 @@ from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as segmentation
 from isthmus.serving.admin_client import AdminClient
 from isthmus.serving.admin_socket import prepare_socket
 from isthmus.serving.config import ServerConfig
+from isthmus.serving.engine import OrtEngine
 from isthmus.serving.security.config import SecurityConfig
 
 TIMEOUT_S = 30.0
@@ -105,35 +107,24 @@ def test_drain(start, path):
         watch.cancel()
 
 
-class Swap:
-    """A `SwapControl` that has a model to go back to."""
-
-    challenger = None
-
-    def __init__(self, previous):
-        self.previous = previous
-        self.reasons = []
-
-    async def roll_back(self, reason):
-        self.reasons.append(reason)
-        self.previous = None
-
-
-def test_roll_back(start_server, start, path, monkeypatch):
+def test_roll_back(start, path):
     thread = start()
-    with AdminClient(path) as client, pytest.raises(NoModelError, match="no previous model"):
-        client.roll_back("sees no cyclists")
-    thread.call(thread.server.stop())
-    monkeypatch.setattr("isthmus.serving.server.OneModel", lambda: swap)
-    swap = Swap(thread.server._pipeline.current)
-    start()
+    server = thread.server
     with AdminClient(path) as client:
-        assert client.state().previous.name == "tiny"
-        assert client.roll_back("sees no cyclists").name == "tiny"
+        with pytest.raises(NoModelError, match="no previous model"):
+            client.roll_back("sees no cyclists")
+
+        async def swap():
+            first = server._pipeline.current
+            second = dataclasses.replace(first, version="second", engine=OrtEngine(first.engine._session))
+            server._models._switch.swap(second, seconds=0.0)
+
+        thread.call(swap())
+        assert (client.state().model.version, client.state().previous.version) == ("second", "file")
+        assert client.roll_back("sees no cyclists").version == "file"
         assert not client.state().HasField("previous")
         with pytest.raises(ServingError, match="INVALID_ARGUMENT"):
             client._ask(client._stub.SetLogLevel, pb.SetLogLevelRequest())
-    assert swap.reasons == ["sees no cyclists"]
 
 
 def test_vehicles_cannot_reach_it(start):

@@ -148,7 +148,7 @@ def serve_and_segment(journal: "Journal", places: Places) -> list[Path]:
 
     frames = sorted(places.street_frames.glob("*.png"))
     chosen = frames[:: max(1, len(frames) // SERVED_FRAMES)][:SERVED_FRAMES]
-    with running_server(MODEL, places.output) as address:
+    with running_server(MODEL, places.output, trust=places.public_key) as address:
         segment = ["segment", *map(str, chosen), "--out", str(places.served), "--server"]
         journal.do([*segment, address], shown=[*segment, "HOST:PORT"])
     return chosen
@@ -170,7 +170,7 @@ def _say_goodbye(console: "Console", places: Places, page: Path, seconds: float)
         (places.served / "overlays", "what the server answered"),
         (places.report(MADAN), "scores, confusion matrix and overlays on the street"),
         (places.export(MADAN) / "model_card.json", "what travels inside the ONNX file"),
-        (places.key.with_name("gate.key.pub"), "the public key that the gate's verdicts bear the signature of"),
+        (places.public_key, "the public key that the gate's verdicts bear the signature of"),
     ):
         say(f"  {shlex.quote(str(path))}    {what}")
     say("Go on with:")

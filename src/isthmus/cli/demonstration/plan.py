@@ -64,6 +64,11 @@ class Places:
         return self.output / "keys" / "gate.key"
 
     @property
+    def public_key(self) -> Path:
+        """Checks them."""
+        return self.output / "keys" / "gate.key.pub"
+
+    @property
     def mlflow(self) -> Path:
         """The demo's own tracking store and registry."""
         return self.output / "mlflow"
@@ -91,12 +96,13 @@ class Places:
         """What to type next, with the commands of this very environment."""
         program = shlex.quote(str(Path(sys.executable).with_name("isthmus")))
         mlflow = shlex.quote(str(Path(sys.executable).with_name("mlflow")))
+        key = shlex.quote(str(self.public_key))
         frames, masks = shlex.quote(str(self.street_frames)), shlex.quote(str(self.output / "masks"))
         return [
             f"export MLFLOW_TRACKING_URI={shlex.quote(self.store)}",
             f"{mlflow} ui --backend-store-uri {shlex.quote(self.store)}",
             f"{program} registry list {MODEL}",
-            f"{program} registry show {MODEL} --public-key {shlex.quote(str(self.key) + '.pub')}",
-            f"{program} serve --model {MODEL} --port 50051",
+            f"{program} registry show {MODEL} --public-key {key}",
+            f"{program} serve --model {MODEL} --port 50051 --trust {key}",
             f"{program} segment {frames} --server 127.0.0.1:50051 --out {masks}",
         ]

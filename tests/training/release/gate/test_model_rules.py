@@ -8,9 +8,9 @@ import pytest
 from isthmus.artifact import CardDataset
 from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.datasets.label_space import CITYSCAPES19
+from isthmus.gate_report import Outcome
 from isthmus.training.gate.config import GateConfig, LatencyConfig, TargetConfig
 from isthmus.training.gate.rules import evaluation_rule, label_space_rule, model_rules, unseen_rule
-from isthmus.training.gate.verdict import Outcome
 
 DATA = DatasetConfig(dataset="camvid", root=Path("/data"), split="val")
 

@@ -6,6 +6,7 @@ import pytest
 
 from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.datasets.label_space import CAMVID11, CITYSCAPES19, IDDLITE7
+from isthmus.gate_report import Outcome
 from isthmus.training.gate.config import (
     FramesConfig,
     GateConfig,
@@ -15,7 +16,6 @@ from isthmus.training.gate.config import (
 )
 from isthmus.training.gate.rules import model_rules
 from isthmus.training.gate.target_rules import DRIVABLE, OBSTACLES, group_of, own_class, target_rules, unlabelled_rules
-from isthmus.training.gate.verdict import Outcome
 
 DATA = DatasetConfig(dataset="camvid", root=Path("/data"), split="val")
 

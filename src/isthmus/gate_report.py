@@ -1,5 +1,7 @@
 """The gate's verdict: one answer a rule, and the report that is signed and logged.
 
+Training writes it, whoever serves a model reads it (`verdict` says which ones count).
+
 A report is plain data: `to_bytes` gives the canonical JSON that a signature covers, `from_bytes` reads it back and
 refuses anything else.
 """
