@@ -25,7 +25,9 @@ class World:
 MODEL: Final = "demo-segmenter"
 SOURCE_ONLY: Final = "source_only"
 MADAN: Final = "madan"
-TRAINING_CONFIGS: Final = {method: Path("configs") / method / "demo.yaml" for method in (SOURCE_ONLY, MADAN)}
+RANDOMIZATION: Final = "randomization"
+METHODS: Final = (SOURCE_ONLY, MADAN, RANDOMIZATION)
+TRAINING_CONFIGS: Final = {method: Path("configs") / method / "demo.yaml" for method in METHODS}
 """What is trained, in this order."""
 SHUFFLED: Final = "shuffled"
 """Bad on purpose, see `spoiled`."""
@@ -37,6 +39,8 @@ WORLDS: Final = (
     World("studio", "synthia", "all", 120, 2, "labelled source", "studio"),
     World("street", "cityscapes", "train", 60, 3, "unlabelled target that MADAN adapts to", "target"),
     World("street", "cityscapes", "val", 30, 3, "stand-in for the real street, never trained on", "street"),
+    World("street-night", "bdd100k", "val", 16, 4, "never seen, by day or by night", "night"),
+    World("street-rain", "bdd100k", "val", 16, 5, "never seen, in any weather", "rain"),
 )
 
 
@@ -57,6 +61,11 @@ class Places:
     def export(self, method: str) -> Path:
         """ONNX, model card, weights of a run."""
         return self.output / "exports" / method
+
+    @property
+    def generalisation(self) -> Path:
+        """What `isthmus generalisation` wrote of all runs."""
+        return self.output / "reports" / "generalisation.md"
 
     @property
     def key(self) -> Path:
