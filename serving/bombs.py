@@ -53,7 +53,7 @@ def pixels_of_png(data: bytes, *, field: str) -> bytes:
     except (struct.error, ValueError, KeyError) as error:
         raise InvalidFrameError(f"the PNG file's chunks are broken ({error})", where=field) from error
     names = [name for name, _, _ in chunks]
-    if names[0] != b"IHDR" or names[-1] != b"IEND" or names.count(b"IHDR") > 1:
+    if names[0] != b"IHDR" or names[-1] != b"IEND" or {names.count(b"IHDR"), names.count(b"IEND")} != {1}:
         raise InvalidFrameError("the PNG file's chunks are broken (IHDR is not first, or IEND not last)", where=field)
     _check_inflated([view[start + 8 : end - 4] for name, start, end in chunks if name == b"IDAT"], size, field)
     if _PNG_PIXELS.issuperset(names):

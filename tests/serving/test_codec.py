@@ -103,10 +103,8 @@ PNG_TAIL = (b"IEND", b"", None)
         (PNG_HEAD, PNG_HEAD, PNG_BODY, PNG_TAIL),
         (PNG_BODY, PNG_HEAD, PNG_TAIL),
         (PNG_HEAD, PNG_BODY, PNG_TAIL, PNG_TAIL),
-        (PNG_HEAD, (b"acTL", struct.pack(">II", 1000, 0), None), PNG_BODY, PNG_TAIL),
-        (PNG_HEAD, *[(b"tEXt", b"a\0b", None)] * 80, PNG_BODY, PNG_TAIL),
     ],
-    ids=["length", "two headers", "no header first", "two ends", "animation", "many chunks"],
+    ids=["length", "two headers", "no header first", "two ends"],
 )
 def test_png_with_odd_chunks_is_refused_before_it_is_decoded(monkeypatch, chunks):
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("was decoded"))
@@ -115,7 +113,7 @@ def test_png_with_odd_chunks_is_refused_before_it_is_decoded(monkeypatch, chunks
 
 
 def test_png_with_a_few_other_chunks_is_decoded():
-    others = (b"pHYs", struct.pack(">IIB", 1, 1, 0), None), (b"tEXt", b"a\0b", None)
+    others = (b"pHYs", struct.pack(">IIB", 1, 1, 0), None), (b"acTL", struct.pack(">II", 1000, 0), None)
     data = png_chunks(PNG_HEAD, *others, PNG_BODY, PNG_TAIL)
     assert decode_image(data, 1 << 20, field="f").shape == (2, 2, 3)
 

@@ -1,5 +1,6 @@
 """What can be checked of the deployment files without a cluster, and HAProxy itself where it is installed."""
 
+import dataclasses
 import inspect
 import re
 import shutil
@@ -39,8 +40,10 @@ def container_of(tree):
 def check_arguments(container):
     """Each option exists, and ports agree with what is opened and asked."""
     options = dict(argument.removeprefix("--").partition("=")[::2] for argument in container["args"])
-    known = {name.replace("_", "-") for name in inspect.signature(serve).parameters}
-    assert options.keys() <= known
+    parameters = inspect.signature(serve).parameters
+    groups = [each.default for each in parameters.values() if dataclasses.is_dataclass(each.default)]
+    names = {*parameters, *(field.name for group in groups for field in dataclasses.fields(group))}
+    assert options.keys() <= {name.replace("_", "-") for name in names}
     ports = {port["containerPort"] for port in container["ports"]}
     assert ports == {int(options[name]) for name in ("port", "metrics-port") if name in options}
     assert container["readinessProbe"]["grpc"]["port"] == int(options["port"])

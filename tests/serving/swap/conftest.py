@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import threading
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -266,7 +267,7 @@ class FakeEngine:
         self.closed = False
         self.shapes = []
 
-    async def infer(self, images):
+    async def infer(self, images, *, deadline=math.inf):
         assert not self.closed, "used after it was freed"
         self.shapes.append(images.shape)
         if self.fails is not None:

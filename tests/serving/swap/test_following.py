@@ -98,7 +98,7 @@ def test_a_version_without_a_verdict_goes_live_once_it_has_one(versions, config,
 def test_a_promotion_that_would_run_on_the_cpu_is_refused_where_a_gpu_is_required(versions, config, follow, tiny):
     versions.add(alias="champion")
     thread, heard = follow(config())
-    store = thread.server._store  # it came up on this machine without a GPU: from here on the policy is another
+    store = thread.server._models._store  # it came up on this machine without a GPU: from here on the policy is another
     store._config = dataclasses.replace(store._config, provider_policy=ProviderPolicy.REQUIRE_CUDA)
     versions.add(alias="champion", step=20)
     (told,) = heard.wait_for(ModelChanged)
@@ -183,7 +183,7 @@ def test_a_challenger_is_compared_and_never_answers(versions, config, follow, ti
     versions.add(alias="champion")
     challenger = versions.add(alias="challenger", threshold=200)
     thread, heard = follow(config(swap=SwapConfig(shadow_percent=100)))
-    watcher, image = thread.server._watcher, tiny.street()
+    watcher, image = thread.server._models, tiny.street()
     red = image[..., 0]
     expected = ((red > 200) | (red <= 127)).mean()
     wait_until(lambda: watcher.challenger is not None)
@@ -207,7 +207,7 @@ def test_a_challenger_of_another_label_space_is_not_compared(versions, config, f
     versions.add(alias="challenger", space="ba9876543210")
     thread, _ = follow(config(swap=SwapConfig(shadow_percent=100)))
     wait_until(lambda: "challenger 2 is not shadowed" in caplog.text)
-    assert thread.server._watcher.challenger is None
+    assert thread.server._models.challenger is None
 
 
 def _raising(error):
