@@ -127,4 +127,3 @@ def _config(store: Connection, version: RegisteredVersion, folder: Path) -> dict
     except ContractError:  # no such file: no run was named
         return {}
     return dict(flatten(yaml.safe_load(text)))
-

@@ -1,4 +1,4 @@
-"""What sets two versions of a model apart, in groups: what they are, what they saw, how well they do, how they were made.
+"""What sets two versions of a model apart, in groups: what they are, what they saw, how well they do, how it was done.
 
 Scores stand there twice: those on a model's card were taken by the run that trained it; those of the gate were
 measured by `isthmus promote`, with the graph that would serve.

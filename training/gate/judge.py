@@ -97,7 +97,9 @@ def _judged(config: TargetConfig | UnlabelledConfig, found: Survey) -> JudgedTar
     )
 
 
-def _on_model(gate: GateConfig, ours: Evidence, theirs: Evidence | None, *, against: str | None) -> Iterator[RuleResult]:
+def _on_model(
+    gate: GateConfig, ours: Evidence, theirs: Evidence | None, *, against: str | None
+) -> Iterator[RuleResult]:
     for rule in model_rules(gate, against=against):
         yield rule.ask("", ours, theirs)
 

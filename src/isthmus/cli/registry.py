@@ -76,7 +76,8 @@ def list_versions(
         ]
         print(json.dumps(rows, indent=2))
     elif versions:
-        Console().print(version_table(versions))
+        console = Console()
+        console.print(version_table(versions, console.width))
     else:
         print(f"{name} has no version any more")
 
@@ -198,7 +199,9 @@ def copy(
         f"Its files: {outcome.files}",
     ]
     if to.startswith("sqlite:"):
-        lines.append("The database names them by this path: keep it and its folder artifacts/ together, where they are.")
+        lines.append(
+            "The database names them by this path: keep it and its folder artifacts/ together, where they are."
+        )
     Console().print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 

@@ -1,7 +1,7 @@
 """What the registry's verbs print: whole words in 80 columns, and one line a fact where it goes into a pipe."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from isthmus.training.registry_details import Verdict, VersionDetails
     from isthmus.training.registry_diff import Difference
     from isthmus.training.registry_versions import RegisteredModel, RegisteredVersion
+
+
+_ROOMY: Final = 100
+"""So many columns show long aliases on one line."""
 
 
 def text_width(console: Console) -> int | None:
@@ -31,12 +35,18 @@ def model_table(models: Iterable["RegisteredModel"]) -> Table:
     return table
 
 
-def version_table(versions: Iterable["RegisteredVersion"]) -> Table:
-    """A version a row: what the gate said for which alias, and mIoU by data set in percent, as on its card."""
+def version_table(versions: Iterable["RegisteredVersion"], width: int) -> Table:
+    """A version a row: what the gate said for which alias, and mIoU by data set in percent, as on its card.
+
+    Args:
+        versions: In the order to show them in.
+        width: Characters that a line holds; in few, long names of aliases go on below.
+    """
     table = _table("version", "aliases", "gate", "method", "made (UTC)", "mIoU % on the card", gap=1)
-    for column in (1, 3):
+    for column in (0, 3, 4):
         table.columns[column].no_wrap = True
-        table.columns[column].overflow = "fold"
+    for column in (1, 2):
+        table.columns[column].max_width = len("challenger") if width < _ROOMY else None
     for version in versions:
         facts = version.facts
         scores = {key.removeprefix("miou."): facts[key] for key in sorted(facts) if key.startswith("miou.")}

@@ -53,7 +53,7 @@ def test_promoting_prints_the_table_and_the_champion(promoted: str, gate_file: s
 
 def test_list_says_what_the_gate_said(promoted: str, capsys):
     cli.run(["registry", "list", promoted])
-    assert "passed for champion" in capsys.readouterr().out
+    assert re.search(r"champion: .*\n +passed +7 steps", capsys.readouterr().out)
 
 
 def test_promote_says_where_it_made_a_key(promoted: str, gate_file: str, tmp_path: Path, monkeypatch, capsys):
@@ -181,13 +181,18 @@ def test_lists_and_pages_keep_words_whole_in_80_columns(promoted: str, gate_file
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TTY_INTERACTIVE", "0")
     cli.run(["promote", promoted, "--version", "1", "--gate", gate_file, "--to", "very-long-alias-of-our-own"])
-    for words in (["list"], ["list", promoted], ["show", promoted], ["diff", promoted, "1", "very-long-alias-of-our-own"]):
+    for words in (
+        ["list"],
+        ["list", promoted],
+        ["show", promoted],
+        ["diff", promoted, "1", "very-long-alias-of-our-own"],
+    ):
         cli.run(["registry", *words])
         out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
         assert "…" not in out
         assert max(map(len, out.splitlines())) <= 80
-        for word in ("challenger", "champion", "source_only", "cityscapes/val") if words == ["list", promoted] else ():
-            assert word in out
+        if words == ["list", promoted]:
+            assert re.search(r"champion +champion: +source_only +20\d\d-\d\d-\d\d +cityscapes/val 50\.0", out)
 
 
 def test_refusals_beside_a_verdict_that_stands_are_shown(promoted: str, gate_file: str, tmp_path: Path, capsys):

@@ -30,7 +30,9 @@ def test_size_and_speed(gate_examples):
     champion = replace(
         gate_examples.example_evidence(version=2, sha256="2" * 64, right=0.8), size_bytes=14_000_000
     )  # 20 ms
-    rules = model_rules(gate(max_size_mb=20.0, max_size_ratio=1.4, latency=LatencyConfig(max_ratio=1.1)), against="champion")
+    rules = model_rules(
+        gate(max_size_mb=20.0, max_size_ratio=1.4, latency=LatencyConfig(max_ratio=1.1)), against="champion"
+    )
     assert answer(rules, "size", challenger, champion).measured == "21.0 MB"
     assert answer(rules, "size", challenger, champion).outcome is Outcome.FAILED
     assert answer(rules, "size against the champion", challenger, champion).value == pytest.approx(1.5)

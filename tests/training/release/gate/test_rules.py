@@ -41,7 +41,10 @@ def answer(rules, name: str, challenger, champion=None):
 
 def test_only_what_is_written_is_asked():
     assert [rule.name for rule in target_rules(target(), against=None)] == ["mIoU floor"]
-    assert [rule.name for rule in target_rules(target(), against="champion")] == ["mIoU floor", "mIoU against the champion"]
+    assert [rule.name for rule in target_rules(target(), against="champion")] == [
+        "mIoU floor",
+        "mIoU against the champion",
+    ]
     against = target(max_class_iou_drop={"person": 0.1})
     assert len(target_rules(against, against=None)) == 1
     assert [rule.name for rule in model_rules(gate(), against="champion")] == ["golden frame"]
