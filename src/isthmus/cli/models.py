@@ -121,10 +121,11 @@ def promote(
     if is_new:
         text = f"Made a key that signs verdicts: {signer}. To sign with another one, name it with --key."
         console.print(text, highlight=False, markup=False, soft_wrap=True)
+    holds = "is the champion" if to == "champion" else f"holds {to}"
     if outcome.report is None:
-        console.print(f"{name} version {outcome.version} is the {to} already")
+        console.print(f"{name} version {outcome.version} {holds} already")
         return
     console.print(outcome.report.to_text(text_width(console)), highlight=False, markup=False, soft_wrap=True)
     kept = outcome.previous is not None and to == "champion"
     before = f", version {outcome.previous} is kept as previous" if kept else ""
-    console.print(f"{name} version {outcome.version} is the {to}{before}")
+    console.print(f"{name} version {outcome.version} {holds}{before}")

@@ -121,7 +121,7 @@ def test_a_version_whose_file_changed_is_not_copied(name: str, uri: str, store_u
     there = f"{store_uri} models:/{name}/1/weights.safetensors: are not the weights that the model card names"
     with pytest.raises(ContractError, match=re.escape(there)):
         copy_version(name, 1, from_uri=store_uri, to_uri=uri)
-    with pytest.raises(RegistryError, match="not found"):
+    with pytest.raises(RegistryError, match=f"no model is called '{name}' here"):
         list_versions(name, tracking_uri=uri)
 
 
