@@ -27,6 +27,7 @@ from isthmus.signing import PublicKey, SigningKey
 from isthmus.training.gate.config import GateConfig, gate_yaml
 from isthmus.training.gate.evidence import Judgement
 from isthmus.training.mlflow_store import Connection
+from isthmus.training.moves import unmoved
 from isthmus.training.registry_versions import CHAMPION, PREVIOUS, RegisteredVersion, aliases_of, transferring
 from isthmus.verdict import REPORT_FILE, SIGNATURE_FILE, TAG, SignedReport, VerdictTag, folder_of, gate_fact
 
@@ -82,7 +83,12 @@ def log_verdict(store: Connection, report: GateReport, folder: Path, key: Public
     name, version = report.name, report.challenger
     with transferring(store, "the verdict"):
         store.client.log_model_artifacts(_place(store, name, version), str(folder))
-    set_tag(store, report, key, kept_aside=not report.accepted and _must_stay(store, report))
+    if report.accepted:
+        set_tag(store, report, key)
+        return
+    # Nobody may move the alias to this version between the look at who holds it and the tag that refuses it.
+    with unmoved(store, name, report.alias, version):
+        set_tag(store, report, key, kept_aside=_must_stay(store, report))
 
 
 def set_tag(store: Connection, report: GateReport, key: PublicKey, *, kept_aside: bool = False) -> None:
@@ -123,7 +129,19 @@ def verdict_tags(facts: Mapping[str, str], where: str) -> dict[str, VerdictTag]:
     return {alias: VerdictTag.parse(facts[gate_fact(alias)], where=where) for alias in judged_for(facts)}
 
 
-def read_verdict(store: Connection, version: RegisteredVersion, alias: str, into: Path) -> SignedReport:
+def refusal_tags(facts: Mapping[str, str], where: str) -> dict[str, VerdictTag]:
+    """Refusals that did not take an accepted verdict's place, by alias; arguments and errors as of `verdict_tags`."""
+    aliases = sorted(
+        fact.removeprefix(_GATE_FACT).removesuffix(_REFUSED)
+        for fact in facts
+        if fact.startswith(_GATE_FACT) and fact.endswith(_REFUSED)
+    )
+    return {alias: VerdictTag.parse(facts[gate_fact(alias) + _REFUSED], where=where) for alias in aliases}
+
+
+def read_verdict(
+    store: Connection, version: RegisteredVersion, alias: str, into: Path, *, kept_aside: bool = False
+) -> SignedReport:
     """Fetch the report on a version that counts for an alias, and its signature.
 
     Args:
@@ -131,15 +149,17 @@ def read_verdict(store: Connection, version: RegisteredVersion, alias: str, into
         version: As the registry describes it now.
         alias: That the version was judged for.
         into: A folder for the files.
+        kept_aside: The refusal instead that did not take its place, see `refusal_tags`.
 
     Raises:
         ContractError: Tag and files do not belong together, or a file is missing.
         NotRegisteredError: The gate was never asked about it for this alias.
     """
-    if gate_fact(alias) not in version.facts:
+    fact = gate_fact(alias) + (_REFUSED if kept_aside else "")
+    if fact not in version.facts:
         problem = f"no gate has judged this version for {alias}"
         raise NotRegisteredError(problem, where=version.uri, remedy="Run `isthmus promote`.")
-    tag = VerdictTag.parse(version.facts[gate_fact(alias)], where=version.uri)
+    tag = VerdictTag.parse(version.facts[fact], where=version.uri)
     folder = into / folder_of(tag.report_sha256)
     with transferring(store, "the verdict"):
         content, signature = (

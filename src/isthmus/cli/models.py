@@ -101,15 +101,15 @@ def register(export_dir: tyro.conf.Positional[Path], *, name: str, run: Path | N
         run: Output folder of `isthmus train`: its configuration and pictures are stored with the version, and its
             MLflow run, if it was tracked, is named as where the version comes from.
     """
-    from rich.console import Console
+    from isthmus.cli.waiting import waiting
 
-    from isthmus.training.registry import register as register_export
-    from isthmus.training.tracking import RUN_FILE, tracked_run_id
+    with waiting("registering") as say:
+        from isthmus.training.registry import register as register_export
+        from isthmus.training.tracking import RUN_FILE, tracked_run_id
 
-    console = Console()
-    run_id = tracked_run_id(run) if run is not None and (run / RUN_FILE).is_file() else None
-    made = register_export(export_dir, name, run_id=run_id, run=run, say=console.print)
-    console.print(f"{name} version {made.version} ({', '.join(made.aliases) or 'no alias'}), {made.sha256[:12]}")
+        run_id = tracked_run_id(run) if run is not None and (run / RUN_FILE).is_file() else None
+        made = register_export(export_dir, name, run_id=run_id, run=run, say=say)
+    print(f"{name} version {made.version} ({', '.join(made.aliases) or 'no alias'}), {made.sha256[:12]}")
 
 
 def promote(
@@ -127,8 +127,9 @@ def promote(
     $ isthmus promote street-segmenter --gate configs/gate/default.yaml --to staging
     $ isthmus promote street-segmenter --version 7 --force "tunnel footage: fog rule does not apply"
 
-    Exits 1 with a table of what failed otherwise; then nothing has changed. The signed verdict and the report page are
-    stored with the version either way.
+    Exits 1 with a table of what failed otherwise; then no alias has moved. The signed verdict and the report page are
+    stored with the version either way. Data of the gate that is not on this machine is an error, before anything is
+    judged or stored: the variables in the gate's file, such as DATA, say where it lies.
 
     Args:
         name: The registered model.
@@ -140,26 +141,40 @@ def promote(
     """
     from rich.console import Console
 
-    from isthmus.configuration import load_config
+    from isthmus.cli.registry_tables import text_width
+    from isthmus.cli.waiting import waiting
+    from isthmus.configuration import load_config, values_with_variables
     from isthmus.signing import key_path
-    from isthmus.training.gate import GateConfig
-    from isthmus.training.progress import counted
-    from isthmus.training.promotion import promote as promote_version
 
+    with waiting("reading the gate"):
+        from isthmus.training.gate import GateConfig
+        from isthmus.training.progress import counted
+        from isthmus.training.promotion import promote as promote_version
+
+        rules = load_config(gate, GateConfig)
     signer = key_path(key)
     is_new = not signer.exists()
-    with counted(Console(stderr=True), "judging at the gate") as count:
+    console, errors = Console(), Console(stderr=True)
+    with counted(errors, "judging at the gate") as count:
         outcome = promote_version(
-            name, version, gate=load_config(gate, GateConfig), to=to, force=force, key=key, on_progress=count
+            name,
+            version,
+            gate=rules,
+            to=to,
+            force=force,
+            key=key,
+            on_progress=count,
+            as_written=values_with_variables(gate),
+            width=text_width(errors),
         )
-    console = Console()
     if is_new:
         text = f"Made a key that signs verdicts: {signer}. To sign with another one, name it with --key."
         console.print(text, highlight=False, markup=False, soft_wrap=True)
+    holds = "is the champion" if to == "champion" else f"holds {to}"
     if outcome.report is None:
-        console.print(f"{name} version {outcome.version} is the {to} already")
+        console.print(f"{name} version {outcome.version} {holds} already")
         return
-    console.print(outcome.report.to_text(), highlight=False, markup=False, soft_wrap=True)
+    console.print(outcome.report.to_text(text_width(console)), highlight=False, markup=False, soft_wrap=True)
     kept = outcome.previous is not None and to == "champion"
     before = f", version {outcome.previous} is kept as previous" if kept else ""
-    console.print(f"{name} version {outcome.version} is the {to}{before}")
+    console.print(f"{name} version {outcome.version} {holds}{before}")
