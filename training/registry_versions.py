@@ -5,6 +5,7 @@ champion     the version that serves
 previous     the version that served before it
 """
 
+import difflib
 import errno
 import re
 from collections.abc import Iterator, Mapping
@@ -122,7 +123,7 @@ def aliases_of(store: Connection, name: str) -> dict[str, int]:
         if not is_absent(error):
             raise
         problem = f"no model is called {name!r} here"
-        raise NotRegisteredError(problem, where=store.place, remedy=_models_there(store)) from error
+        raise NotRegisteredError(problem, where=store.place, remedy=_models_there(store, name)) from error
     return _aliases(model)
 
 
@@ -181,8 +182,10 @@ def _aliases(model: Any) -> dict[str, int]:
     return {alias: int(version) for alias, version in model.aliases.items()}
 
 
-def _models_there(store: Connection) -> str:
-    names = [item.name for item in _models(store)]
+def _models_there(store: Connection, wanted: str) -> str:
+    """The registry's models, those whose names come nearest to `wanted` first."""
+    names = sorted(item.name for item in _models(store))
+    names.sort(key=lambda name: difflib.SequenceMatcher(None, wanted, name).ratio(), reverse=True)
     if not names:
         return "It holds no model yet: MLFLOW_TRACKING_URI names another registry, `isthmus register` fills this one."
     return f"Its models: {_shortened(names)}."

@@ -23,7 +23,7 @@ def version_of(address, tiny):
         return client.segment(tiny.street()).model_version
 
 
-def test_a_promotion_goes_live_under_load_without_an_error(versions, config, follow, tiny):
+def test_a_promotion_goes_live_under_load_without_an_error(versions, config, follow, tiny, wait_until):
     first = versions.add(alias="champion")
     thread, heard = follow(config(swap=SwapConfig(guard=NEVER_GO_BACK)))
     stop, answers = threading.Event(), []
@@ -48,7 +48,7 @@ def test_a_promotion_goes_live_under_load_without_an_error(versions, config, fol
     assert set(served) >= {first, "3"}
     assert len({label for _, label in answers}) == 1
     assert version_of(thread.server.address, tiny) == "4"
-    assert [versions.state(version) for version in "1234"] == ["", "serving", "serving", "serving"]
+    wait_until(lambda: [versions.state(version) for version in "1234"] == ["", "serving", "serving", "serving"])
 
 
 def bad_digest(folder):
