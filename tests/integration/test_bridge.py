@@ -16,7 +16,15 @@ import yaml
 from PIL import Image
 
 from isthmus import cli
-from isthmus.cli.demonstration.plan import MADAN, MODEL, SOURCE_ONLY, TRAINING_CONFIGS, WORLDS, Places
+from isthmus.cli.demonstration.plan import (
+    MADAN,
+    MODEL,
+    RANDOMIZATION,
+    SOURCE_ONLY,
+    TRAINING_CONFIGS,
+    WORLDS,
+    Places,
+)
 from isthmus.cli.demonstration.server import running_server
 from isthmus.cli.demonstration.steps import FinishedStep
 from isthmus.errors import GateRefusedError
@@ -66,13 +74,13 @@ def environment(**values: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def bridge(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """Worlds, a source-only run and MADAN on top of it, reports, exports, and a champion in a registry."""
+    """Worlds, a source-only run, MADAN and randomization on top of it, reports, exports, and a champion in a registry."""
     home = tmp_path_factory.mktemp("bridge")
     places = Places(home)
     places.mlflow.mkdir()
     gate = lenient(repository / "configs/gate/demo.yaml", home)
     with environment(DEMO=str(home), MLFLOW_TRACKING_URI=places.store, XDG_CONFIG_HOME=str(home / "config")):
-        for world, frames in zip(WORLDS, (10, 4, 4, 3), strict=True):
+        for world, frames in zip(WORLDS, (10, 4, 4, 3, 2, 2), strict=True):
             kind = [
                 "--world",
                 world.name,
@@ -91,6 +99,8 @@ def bridge(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             cli.run(["train", str(config), "--output", str(run), "--set", *SHORT, *SMALL])
             cli.run(["evaluate", str(run), "--out", str(places.report(method))])
             cli.run(["export", str(run), "--out", str(export)])
+        config, run = repository / TRAINING_CONFIGS[RANDOMIZATION], places.run(RANDOMIZATION)
+        cli.run(["train", str(config), "--output", str(run), "--set", *SHORT, *SMALL])
         run, export = places.run(SOURCE_ONLY), places.export(SOURCE_ONLY)
         cli.run(["register", str(export), "--name", MODEL, "--run", str(run)])
         cli.run(["promote", MODEL, "--gate", str(gate)])
@@ -165,7 +175,8 @@ def test_the_model_card_tells_where_it_comes_from(bridge: SimpleNamespace) -> No
 
 
 def test_the_report_states_resolution_and_scores(bridge: SimpleNamespace) -> None:
-    (result,) = json.loads((bridge.places.report(MADAN) / "evaluation.json").read_text())["results"]
+    result, *others = json.loads((bridge.places.report(MADAN) / "evaluation.json").read_text())["results"]
+    assert [other["title"] for other in others] == ["street-night", "street-rain"]
     assert result["num_frames"] == 3
     assert result["resolution_hw"] == [64, 128]
     assert len(result["iou_per_class"]) == 19
@@ -194,7 +205,7 @@ def test_the_demos_page_shows_what_was_made(bridge: SimpleNamespace, server: str
     page = write_page(bridge.places, [FinishedStep("train", "isthmus train x.yaml", "", 1.5)], frames)
     text = page.read_text()
     pictures = re.findall(r'<img src="([^"]+)"', text)
-    assert len(pictures) == len(frames) + len(WORLDS) + 4
+    assert len(pictures) == len(frames) + len(WORLDS) + 6
     for picture in pictures:
         assert Image.open(page.parent / picture).size[0] > 100
     assert "isthmus train x.yaml" in text

@@ -150,7 +150,7 @@ def test_ages(metrics, load, clock):
     assert value(metrics, "isthmus_registry_age_seconds") == 5
     assert value(metrics, "isthmus_certificate_expiry_seconds") is None
     ends = clock.now + 3000
-    without = Metrics(load, dict, has_registry=False, certificate_ends=lambda: ends, clock=clock)
+    without = Metrics(load, dict, has_registry=False, certificate_ends=lambda: ends, clock=lambda: clock.now)
     assert value(without, "isthmus_certificate_expiry_seconds") == 3000
     assert value(without, "isthmus_registry_age_seconds") is None
 
