@@ -11,7 +11,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 def cpu_seconds(pid: int) -> float:
     """User and system time of the process, its living descendants, and the ended ones that were waited for."""
     total = 0
-    for each in _tree(pid):
+    for each in family(pid):
         fields = _stat(each)
         if fields:
             total += sum(int(field) for field in fields[11:15])  # utime, stime, cutime, cstime
@@ -21,7 +21,7 @@ def cpu_seconds(pid: int) -> float:
 def resident_mib(pid: int) -> float:
     """Resident memory of the process and its living descendants, MiB; what they share counts more than once."""
     total = 0
-    for each in _tree(pid):
+    for each in family(pid):
         try:
             pages = int((_PROC / str(each) / "statm").read_text().split()[1])
         except (OSError, IndexError):
@@ -30,7 +30,8 @@ def resident_mib(pid: int) -> float:
     return total / 2**20
 
 
-def _tree(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
+    """Ids of the process and its living descendants, parents first."""
     found = [pid]
     for each in found:  # it grows while it is walked
         for children in _PROC.glob(f"{each}/task/*/children"):

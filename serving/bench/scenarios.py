@@ -32,7 +32,10 @@ _KINDS: Final[tuple[Kind, ...]] = ("raw", "jpeg")
 def saturation(lab: Laboratory) -> Iterator[Row]:
     """Closed loop through streams as a share of the bare loop, which is measured in turn with it."""
     for kind in _KINDS:
-        yield _saturation(lab, kind, lab.server, lab.bare_loop, "isthmus")
+        row = _saturation(lab, kind, lab.server, lab.bare_loop, "isthmus")
+        if kind == "jpeg":
+            lab.capacity_fps = float(str(row.figures["throughput_fps"]))
+        yield row
     if lab.config.model_file is not None and lab.config.fake_engine_ms is not None:
         fake = EngineUnderTest(None, lab.config.fake_engine_ms, lab.config.num_threads)
         name = f"isthmus, engine of {fake.fake_ms:g} ms"

@@ -1,5 +1,6 @@
 """Servers under test, each a process that is started, asked until it answers, and stopped."""
 
+import contextlib
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ from typing import Final, Self
 from isthmus.errors import ServingError
 from isthmus.serving.bench.limit import EngineUnderTest
 from isthmus.serving.bench.load import Wire
-from isthmus.serving.bench.processes import cpu_seconds, resident_mib
+from isthmus.serving.bench.processes import cpu_seconds, family, resident_mib
 
 _ADDRESS: Final = re.compile(r"listens on (\S+)")
 _START_S: Final = 90.0
@@ -32,6 +33,7 @@ class Target:
         wire: How frames reach it.
         model: Model's name, for OIP.
         environment: Variables beside those of this process.
+        start_s: Seconds that it has until it listens.
     """
 
     def __init__(
@@ -42,14 +44,16 @@ class Target:
         wire: Wire = Wire.STREAM,
         model: str = "",
         environment: Mapping[str, str] | None = None,
+        start_s: float = _START_S,
     ) -> None:
         self.name = name
         self.wire = wire
         self.model = model
         self.address = ""
         self._command = list(command)
+        self._start_s = start_s
         self._environment = {**os.environ, **(environment or {})}
-        self._home = tempfile.TemporaryDirectory(prefix="isthmus-bench-")
+        self._home = tempfile.TemporaryDirectory(prefix="isthmus-bench-", ignore_cleanup_errors=True)
         self._log = Path(self._home.name) / "output.txt"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -61,7 +65,7 @@ class Target:
                 stderr=subprocess.STDOUT,
                 env=self._environment,
                 cwd=self._home.name,
-                start_new_session=True,
+                process_group=0,  # Ctrl-C is ours; a session of its own would be weighed apart from the bare loop's
             )
         try:
             self.address = self._wait_for_address()
@@ -108,22 +112,18 @@ class Target:
         return code, time.monotonic() - started
 
     def close(self) -> None:
-        """End it and what it has started."""
-        if self._process is not None and self._process.poll() is None:
-            self.terminate()
+        """End it, and whatever it leaves behind."""
         if self._process is not None:
-            self._kill_group(self._process.pid)
+            started = family(self._process.pid)
+            if self._process.poll() is None:
+                self.terminate()
+            for pid in started:
+                _kill(pid)
             self._process.wait()
         self._home.cleanup()
 
-    def _kill_group(self, pid: int) -> None:
-        try:
-            os.killpg(pid, signal.SIGKILL)  # the session of its own that it was started in
-        except ProcessLookupError:
-            return
-
     def _wait_for_address(self) -> str:
-        until = time.monotonic() + _START_S
+        until = time.monotonic() + self._start_s
         while time.monotonic() < until:
             found = _ADDRESS.search(self.output())
             if found is not None:
@@ -136,10 +136,15 @@ class Target:
                 )
             time.sleep(_LOOK_S)
         raise ServingError(
-            f"it did not listen within {_START_S:.0f} s",
+            f"it did not listen within {self._start_s:.0f} s",
             where=self.name,
             remedy=f"It said: {_last_words(self.output())}",
         )
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _last_words(text: str) -> str:

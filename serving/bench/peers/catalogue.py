@@ -15,6 +15,7 @@ from isthmus.serving.bench.targets import Target
 
 MODEL: Final = "segmenter"
 _SCRIPTS: Final = Path(__file__).parent
+_START_S: Final = 180.0  # Ray starts half a dozen processes first
 _NOT_FOR_PEERS: Final = ("PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV")
 
 
@@ -53,7 +54,12 @@ class Peer:
         command = ["env", *(f"--unset={name}" for name in _NOT_FOR_PEERS), str(python), script, *given]
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
         return Target(
-            self.name, [*command, "--port", str(_free_port())], wire=self.wire, model=MODEL, environment=quiet
+            self.name,
+            [*command, "--port", str(_free_port())],
+            wire=self.wire,
+            model=MODEL,
+            environment=quiet,
+            start_s=_START_S,
         )
 
 

@@ -1,10 +1,10 @@
 """LitServe: POST /predict with a JPEG file, the answer is the mask's bytes."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import litserve  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
 from bare_session import Segmenter, options, say_when_ready  # type: ignore[import-not-found]  # pyright: ignore
-from fastapi import Request, Response  # pyright: ignore[reportMissingImports]
+from fastapi import Body, Response  # pyright: ignore[reportMissingImports]
 
 
 class SegmentApi(litserve.LitAPI):  # type: ignore[misc]  # it is not installed beside us
@@ -23,16 +23,15 @@ class SegmentApi(litserve.LitAPI):  # type: ignore[misc]  # it is not installed 
         """Open the session, in the worker."""
         self._segmenter = Segmenter(*self._given)
 
-    async def decode_request(self, request: Request) -> bytes:
-        """The file."""
-        data: bytes = await request.body()
-        return data
+    def decode_request(self, request: Annotated[bytes, Body(media_type="application/octet-stream")]) -> bytes:
+        """The file; LitServe makes its route from this annotation."""
+        return request
 
-    async def predict(self, data: bytes) -> Any:
+    def predict(self, data: bytes) -> Any:
         """Its labels."""
         return self._segmenter.of_file(data)
 
-    async def encode_response(self, labels: Any) -> Response:
+    def encode_response(self, labels: Any) -> Response:
         """Their bytes."""
         return Response(labels.tobytes(), media_type="application/octet-stream")
 
