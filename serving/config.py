@@ -12,7 +12,10 @@ from pydantic import Field
 
 from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
+from isthmus.serving.engine_config import EngineConfig
 from isthmus.serving.scheduling.config import SchedulerConfig
+from isthmus.serving.security.config import SecurityConfig
+from isthmus.serving.swap.config import SwapConfig
 from isthmus.serving.telemetry_config import TelemetryConfig
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -69,7 +72,8 @@ class ServerConfig:
     """Everything `isthmus serve` needs to know."""
 
     model_name: str | None = None
-    """Registered model whose alias `champion` is served. Exactly one of model_name and model_file is given."""
+    """Registered model whose alias `champion` is served. Exactly one of model_name, model_file and engine.backend is
+    given."""
     model_file: Path | None = None
     """An ONNX file to serve without a registry, to try it."""
     tracking_uri: str | None = None
@@ -93,30 +97,50 @@ class ServerConfig:
     num_codec_threads: Positive = 2
     """Threads that decode frames and encode masks."""
     poll_interval_s: Seconds = 2.0
-    """Seconds between looks at the registry while no model has been promoted yet."""
+    """Seconds between looks at the registry, give or take a fifth."""
     drain_timeout_s: Seconds = 10.0
     """Seconds that running requests have to finish after SIGTERM."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     """Sizes and counts above which the server refuses."""
+    engine: EngineConfig = Field(default_factory=EngineConfig)
+    """GPU buffers, and a remote back end."""
     scheduler: SchedulerConfig = Field(default_factory=SchedulerConfig)
     """Who goes first, how many go together."""
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     """Metrics, traces and logs."""
+    security: SecurityConfig = Field(default_factory=SecurityConfig)
+    """Certificates, policy and the operator's socket."""
+    swap: SwapConfig = Field(default_factory=SwapConfig)
+    """What a promoted version must show, and what happens around it."""
 
     def __post_init__(self) -> None:
-        if (self.model_name is None) == (self.model_file is None):
+        backend = self.engine.backend
+        if sum(source is not None for source in (self.model_name, self.model_file, backend)) != 1:
             raise ConfigurationError(
-                "exactly one of model_name and model_file must be given",
-                remedy="Name a registered model with --model, or a model.onnx with --model-file.",
+                "exactly one of model_name, model_file and engine.backend must be given",
+                remedy="Name a registered model with --model, a model.onnx with --model-file, or a server that "
+                "computes with --backend.",
+            )
+        if backend is not None and backend.ca_file is None and not (self.insecure or backend.host in LOOPBACK_HOSTS):
+            raise ConfigurationError(
+                f"frames for {backend.address} would leave this machine, and the connection is not encrypted",
+                where="backend",
+                remedy="Name the authorities of its certificate with --backend-ca, or accept plaintext on a trusted "
+                "network with --insecure.",
             )
         if self.model_name is not None and self.tracking_uri is None:
             raise ConfigurationError(
                 "model_name is given without tracking_uri",
                 remedy="Name the registry in MLFLOW_TRACKING_URI, for example sqlite:///mlruns/mlflow.db.",
             )
-        if self.host not in LOOPBACK_HOSTS and not self.insecure:
+        if self.security.is_encrypted and self.insecure:
+            raise ConfigurationError(
+                "plaintext is allowed, but there is a certificate", where="insecure", remedy="Leave out one of them."
+            )
+        if self.host not in LOOPBACK_HOSTS and not self.insecure and not self.security.is_encrypted:
             raise ConfigurationError(
                 f"{self.host} can be reached from other machines, and the connection is not encrypted",
                 where="host",
-                remedy="Listen on 127.0.0.1, or accept plaintext on a trusted network with --insecure.",
+                remedy="Give --tls-cert, --tls-key and --client-ca, or listen on 127.0.0.1, or accept plaintext on a "
+                "trusted network with --insecure.",
             )

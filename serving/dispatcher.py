@@ -302,7 +302,7 @@ class Dispatcher:
         rows = _rows(jobs)
         outcome: Prediction | Exception
         try:
-            outcome = await slot.model.engine.infer(images)
+            outcome = await slot.model.engine.infer(images, deadline=max(job.deadline for job in jobs))
         except EngineLostError as error:
             self._tell(slot, rows, images, self._clock() - started, error)
             raise

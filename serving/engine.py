@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from isthmus.artifact import INPUT_NAME, OUTPUT_CONFIDENCE, OUTPUT_LABELS
 from isthmus.errors import EngineLostError
+from isthmus.serving.bound_session import BoundSession
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +37,13 @@ class Prediction:
 class Engine(Protocol):
     """Runs one model."""
 
-    async def infer(self, images: NDArray[np.uint8]) -> Prediction:
+    async def infer(self, images: NDArray[np.uint8], *, deadline: float = math.inf) -> Prediction:
         """Predict RGB images [B, H, W, 3] uint8 of one size.
+
+        Args:
+            images: The batch.
+            deadline: The monotonic clock's time from which on nobody needs the answer; an engine on another machine
+                passes it on.
 
         Raises:
             EngineLostError: No later call can succeed either.
@@ -53,20 +60,25 @@ class OrtEngine:
 
     Args:
         session: A session that keeps the contract (`session.open_session`).
+        bound: Its fixed buffers on the GPU; None runs it by names, which on a CPU is as fast.
     """
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, bound: BoundSession | None = None) -> None:
         self._session = session
+        self._bound = bound
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
 
-    async def infer(self, images: NDArray[np.uint8]) -> Prediction:
-        """Predict on the engine's thread; a cancelled caller lets the running batch finish."""
+    async def infer(self, images: NDArray[np.uint8], *, deadline: float = math.inf) -> Prediction:  # noqa: ARG002
+        """Predict on the engine's thread; a running batch always finishes, whoever is cancelled or too late."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.infer_now, images)
 
     def infer_now(self, images: NDArray[np.uint8]) -> Prediction:
         """Predict on the calling thread."""
         try:
-            labels, confidence = self._session.run([OUTPUT_LABELS, OUTPUT_CONFIDENCE], {INPUT_NAME: images})
+            if self._bound is None:
+                labels, confidence = self._session.run([OUTPUT_LABELS, OUTPUT_CONFIDENCE], {INPUT_NAME: images})
+            else:
+                labels, confidence = self._bound.run(images)
         except Exception as error:
             if type(error).__name__ not in _LOST_KINDS and not _LOST_MESSAGE.search(str(error)):
                 raise

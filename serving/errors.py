@@ -1,11 +1,14 @@
 """From `isthmus.errors` to rich gRPC errors, and back in the client.
 
 A status carries `google.rpc.ErrorInfo` with the error's class as its reason (`InvalidFrameError` is
-`INVALID_FRAME` of the domain `isthmus`), `BadRequest` with the field where one is wrong, and `RetryInfo` where
-another try makes sense. An error that is not meant for clients becomes INTERNAL without any detail.
+`INVALID_FRAME` of the domain `isthmus`), `BadRequest` with the field where one is wrong, `QuotaFailure` with the
+vehicle whose share is used up, and `RetryInfo` where another try makes sense. An error that is not meant for clients
+becomes INTERNAL without any detail.
 """
 
+import math
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import grpc
@@ -14,6 +17,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from isthmus.errors import (
+    BackendUnavailableError,
     DrainingError,
     EngineLostError,
     FrameTooLargeError,
@@ -25,11 +29,12 @@ from isthmus.errors import (
 
 DOMAIN: Final = "isthmus"
 _INTERNAL_MESSAGE: Final = "internal error; the server's log has the details"
-_RETRY_AFTER_MS: Final[dict[type[ServingError], int]] = {
-    OverloadedError: 50,  # about one frame's time in the engine
-    QuotaExceededError: 1000,  # the longest until a bucket that gives a token a second has one
-    DrainingError: 1000,  # about the time until another server has taken over
-    EngineLostError: 1000,
+_RETRY_AFTER_S: Final[dict[type[ServingError], float]] = {
+    OverloadedError: 0.05,  # about one frame's time in the engine
+    QuotaExceededError: 1.0,  # where the vehicle's share does not tell
+    BackendUnavailableError: 1.0,  # the longest until a gateway has tried to connect again
+    DrainingError: 1.0,  # about the time until another server has taken over
+    EngineLostError: 1.0,
 }
 
 
@@ -41,10 +46,13 @@ def status_of(error: Exception) -> status_pb2.Status:
     if isinstance(error, (InvalidFrameError, FrameTooLargeError)) and error.where is not None:
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.where, description=error.problem)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
-    delay = _RETRY_AFTER_MS.get(type(error))
-    if delay is not None:
+    if isinstance(error, QuotaExceededError) and error.where is not None:
+        used_up = error_details_pb2.QuotaFailure.Violation(subject=error.where, description=error.problem)
+        details.append(error_details_pb2.QuotaFailure(violations=[used_up]))
+    delay_s = _RETRY_AFTER_S.get(type(error)) if error.retry_after_s is None else error.retry_after_s
+    if delay_s is not None:
         retry = duration_pb2.Duration()
-        retry.FromMilliseconds(delay)
+        retry.FromNanoseconds(math.ceil(delay_s * 1e9))
         details.append(error_details_pb2.RetryInfo(retry_delay=retry))
     return status_pb2.Status(
         code=code_pb2.Code.Value(error.status), message=str(error), details=[_packed(detail) for detail in details]
@@ -60,10 +68,9 @@ def error_of(call: Any, address: str) -> ServingError:
     """
     code, message = call.code(), str(call.details())
     status = rpc_status.from_call(call)
-    for detail in status.details if status is not None else ():
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info) and info.domain == DOMAIN:
-            return _KINDS.get(info.reason, ServingError)(message, where=address)
+    kind, retry_after_s = _told(status.details if status is not None else ())
+    if kind is not None:
+        return kind(message, where=address, retry_after_s=retry_after_s)
     if code is grpc.StatusCode.UNAVAILABLE and "handshake" in message.lower():
         return ServingError(
             f"the TLS handshake failed: {message}",
@@ -80,6 +87,19 @@ def error_of(call: Any, address: str) -> ServingError:
 def reason_code(error: BaseException) -> str:
     """Why, for programs: `INVALID_FRAME` for an `InvalidFrameError`, `INTERNAL` for what is not meant for clients."""
     return _reason(type(error)) if isinstance(error, ServingError) and error.status != "INTERNAL" else "INTERNAL"
+
+
+def _told(details: Iterable[any_pb2.Any]) -> tuple[type[ServingError] | None, float | None]:
+    """Our own error's class, and the seconds until another try; None where they are not told."""
+    kind: type[ServingError] | None = None
+    retry_after_s: float | None = None
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    for detail in details:
+        if detail.Unpack(info) and info.domain == DOMAIN:
+            kind = _KINDS.get(info.reason, ServingError)
+        elif detail.Unpack(retry):
+            retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
+    return kind, retry_after_s
 
 
 def _reason(kind: type[ServingError]) -> str:

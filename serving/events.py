@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.serving.engine import Prediction
+from isthmus.serving.swap.comparison import ShadowCompared
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class RpcDone:
     seconds: float
 
 
-Event: TypeAlias = FrameDone | BatchDone | ModelChanged | RpcDone
+Event: TypeAlias = FrameDone | BatchDone | ModelChanged | RpcDone | ShadowCompared
 
 
 class Listener(Protocol):

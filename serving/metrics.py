@@ -71,6 +71,7 @@ class Metrics:
         load: Where the gauges look.
         open_streams: Streams that are open now, by method.
         has_registry: Whether models come from a registry, whose silence is worth a metric.
+        certificate_ends: End of the server's certificate, in seconds since the epoch; None without one.
         clock: Seconds since the epoch.
     """
 
@@ -80,6 +81,7 @@ class Metrics:
         open_streams: Callable[[], Mapping[str, int]],
         *,
         has_registry: bool,
+        certificate_ends: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         # A _created beside each series doubles what Prometheus keeps, and nothing reads it.
@@ -89,7 +91,7 @@ class Metrics:
         self._open_streams = open_streams
         self._clock = clock
         self._answered_at = clock() if has_registry else None
-        self._certificate_ends_at: float | None = None
+        self._certificate_ends = certificate_ends
         self._classes = _Classes("", (), np.zeros(0))
         self._challenger = ""
         self._seen: dict[tuple[str, str], set[str]] = {}
@@ -142,10 +144,6 @@ class Metrics:
         """Note that the registry has answered just now, whatever it said; nothing where there is none."""
         if self._answered_at is not None:
             self._answered_at = self._clock()
-
-    def certificate_ends(self, at: float) -> None:
-        """Note the end of the server's certificate, in seconds since the epoch."""
-        self._certificate_ends_at = at
 
     def _frame(self, frame: FrameDone) -> None:
         count = {"rpc": frame.rpc, "service_class": frame.service_class}
@@ -212,7 +210,7 @@ class Metrics:
             "isthmus_streams": lambda: [((rpc,), (count,)) for rpc, count in self._open_streams().items()],
             "isthmus_in_flight": lambda: [((), (self._load.in_flight,))],
             "isthmus_queue_depth": lambda: [((), (self._load.queue_depth,))],
-            "isthmus_certificate_expiry_seconds": lambda: self._distance(self._certificate_ends_at, 1),
+            "isthmus_certificate_expiry_seconds": lambda: self._distance(self._certificate_ends(), 1),
             "isthmus_registry_age_seconds": lambda: self._distance(self._answered_at, -1),
             "isthmus_model_info": lambda: self._model(
                 lambda model: ((model.name, model.version, model.sha256, model.provider), (1.0,))

@@ -1,6 +1,6 @@
 """The models that can answer now: the champion, and others that are addressable by their version."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from isthmus.errors import ModelNotLoadedError, NoModelError
 from isthmus.serving.config import ServerConfig
@@ -37,7 +37,8 @@ class ModelSlots:
         self._champion: ModelSlot | None = None
         self._others: dict[str, ModelSlot] = {}
         self._before: LoadedModel | None = None
-        self._was_champion: set[str] = set()
+        self.shadowed: Callable[[], LoadedModel | None] = lambda: None
+        """Gives the model that sees frames and never answers."""
 
     def __iter__(self) -> Iterator[LoadedModel]:
         """All of them, the champion first."""
@@ -57,12 +58,6 @@ class ModelSlots:
         model = self._before
         return model if model is not None and self._holds(model) else None
 
-    @property
-    def challenger(self) -> LoadedModel | None:
-        """The newest kept model that has never been the champion."""
-        never = [slot.model for version, slot in self._others.items() if version not in self._was_champion]
-        return never[-1] if never else None
-
     def serve(self, model: LoadedModel) -> LoadedModel | None:
         """Make `model` the champion; the one before, which is kept only if `keep` is called for it."""
         before = self._champion
@@ -72,7 +67,6 @@ class ModelSlots:
         else:
             self._champion = self._slot(model, before)
         self._before = before.model if before is not None else None
-        self._was_champion = {model.version, *({before.model.version} if before is not None else ())}
         return self._before
 
     def keep(self, model: LoadedModel) -> None:

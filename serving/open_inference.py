@@ -12,6 +12,7 @@ from math import prod
 from typing import Any, Final
 
 import isthmus
+from isthmus.artifact import METADATA_KEY, SHA256_KEY
 from isthmus.errors import ModelNotLoadedError, NoModelError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
@@ -206,7 +207,12 @@ def _config(slot: ModelSlot) -> pb.ModelConfig:
             for name, kind, shape in INPUTS
         ],
         output=[pb.ModelOutput(name=name, data_type=_DATATYPES[kind], dims=shape[1:]) for name, kind, shape in OUTPUTS],
-        parameters={"provider": pb.ModelParameter(string_value=model.provider)},
+        parameters={
+            "provider": pb.ModelParameter(string_value=model.provider),
+            # What a gateway before this server needs to know; see remote_model.
+            METADATA_KEY: pb.ModelParameter(string_value=model.card.to_json()),
+            SHA256_KEY: pb.ModelParameter(string_value=model.sha256),
+        },
     )
     if rules.max_size > 1:
         sizes = {rules.padded(count) for count in range(1, rules.max_size + 1)}

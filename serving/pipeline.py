@@ -35,14 +35,18 @@ T = TypeVar("T")
 class Admission(Protocol):
     """Who may use how much of the server."""
 
-    def admit(self, vehicle: str) -> AbstractContextManager[None]:
-        """Count one request of `vehicle` until it is answered.
+    def admit(self, vehicle: str, service_class: str | None = None) -> AbstractContextManager[None]:
+        """Count one request of `vehicle`, `live` or `bulk`, until it is answered.
 
         Raises:
             NotAllowedError: The policy forbids it.
             QuotaExceededError: The vehicle's share is used up.
             UnauthenticatedError: Nobody vouches for the vehicle.
         """
+        ...
+
+    def weight(self, vehicle: str) -> float:
+        """How much of a busy server is the vehicle's, compared with the weights of others; above 0."""
         ...
 
 
@@ -65,13 +69,13 @@ class Pipeline:
         )
         self._quotas = quotas
         self._codec = ThreadPoolExecutor(config.num_codec_threads, thread_name_prefix="codec")
-        weights = config.scheduler.vehicle_weights
-        line: Line[Job] = Line(
-            bulk_share=config.scheduler.bulk_share, weight_of=lambda vehicle: weights.get(vehicle, 1.0)
-        )
+        weight_of = _alike if quotas is None else quotas.weight
+        line: Line[Job] = Line(bulk_share=config.scheduler.bulk_share, weight_of=weight_of)
         self.dispatcher = Dispatcher(line, self.slots, self._codec, self.events, time.monotonic)
         self._on_drain: dict[object, Callable[[], None]] = {}
         self._draining = False
+        self.backend_ready = True
+        """False while a remote engine's server is away."""
         self._worker: asyncio.Task[None] | None = None
 
     # Life.
@@ -119,7 +123,12 @@ class Pipeline:
     @property
     def is_ready(self) -> bool:
         """Whether requests are taken."""
-        return self.slots.champion is not None and not self._draining
+        return self.slots.champion is not None and self.backend_ready and not self._draining
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether requests are refused for good."""
+        return self._draining
 
     @property
     def in_flight(self) -> int:
@@ -195,7 +204,7 @@ class Pipeline:
         self._check_not_draining()
         with contextlib.ExitStack() as held:
             if self._quotas is not None:
-                held.enter_context(self._quotas.admit(vehicle))
+                held.enter_context(self._quotas.admit(vehicle, service_class.value))
             if not in_stream:
                 held.enter_context(self.places.request(service_class))
             held.enter_context(self.places.memory(num_bytes))
@@ -293,3 +302,7 @@ def facts_of(prediction: Prediction, num_classes: int) -> list[FrameFacts]:
 
 def _mean(confidence: NDArray[np.uint8]) -> float | None:
     return float(np.mean(confidence)) / 255 if confidence.size else None  # a tiny frame has no position at the head
+
+
+def _alike(vehicle: str) -> float:  # noqa: ARG001 - the shape of `Admission.weight`
+    return 1.0

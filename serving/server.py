@@ -12,39 +12,38 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Final, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from isthmus.errors import ContractError, IsthmusError, NoModelError, RegistryError, ServingError
+from isthmus.errors import ServingError
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving import logs, open_inference, servicers, transport
+from isthmus.serving.admin import AdminServicer, Operated
+from isthmus.serving.admin_socket import AdminSocket
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.events import Events
 from isthmus.serving.interceptors import ErrorInterceptor
 from isthmus.serving.model_store import ModelStore
+from isthmus.serving.off_loop import LOADER
 from isthmus.serving.pipeline import Pipeline
 from isthmus.serving.port_file import PortFile
+from isthmus.serving.remote_model import BackendFollower
+from isthmus.serving.security.guard import Guard
 from isthmus.serving.session import check_policy
+from isthmus.serving.swap.watcher import MAY_PASS, Watcher
 from isthmus.serving.telemetry import Telemetry
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 SERVICES: Final = (servicers.SERVICE_NAME, open_inference.SERVICE_NAME)
 """Names that the health service knows, beside the empty one for the whole server."""
 
-_MAX_PAUSE_S: Final = 60.0
 _CUT_OFF_S: Final = 1.0
-_LOADER: Final = "load-model"
-_THREADS: Final = ("engine", "codec", _LOADER)  # how the names of our threads begin
-_MAY_PASS: Final = (NoModelError, RegistryError, ContractError)
-"""What another version in the registry, or a registry that is up again, can mend."""
+_THREADS: Final = ("engine", "codec", LOADER)  # how the names of our threads begin
 
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -55,22 +54,32 @@ class Server:
 
     Args:
         config: What to serve, and where.
+
+    Raises:
+        ConfigurationError: Certificate, key, client authority or policy are bad.
     """
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
         self.port = 0
-        self._store = ModelStore(config)
         self._events = Events()
-        self._pipeline = Pipeline(config, self._events)
+        self._guard = Guard(config.security)
+        self._pipeline = Pipeline(config, self._events, self._guard.quotas)
         self._telemetry = Telemetry(
-            config.telemetry, self._events, self._pipeline, has_registry=config.model_name is not None
+            config.telemetry,
+            self._events,
+            self._pipeline,
+            has_registry=config.model_name is not None,
+            certificate_ends=self._guard.certificate_ends,
         )
+        self._models = self._model_source()
+        self._pipeline.slots.shadowed = lambda: self._models.challenger
+        self._admin = AdminSocket(config.security.admin_socket)
         self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
         self._port_file = PortFile(config.port_file)
         self._grpc: grpc.aio.Server | None = None
         self._working: asyncio.Task[None] | None = None
-        self._waiting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -82,13 +91,13 @@ class Server:
         """Listen, then load the model; without one in the registry, go on looking for it in the background.
 
         Raises:
-            ConfigurationError: The cache cannot be used, or the port file not be written.
+            ConfigurationError: The cache or the admin socket cannot be used, or the port file not be written.
             ContractError: The model file is not ours to serve.
             ProviderError: The provider policy cannot be satisfied.
             ServingError: The address, or the metrics' own, is taken.
         """
         check_policy(self.config.provider_policy)
-        self._store.prepare()
+        self._models.prepare()
         self._port_file.clear()
         self._working = self._pipeline.start()
         for service in ("", *SERVICES):
@@ -96,36 +105,51 @@ class Server:
         try:
             self._telemetry.start()
             await self._listen()
-            await self._load_and_serve()
-        except _MAY_PASS as error:
+            await self._admin.start(AdminServicer(self._operated()))
+            self._guard.start()
+            await self._models.first()
+        except MAY_PASS as error:
             if self.config.model_file is not None:
                 await self.stop()
                 raise
-            self._waiting = asyncio.get_running_loop().create_task(self._wait_for_model(error), name="wait-for-model")
+            self._watch(self._models.run(error))
         except BaseException:
             await self.stop()
             raise
+        else:
+            if self.config.model_file is None:
+                self._watch(self._models.run())
 
     async def stop(self) -> None:
         """Say NOT_SERVING, let running requests finish within `drain_timeout_s`, and give up the rest.
 
         A batch that runs longer, or a model that is just being loaded, stays behind on its thread.
         """
-        await self._health.enter_graceful_shutdown()
-        self._pipeline.drain()
-        if self._waiting is not None:
-            self._waiting.cancel()
-            await asyncio.wait([self._waiting])
+        await self.drain()
+        self._guard.stop()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        await self._admin.stop()
         if self._grpc is None:
-            await self._pipeline.stop()
+            await self._stop_models()
             await self._telemetry.stop()
             return
         self._port_file.remove()
         ending = asyncio.get_running_loop().create_task(self._grpc.stop(self.config.drain_timeout_s))
         await asyncio.wait([ending], timeout=self.config.drain_timeout_s)
-        await self._pipeline.stop()  # calls that still run wait for it alone
+        await self._stop_models()  # calls that still run wait for it alone
         await asyncio.wait([ending], timeout=_CUT_OFF_S)
         await self._telemetry.stop()
+
+    async def drain(self) -> None:
+        """Say NOT_SERVING and take no more frames; those that were taken are answered."""
+        await self._health.enter_graceful_shutdown()
+        self._pipeline.drain()
+
+    async def _stop_models(self) -> None:
+        await self._pipeline.stop()
+        await self._models.stop()
 
     async def run(self) -> None:
         """Never return; raise what goes wrong for good after `start`.
@@ -134,16 +158,19 @@ class Server:
             EngineLostError: The GPU failed: only a new process can use it again.
             ProviderError: A model came later, and the provider policy cannot be satisfied.
         """
-        running = {task for task in (self._working, self._waiting) if task is not None}
+        running = {task for task in (self._working, self._watching) if task is not None}
         while running:
             ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()
 
+    def _operated(self) -> Operated:
+        return Operated(self.address, self._pipeline, self._guard, self._models, self.drain)
+
     async def _listen(self) -> None:
         limits = self.config.limits
         self._grpc = grpc.aio.server(
-            interceptors=[self._telemetry.calls, ErrorInterceptor()],
+            interceptors=[self._telemetry.calls, self._guard.interceptor, ErrorInterceptor()],
             options=transport.server_options(limits),
             maximum_concurrent_rpcs=limits.max_in_flight
             + self.config.scheduler.max_streams
@@ -163,7 +190,7 @@ class Server:
             reflection.enable_server_reflection(names, self._grpc)
         self.port = self.config.port
         try:
-            self.port = self._grpc.add_insecure_port(self.address)
+            self.port = self._guard.listen(self._grpc, self.address)
         except RuntimeError as error:
             raise ServingError(
                 "cannot listen", where=self.address, remedy="Choose another port, or 0 for any free one."
@@ -172,35 +199,25 @@ class Server:
         self._port_file.write(self.port)
         logger.info("listening on %s", self.address)
 
-    async def _load_and_serve(self) -> None:
-        try:
-            model = await _in_thread(self._store.load)
-        except (NoModelError, ContractError):
-            self._telemetry.metrics.registry_answered()
-            raise
-        if not model.from_cache:
-            self._telemetry.metrics.registry_answered()
-        self._pipeline.serve(model)
-        for service in ("", *SERVICES):
-            await self._health.set(service, _SERVING)
-        logger.info("serving %s version %s (%s) on %s", model.name, model.version, model.sha256[:12], model.provider)
+    def _model_source(self) -> Watcher | BackendFollower:
+        if self.config.engine.backend is not None:
+            return BackendFollower(self.config, self._pipeline, self._tell_health)
+        return Watcher(
+            self.config,
+            ModelStore(self.config),
+            self._pipeline,
+            self._events,
+            on_first=lambda: self._tell_health(True),
+            on_answer=self._telemetry.metrics.registry_answered,
+        )
 
-    async def _wait_for_model(self, cause: IsthmusError) -> None:
-        """Look again until the registry has a model that passes its checks; say why not whenever that changes."""
-        pause = self.config.poll_interval_s
-        said = ""
-        while True:
-            if str(cause) != said:
-                said = str(cause)
-                logger.log(logging.WARNING if isinstance(cause, NoModelError) else logging.ERROR, "no model: %s", said)
-            await asyncio.sleep(pause)
-            try:
-                await self._load_and_serve()
-            except _MAY_PASS as error:
-                cause = error
-                pause = self.config.poll_interval_s if isinstance(cause, NoModelError) else min(2 * pause, _MAX_PAUSE_S)
-            else:
-                return
+    async def _tell_health(self, ready: bool) -> None:
+        self._pipeline.backend_ready = ready
+        for service in ("", *SERVICES):
+            await self._health.set(service, _SERVING if ready else _NOT_SERVING)
+
+    def _watch(self, watching: Coroutine[Any, Any, None]) -> None:
+        self._watching = asyncio.get_running_loop().create_task(watching, name="models")
 
 
 def serve(config: ServerConfig) -> None:
@@ -239,21 +256,6 @@ async def _start_and_run(server: Server) -> None:
     await server.start()
     print(f"isthmus listens on {server.address}", flush=True)  # noqa: T201 - what a person or a script waits for
     await server.run()
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Like `asyncio.to_thread`, on a thread that no end of a loop or of the process waits for."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    future.set_running_or_notify_cancel()
-    threading.Thread(target=run, name=_LOADER, daemon=True).start()
-    return await asyncio.wrap_future(future)
 
 
 def _end_without_threads() -> None:

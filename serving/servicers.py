@@ -91,11 +91,12 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
     ) -> pb.GetModelInfoResponse:
         """Tell which model answers now."""
         slots = self._pipeline.slots
+        challenger = slots.shadowed()
         return pb.GetModelInfoResponse(
             model=messages.model_info(self._pipeline.model()),
             max_frame_pixels=self._pipeline.limits.max_frame_pixels,
             previous=messages.model_info(slots.previous) if slots.previous is not None else None,
-            challenger=messages.model_info(slots.challenger) if slots.challenger is not None else None,
+            challenger=messages.model_info(challenger) if challenger is not None else None,
         )
 
     async def WatchModel(self, request: pb.WatchModelRequest, context: Context) -> None:  # noqa: N802, ARG002

@@ -6,6 +6,7 @@ providers are compared with the policy after it has been made.
 
 import logging
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import onnxruntime
 from isthmus.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_CONFIDENCE, OUTPUT_LABELS, ModelCard
 from isthmus.errors import ContractError, ProviderError
 from isthmus.serving.config import ProviderPolicy
+from isthmus.serving.engine_config import EngineConfig
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,10 @@ _CUDA_OPTIONS: Final = {
     "arena_extend_strategy": "kSameAsRequested",  # two models must fit side by side
 }
 _UINT8: Final = "tensor(uint8)"
+# A node's op_type as protobuf writes it: field 4, its length, the name. This image has no onnx package to ask.
+_QUANTISED: Final = re.compile(
+    rb"\x22(?:\x0eQuantizeLinear|\x10DequantizeLinear|\x0bQLinearConv|\x0bConvInteger|\x0cQLinearMatMul)"
+)
 _NO_CUDA_REMEDY: Final = (
     "Install isthmus[serve,gpu] on a machine with an NVIDIA driver, or choose the policy prefer_cuda or cpu."
 )
@@ -60,7 +66,14 @@ def check_policy(policy: ProviderPolicy) -> None:
         raise ProviderError("the installed onnxruntime has no CUDA provider", remedy=_NO_CUDA_REMEDY)
 
 
-def open_session(model: bytes, policy: ProviderPolicy, *, num_threads: int, where: str | Path) -> OpenSession:
+def open_session(
+    model: bytes,
+    policy: ProviderPolicy,
+    *,
+    num_threads: int,
+    where: str | Path,
+    engine: EngineConfig = EngineConfig(),  # noqa: B008 - frozen
+) -> OpenSession:
     """Make a session for an ONNX file and check it against policy and contract.
 
     Args:
@@ -68,35 +81,57 @@ def open_session(model: bytes, policy: ProviderPolicy, *, num_threads: int, wher
         policy: Where it may run.
         num_threads: Threads inside an operator, on the CPU.
         where: The file's path or address, for errors.
+        engine: How much GPU memory it may take.
 
     Raises:
-        ContractError: The file is no ONNX model with our card, inputs and outputs.
+        ContractError: The file is no ONNX model with our card, inputs and outputs, or it is quantised and the policy
+            demands CUDA.
         ProviderError: The policy demands CUDA and the session has none.
     """
-    session, cause = _create(model, policy, num_threads, where)
+    session, cause = _create(model, policy, num_threads, where, engine)
     provider = CUDA if CUDA in session.get_providers() else CPU
     fallback = provider != CUDA and policy is not ProviderPolicy.CPU
     if fallback and policy is ProviderPolicy.REQUIRE_CUDA:
+        if isinstance(cause, ContractError):
+            raise cause
         raise ProviderError(
             f"the model would run on the CPU{_because(cause)}", where=where, remedy=_NO_CUDA_REMEDY
         ) from cause
     if fallback:
-        logger.warning("%s RUNS ON THE CPU although a GPU is preferred%s. %s", where, _because(cause), _NO_CUDA_REMEDY)
-    return OpenSession(session, _card(session, where), provider, fallback)
+        remedy = "" if isinstance(cause, ContractError) else f". {_NO_CUDA_REMEDY}"
+        logger.warning("%s RUNS ON THE CPU although a GPU is preferred%s%s", where, _because(cause), remedy)
+    card = _card(session, where)
+    if card.precision == "fp16" and provider == CPU:
+        logger.warning("%s computes in fp16, which a CPU imitates slowly; export it as fp32 for this machine", where)
+    return OpenSession(session, card, provider, fallback)
 
 
-def _create(model: bytes, policy: ProviderPolicy, num_threads: int, where: str | Path) -> tuple[Any, Exception | None]:
+def _create(
+    model: bytes, policy: ProviderPolicy, num_threads: int, where: str | Path, engine: EngineConfig
+) -> tuple[Any, Exception | None]:
     """A session on the GPU if that is wanted and works, else one on the CPU and what is wrong with the GPU."""
-    cause = None
-    if policy is not ProviderPolicy.CPU and CUDA in onnxruntime.get_available_providers():
+    cause: Exception | None = None
+    if policy is not ProviderPolicy.CPU and _QUANTISED.search(model):
+        cause = ContractError(
+            "the model is quantised, and onnxruntime's CUDA provider has no INT8 convolution: most of it would run on "
+            "the CPU, with a copy before and after each layer",
+            where=where,
+            remedy="Export it with --precision fp16 for GPUs, or serve it with --provider cpu.",
+        )
+    elif policy is not ProviderPolicy.CPU and CUDA in onnxruntime.get_available_providers():
         try:
-            return _session(model, num_threads, [(CUDA, _CUDA_OPTIONS), CPU]), None
+            return _session(model, num_threads, [(CUDA, cuda_options(engine)), CPU]), None
         except Exception as error:  # onnxruntime has a class for each of its status codes and no common base
             cause = error
     try:
         return _session(model, num_threads, [CPU]), cause
     except Exception as error:  # the model's fault: the CPU does not open it either
         raise ContractError(f"onnxruntime cannot open the model: {error}", where=where) from error
+
+
+def cuda_options(engine: EngineConfig) -> dict[str, str]:
+    """Options of the CUDA provider, as onnxruntime reads them."""
+    return {**_CUDA_OPTIONS, "gpu_mem_limit": str(engine.gpu_mem_limit_mb << 20)}
 
 
 def _session(model: bytes, num_threads: int, providers: list[Any]) -> Any:

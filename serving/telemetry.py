@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from isthmus.errors import ServingError
@@ -27,15 +28,26 @@ class Telemetry:
         events: What happens.
         load: What the gauges read; the pipeline.
         has_registry: Whether models come from a registry.
+        certificate_ends: End of the server's certificate, in seconds since the epoch; None without one.
     """
 
-    def __init__(self, config: TelemetryConfig, events: Events, load: Load, *, has_registry: bool) -> None:
+    def __init__(
+        self,
+        config: TelemetryConfig,
+        events: Events,
+        load: Load,
+        *,
+        has_registry: bool,
+        certificate_ends: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._config = config
         self._events = events
         self.calls = RpcTelemetry(events)
         """The interceptor; it comes first."""
-        self.metrics = Metrics(load, self.calls.open_streams, has_registry=has_registry)
-        """Its setters are for whoever asks the registry and reads certificates."""
+        self.metrics = Metrics(
+            load, self.calls.open_streams, has_registry=has_registry, certificate_ends=certificate_ends
+        )
+        """Its setter is for whoever asks the registry."""
         self._tracing: Tracing | None = None
         self._endpoint: tuple[WSGIServer, threading.Thread] | None = None
 

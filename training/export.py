@@ -29,11 +29,13 @@ from isthmus.artifact import (
     GoldenFrame,
     Manifest,
     ModelCard,
+    Precision,
     sha256_of,
 )
 from isthmus.datasets.label_space import CITYSCAPES19, LabelSpace
 from isthmus.errors import ContractError
 from isthmus.training.golden import drawn_streets, encode_golden, golden_picture
+from isthmus.training.half_precision import halved, undecided_pixels
 from isthmus.training.onnx_graph import ServingGraph, attach_card, build_onnx
 from isthmus.training.onnx_model import OnnxModel, read_card
 from isthmus.training.parity import ParityCase, check_parity
@@ -94,6 +96,7 @@ def export_onnx(
     *,
     network_size_hw: tuple[int, int],
     frames: Sequence[NDArray[np.uint8]] = (),
+    precision: Precision = "fp32",
 ) -> ExportResult:
     """Write a segmenter as ONNX, prove that it says what torch says, and only then let it appear in `out`.
 
@@ -103,29 +106,36 @@ def export_onnx(
         out: Folder of the export, made if missing; files of an earlier export are replaced.
         network_size_hw: Size that the graph resizes frames to, multiples of 32; best the size of training.
         frames: A few real RGB frames [H, W, 3], to compare on beside the drawn ones.
+        precision: What the network computes in; fp16 is for GPUs, see `half_precision`. The weights beside the graph
+            stay in fp32.
 
     Raises:
-        ExportError: The size does not fit, or torch cannot export the segmenter.
+        ExportError: The size does not fit, torch cannot export the segmenter, or fp16 cannot hold its numbers.
         ParityError: onnxruntime disagrees with torch; nothing is left behind.
     """
     import onnx
     from safetensors.torch import save_file
 
     graph = ServingGraph(segmenter, network_size_hw)
-    golden = _golden_frame(graph)
-    model = build_onnx(graph)
+    half = halved(graph) if precision == "fp16" else None
+    golden = _golden_frame(graph, half)
+    model = build_onnx(half or graph)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch_name:
         scratch = Path(scratch_name)
         # Cloned because safetensors refuses tensors that share memory.
         state = {key: value.contiguous().clone() for key, value in graph.segmenter.state_dict().items()}
         save_file(state, scratch / WEIGHTS_FILE)
-        card = _card(graph, facts, golden, weights_sha256=sha256_of(scratch / WEIGHTS_FILE))
+        card = _card(graph, facts, golden, weights_sha256=sha256_of(scratch / WEIGHTS_FILE), precision=precision)
         attach_card(model, card)
         onnx.checker.check_model(model, full_check=True)
         onnx.save_model(model, scratch / ONNX_FILE)
+        parity = check_parity(graph, OnnxModel(scratch / ONNX_FILE), frames, precision)
+        if half is not None:
+            card = card.model_copy(update={"agreement_with_fp32": min(case.label_agreement for case in parity)})
+            attach_card(model, card)
+            onnx.save_model(model, scratch / ONNX_FILE)
         del model
-        parity = check_parity(graph, OnnxModel(scratch / ONNX_FILE), frames)
         manifest = Manifest.of(scratch / ONNX_FILE, card)
         (scratch / CARD_FILE).write_text(card.model_dump_json(indent=2), encoding="utf-8")
         (scratch / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
@@ -167,14 +177,16 @@ def read_manifest(path: Path) -> Manifest:
         raise ContractError("this is no manifest of an export", where=path, remedy="Export the model again.") from error
 
 
-def _golden_frame(graph: ServingGraph) -> GoldenFrame:
+def _golden_frame(graph: ServingGraph, half: ServingGraph | None) -> GoldenFrame:
     """A drawn street: a card travels far, and licences of data sets seldom allow passing on their frames."""
     image = golden_picture(drawn_streets(1, graph.network_size_hw)[0])
     labels, _ = graph.segment(image[None])
-    return encode_golden(image, labels[0])
+    return encode_golden(image, labels[0], None if half is None else undecided_pixels(graph, half, image))
 
 
-def _card(graph: ServingGraph, facts: ExportFacts, golden: GoldenFrame, *, weights_sha256: str) -> ModelCard:
+def _card(
+    graph: ServingGraph, facts: ExportFacts, golden: GoldenFrame, *, weights_sha256: str, precision: Precision
+) -> ModelCard:
     normalisation = graph.segmenter.normalisation
     return ModelCard(
         name=facts.name,
@@ -192,6 +204,7 @@ def _card(graph: ServingGraph, facts: ExportFacts, golden: GoldenFrame, *, weigh
         lock_hash=facts.lock_hash,
         weights_sha256=weights_sha256,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        precision=precision,
         golden=golden,
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.artifact import Precision
 from isthmus.datasets.catalogue import build_dataset
 from isthmus.errors import DataError
 from isthmus.training.checkpoint import CheckpointInfo
@@ -22,6 +23,7 @@ def export_run(
     name: str | None = None,
     network_size_hw: tuple[int, int] | None = None,
     frames: Sequence[NDArray[np.uint8]] | None = None,
+    precision: Precision = "fp32",
     say: Callable[[str], None] = print,
 ) -> ExportResult:
     """Export a run's best checkpoint, or the checkpoint that is named.
@@ -33,6 +35,7 @@ def export_run(
         network_size_hw: Multiples of 32; `default_network_size` otherwise.
         frames: See `export_onnx`; a few of the run's `evaluated_on` where left out. They are only compared on:
             none of them gets into the export.
+        precision: See `export_onnx`.
         say: Takes what a person should know before the export goes on.
 
     Raises:
@@ -51,7 +54,8 @@ def export_run(
         )
     if frames is None:
         frames = _evaluated_frames(config, say)
-    return export_onnx(segmenter, card_facts(info, config, name), out, network_size_hw=size_hw, frames=frames)
+    facts = card_facts(info, config, name)
+    return export_onnx(segmenter, facts, out, network_size_hw=size_hw, frames=frames, precision=precision)
 
 
 def _evaluated_frames(config: TrainingConfig, say: Callable[[str], None]) -> list[NDArray[np.uint8]]:

@@ -23,9 +23,12 @@ def golden_picture(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def encode_golden(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> GoldenFrame:
-    """RGB [H, W, 3] and labels [H, W] as they travel in a card."""
-    return GoldenFrame(image_png=_encode_png(image), labels_png=_encode_png(labels))
+def encode_golden(
+    image: NDArray[np.uint8], labels: NDArray[np.uint8], undecided: NDArray[np.bool_] | None = None
+) -> GoldenFrame:
+    """RGB [H, W, 3], labels [H, W] and the pixels [H, W] that are not compared, as they travel in a card."""
+    mask = None if undecided is None else _encode_png(undecided.astype(np.uint8) * 255)
+    return GoldenFrame(image_png=_encode_png(image), labels_png=_encode_png(labels), undecided_png=mask)
 
 
 def decode_golden(golden: GoldenFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -38,6 +41,22 @@ def decode_golden(golden: GoldenFrame) -> tuple[NDArray[np.uint8], NDArray[np.ui
     if image.shape[:2] != labels.shape:
         raise ContractError(f"golden frame is {image.shape[:2]}, its labels {labels.shape}", remedy="Export it again.")
     return image, labels
+
+
+def golden_agreement(golden: GoldenFrame, labels: NDArray[np.uint8]) -> float:
+    """Share in [0, 1] of the golden frame's decided pixels that have the card's label in `labels` [H, W].
+
+    Raises:
+        ContractError: See `decode_golden`.
+    """
+    _, expected = decode_golden(golden)
+    equal = labels == expected
+    if golden.undecided_png is None:
+        return float(np.mean(equal))
+    undecided = _decode_png(golden.undecided_png, "L") > 0
+    if undecided.shape != expected.shape or undecided.all():
+        raise ContractError("golden frame leaves no pixel to compare", remedy="Export it again.")
+    return float(np.mean(equal[~undecided]))
 
 
 def drawn_streets(batch: int, size_hw: tuple[int, int], *, seed: int = 0) -> NDArray[np.uint8]:

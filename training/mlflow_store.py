@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from isthmus.errors import ContractError, NotRegisteredError, RegistryError
+from isthmus.errors import ConfigurationError, ContractError, NotRegisteredError, RegistryError
 
 DEFAULT_HOME: Final = Path("mlruns")
 """Home of the default store, relative to the working directory."""
@@ -42,7 +42,9 @@ _DEFAULTS: Final = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's 7 keep a person waiting for minutes when a server is down
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
-_REACH: Final = "Check that the store is up and that MLFLOW_TRACKING_URI names it; then run the same command again."
+_REACH: Final = "Check that the store is up and that {named}; then run the same command again."
+_ABSENT: Final = "RESOURCE_DOES_NOT_EXIST"
+_WRITE_ADDRESS: Final = "Write https://HOST of a server, or sqlite:///FOLDER/mlflow.db for a folder of this machine."
 _CHATTY_LOGGERS: Final = ("alembic", "mlflow.store.db.utils", "mlflow.utils.environment")
 
 
@@ -155,10 +157,13 @@ def connect(tracking_uri: str | None = None) -> Iterator[Connection]:
         tracking_uri: See `resolve_tracking_uri`.
 
     Raises:
+        ConfigurationError: That is no address of a store.
         NotRegisteredError: Something that was asked for does not exist.
         RegistryError: The store cannot be reached or refuses.
     """
     uri = resolve_tracking_uri(tracking_uri)
+    _check_address(uri)
+    reach = _REACH.format(named=f"{_URI_VARIABLE} names it" if tracking_uri is None else "this is its address")
     folder = _sqlite_folder(uri)
     if folder is not None:
         tracking_store(folder)
@@ -173,17 +178,22 @@ def connect(tracking_uri: str | None = None) -> Iterator[Connection]:
             client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         yield Connection(uri, client)
     except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+        if is_absent(error):
             raise NotRegisteredError(first_line(error, uri), where=place_of(uri)) from error
-        raise RegistryError(first_line(error, uri), where=place_of(uri), remedy=_REACH) from error
+        raise RegistryError(first_line(error, uri), where=place_of(uri), remedy=reach) from error
     except SQLAlchemyError as error:
-        raise RegistryError(first_line(error, uri), where=place_of(uri), remedy=_REACH) from error
+        raise RegistryError(first_line(error, uri), where=place_of(uri), remedy=reach) from error
     finally:
         # Not set back to `before`: MLflow would remember that, and put it over a variable that changes later.
         mlflow.set_tracking_uri(None)
         os.environ.pop(_URI_VARIABLE, None)
         if before is not None:
             os.environ[_URI_VARIABLE] = before
+
+
+def is_absent(error: Exception) -> bool:
+    """Whether MLflow says that what was asked for does not exist."""
+    return getattr(error, "error_code", None) == _ABSENT
 
 
 @contextmanager
@@ -219,6 +229,13 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def _check_address(uri: str) -> None:
+    """Catch what MLflow takes for a folder of files, a kind of store that it no longer has."""
+    wrong_sqlite = uri.startswith("sqlite:") and not uri.startswith(_SQLITE)
+    if wrong_sqlite or not ("://" in uri or uri.startswith("databricks")):
+        raise ConfigurationError("this is no address of a registry", where=place_of(uri), remedy=_WRITE_ADDRESS)
 
 
 def _sqlite_folder(tracking_uri: str) -> Path | None:

@@ -3,10 +3,11 @@
 One tag of the registered model a move, `isthmus.move.TIME-ID`, written before the alias moves and again when it has
 moved: a move that was broken off can then be seen and ended.
 
-The same tags keep promoters apart, of one machine or of several. Each writes its move down as begun and looks at the
-others' after: of two at once, at least the later writer sees the other's, and whoever sees one takes its own back,
-waits a moment and tries again. Whoever sees none looks where the alias points before it moves it. No clock is compared
-with another one's: a move counts as broken off once somebody has watched it for two minutes of their own.
+The same tags keep promoters apart, of one machine or of several, and refusals from a verdict that a promoter is about
+to act on. Each writes its move down as begun and looks at the others' after: of two at once, at least the later writer
+sees the other's, and whoever sees one takes its own back, waits a moment and tries again. Whoever sees none looks where
+the alias points before it moves it. No clock is compared with another one's: a move counts as broken off once somebody
+has watched it for two minutes of their own.
 """
 
 import getpass
@@ -16,7 +17,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -25,14 +26,14 @@ from typing import Final, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from isthmus.training.mlflow_store import Connection
-from isthmus.training.version_files import TAG
+from isthmus.verdict import TAG
 
 _PREFIX: Final = f"{TAG}move."
 _PATIENCE_S: Final = 120.0
 """A move takes four calls; one that has not ended after being watched for so long was broken off."""
 _PAUSE_S: Final = (0.1, 1.0)
 """Shortest and longest pause before another try; by chance, so that two who gave way do not meet again."""
-Action = Literal["promote", "force", "rollback"]
+Action = Literal["promote", "force", "rollback", "refuse"]
 State = Literal["begun", "done", "broken off"]
 
 
@@ -45,7 +46,7 @@ class Move:
     id: str = ""
     """Hex, random: tells it from all others."""
     action: Action
-    """`force` is a promotion against the gate."""
+    """`force` is a promotion against the gate; `refuse` moves nothing, see `unmoved`."""
     alias: str
     version: int
     """Where it points from then on."""
@@ -104,6 +105,28 @@ def end(store: Connection, name: str, move: Move, state: State = "done") -> None
 
 
 @contextmanager
+def unmoved(store: Connection, name: str, alias: str, version: int) -> Iterator[None]:
+    """Keep everybody from moving an alias inside, to change what its move rests on; it leaves nothing in the log.
+
+    Args:
+        store: Where the model is.
+        name: The registered model.
+        alias: That stays where it is.
+        version: What is changed is about it.
+    """
+    claimed = None
+    while claimed is None:  # None where it was moved between the two calls
+        points_to = store.client.get_registered_model(name).aliases.get(alias)
+        before = None if points_to is None else int(points_to)
+        claimed = claim(store, name, new_move("refuse", alias, version, before))
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # left behind, it counts as broken off after a while
+            store.client.delete_registered_model_tag(name, _key(claimed))
+
+
+@contextmanager
 def ending(store: Connection, name: str, move: Move) -> Iterator[None]:
     """Move aliases inside; however that goes, it is written down where the registry can be reached."""
     try:
@@ -117,7 +140,11 @@ def ending(store: Connection, name: str, move: Move) -> Iterator[None]:
 
 def moves_of(store: Connection, name: str) -> tuple[Move, ...]:
     """All moves of a model's aliases, newest first; tags that somebody else wrote are passed over."""
-    tags = store.client.get_registered_model(name).tags
+    return moves_in(store.client.get_registered_model(name).tags)
+
+
+def moves_in(tags: Mapping[str, str]) -> tuple[Move, ...]:
+    """The moves among a registered model's tags, newest first."""
     return tuple(
         move for key in sorted(tags, reverse=True) if key.startswith(_PREFIX) and (move := _read(tags[key])) is not None
     )

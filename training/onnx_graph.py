@@ -63,15 +63,22 @@ class ServingGraph(nn.Module):
         Returns:
             Labels uint8 [B, H, W] in train ids, and confidence uint8 [B, h, w] = round(255 · max softmax).
         """
-        size_hw = (image.shape[1], image.shape[2])
+        logits = self.head_logits(image)
+        confidence = torch.round(logits.softmax(dim=1).amax(dim=1) * 255).to(torch.uint8)
+        return self.upsampled(logits, image).argmax(dim=1).to(torch.uint8), confidence
+
+    def head_logits(self, image: Tensor) -> Tensor:
+        """Logits float32 [B, C, h, w] of frames uint8 [B, H, W, 3], at the head's resolution."""
         frame = image.permute(0, 3, 1, 2).float() / 255
         frame = functional.interpolate(
             frame, self.network_size_hw, mode="bilinear", align_corners=False, antialias=True
         )
-        logits = self.segmenter.forward_head(frame)
-        confidence = torch.round(logits.softmax(dim=1).amax(dim=1) * 255).to(torch.uint8)
-        full = functional.interpolate(logits, size_hw, mode="bilinear", align_corners=False)
-        return full.argmax(dim=1).to(torch.uint8), confidence
+        return self.segmenter.forward_head(frame)
+
+    def upsampled(self, logits: Tensor, image: Tensor) -> Tensor:
+        """Logits [B, C, h, w] at the size [B, C, H, W] of the frames [B, H, W, 3] that they belong to."""
+        size_hw = (image.shape[1], image.shape[2])
+        return functional.interpolate(logits, size_hw, mode="bilinear", align_corners=False)
 
     @torch.inference_mode()
     def segment(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

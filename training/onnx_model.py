@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from isthmus.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_CONFIDENCE, OUTPUT_LABELS, ModelCard
 from isthmus.errors import ContractError
-from isthmus.training.golden import decode_golden
+from isthmus.training.golden import decode_golden, golden_agreement
 
 
 class OnnxModel:
@@ -45,14 +45,14 @@ class OnnxModel:
         return labels, confidence
 
     def golden_agreement(self) -> float:
-        """Share of the golden frame's pixels with the labels that the card says torch gave, in [0, 1].
+        """Share of the golden frame's decided pixels with the labels that the card says torch gave, in [0, 1].
 
         Frame and labels travel in the file itself: this proves that the runtime here computes what training exported,
         not that the file equals torch's network, which `isthmus export` checks when both are at hand.
         """
-        image, expected = decode_golden(self.card.golden)
+        image, _ = decode_golden(self.card.golden)
         labels, _ = self.predict(image[None])
-        return float(np.mean(labels[0] == expected))
+        return golden_agreement(self.card.golden, labels[0])
 
 
 def read_card(onnx_file: Path) -> ModelCard:

@@ -13,14 +13,16 @@ like any other, against the version that the log names before it.
 """
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from isthmus.errors import ConfigurationError, GateRefusedError, NotRegisteredError, RegistryError
+from isthmus.gate_report import Forced, GateReport
 from isthmus.signing import PublicKey, SigningKey, signing_key
 from isthmus.training.gate.config import GateConfig
-from isthmus.training.gate.verdict import Forced, GateReport
+from isthmus.training.gate.presence import NOTHING_WRITTEN, check_data_is_here
 from isthmus.training.mlflow_store import Connection, connect, first_line, store_lock
 from isthmus.training.moves import Move, claim, end, ending, moves_of, new_move, record, who
 from isthmus.training.registry_versions import (
@@ -78,6 +80,8 @@ def promote(
     key: Path | None = None,
     tracking_uri: str | None = None,
     on_progress: OnProgress | None = None,
+    as_written: Mapping[str, str] = NOTHING_WRITTEN,
+    width: int | None = None,
 ) -> PromotionOutcome:
     """Judge a version and, if it passes, point `to` to it and `previous` to what it pointed to before.
 
@@ -93,10 +97,13 @@ def promote(
         key: See `signing.signing_key`.
         tracking_uri: See `mlflow_store.resolve_tracking_uri`.
         on_progress: See `gate.judge`.
+        as_written: See `gate.presence.check_data_is_here`.
+        width: Of the table in the message of a refusal, see `GateReport.to_text`.
 
     Raises:
         ConfigurationError: `to` is no alias or one that this module moves by itself, the reason says nothing, or there
             is no key to sign with.
+        DataMissingError: A data set of the gate is not on this machine; then nothing was judged or written.
         GateRefusedError: A rule did not pass; the message holds the table, and no alias has moved.
         NotRegisteredError: No such model, version or alias.
         RegistryError: The registry cannot be reached.
@@ -113,6 +120,7 @@ def promote(
             held = incumbent == candidate.version
             if held and not doubt_about(store, candidate, to, signer.public):
                 return _outcome(candidate, to, None, None)
+            check_data_is_here(gate, as_written)
             try:
                 report = _judged_and_logged(
                     store,
@@ -129,7 +137,7 @@ def promote(
                     raise
                 continue  # the one to compare with was deleted or replaced meanwhile
             if not report.accepted:
-                raise _refusal(store, report)
+                raise _refusal(store, report, width)
             if held:
                 record(store, name, _meant(report, report.champion))
                 return _outcome(candidate, to, None, report)
@@ -190,7 +198,7 @@ def _exchanged(store: Connection, name: str) -> tuple[int, int]:
 
 
 def _made(move: Move, alias: str, version: int) -> bool:
-    return (move.alias, move.version) == (alias, version)
+    return (move.alias, move.version) == (alias, version) and move.action != "refuse"
 
 
 def _before(store: Connection, holder: RegisteredVersion, alias: str) -> int | None:
@@ -272,9 +280,11 @@ def _checked_reason(text: str) -> str:
     return reason
 
 
-def _refusal(store: Connection, report: GateReport) -> GateRefusedError:
+def _refusal(store: Connection, report: GateReport, width: int | None) -> GateRefusedError:
+    said = report.to_text(width)
+    start = " " if width is None else "\n"
     return GateRefusedError(
-        f"{report.name!r} did not pass the gate: {report.to_text()}\nNo alias has moved.", where=store.place
+        f"{report.name!r} did not pass the gate:{start}{said}\nNo alias has moved.", where=store.place
     )
 
 

@@ -54,7 +54,8 @@ from isthmus.training.registry_versions import (
     find_version,
     transferring,
 )
-from isthmus.training.version_files import TAG, attach_run, evaluation_metrics, judged_dataset, version_tags
+from isthmus.training.version_files import attach_run, evaluation_metrics, judged_dataset, version_tags
+from isthmus.verdict import TAG
 
 DEFAULT_EXPERIMENT: Final = "isthmus"
 """Experiment of models that are registered without a run."""

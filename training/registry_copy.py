@@ -20,8 +20,8 @@ from isthmus.training.export import EXPORT_FILES, Export, load_export
 from isthmus.training.mlflow_store import Connection, connect, place_of, resolve_tracking_uri
 from isthmus.training.registry import store_version
 from isthmus.training.registry_versions import RegisteredVersion, find_version, transferring
-from isthmus.training.verdicts import GATE_FOLDER
-from isthmus.training.version_files import CONFIG_FILE, DOMAIN_GAP_FILE, PICTURES, TAG
+from isthmus.training.version_files import CONFIG_FILE, DOMAIN_GAP_FILE, PICTURES
+from isthmus.verdict import GATE_FOLDER, TAG
 
 ORIGIN_FOLDER: Final = "origin"
 ORIGIN_TAG: Final = f"{TAG}origin"
@@ -37,6 +37,8 @@ class CopyOutcome:
     """What it is over there."""
     new: bool
     """False where the very same model was there already."""
+    files: str
+    """Where its files lie over there: a folder, or an address that the other registry resolves."""
 
 
 def copy_version(
@@ -62,8 +64,8 @@ def copy_version(
         NotRegisteredError: No such model, version or alias.
         RegistryError: A registry cannot be reached, or files do not get through; then no version was made.
     """
-    from_uri, to_name = resolve_tracking_uri(from_uri), to_name or name
-    if (from_uri, name) == (to_uri, to_name):
+    from_, to_name = resolve_tracking_uri(from_uri), to_name or name
+    if (from_, name) == (to_uri, to_name):
         raise ConfigurationError(
             f"{name!r} would be copied onto itself", where=place_of(to_uri), remedy="Name another registry or model."
         )
@@ -73,10 +75,11 @@ def copy_version(
             origin, export = _fetched(store, name, version, files)
         with connect(to_uri) as store, transferring(store, "the copy"):
             _attach(files, attached)
-            tags = {ORIGIN_TAG: json.dumps(_origin(origin, from_uri))}
+            tags = {ORIGIN_TAG: json.dumps(_origin(origin, from_))}
             made, new = store_version(store, to_name, export, attached=attached, tags=tags)
             _check_arrived(store, made, export, Path(scratch) / "arrived")
-    return CopyOutcome(origin=origin, version=made, new=new)
+            files = store.client.get_model_version_download_uri(made.name, str(made.version))
+    return CopyOutcome(origin=origin, version=made, new=new, files=place_of(files).removeprefix("file://"))
 
 
 def _fetched(store: Connection, name: str, version: int | str, into: Path) -> tuple[RegisteredVersion, Export]:

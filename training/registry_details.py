@@ -1,6 +1,5 @@
-"""All that a registry knows about one version, and what sets two of them apart."""
+"""All that a registry knows about one version."""
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ import yaml
 from isthmus.artifact import ModelCard
 from isthmus.configuration import flatten
 from isthmus.errors import ContractError
+from isthmus.gate_report import GateReport
 from isthmus.signing import PublicKey
 from isthmus.training.export import CARD_FILE
-from isthmus.training.gate.verdict import GateReport
 from isthmus.training.mlflow_store import Connection, connect
 from isthmus.training.moves import Move, moves_of
 from isthmus.training.registry_versions import RegisteredVersion, find_version, transferring
-from isthmus.training.verdicts import accepted_report, judged_for, read_verdict
-from isthmus.training.version_files import CONFIG_FILE, evaluation_title
+from isthmus.training.verdicts import accepted_report, judged_for, read_verdict, refusal_tags
+from isthmus.training.version_files import CONFIG_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +42,8 @@ class VersionDetails:
     """Flattened with dots; empty where no run was named when it was registered."""
     verdicts: tuple[Verdict, ...]
     """One an alias that the gate was asked for, by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Something in which two versions differ."""
-
-    what: str
-    first: str
-    second: str
+    refusals: tuple[Verdict, ...]
+    """Of aliases that it was refused for and holds, or a rollback would let it hold, by an accepted verdict."""
 
 
 def describe(
@@ -71,19 +63,11 @@ def describe(
         RegistryError: The registry cannot be reached.
     """
     with connect(tracking_uri) as store:
-        return _details(store, name, version, key), moves_of(store, name)
+        return details_of(store, name, version, key), moves_of(store, name)
 
 
-def diff(name: str, first: int | str, second: int | str, *, tracking_uri: str | None = None) -> tuple[Difference, ...]:
-    """In what two versions of a model differ: facts, data sets, scores, configuration; raises as `describe` does."""
-    with connect(tracking_uri) as store:
-        sides = [_comparable(_details(store, name, version, None)) for version in (first, second)]
-    keys = dict.fromkeys([*sides[0], *sides[1]])
-    rows = (Difference(key, sides[0].get(key, "–"), sides[1].get(key, "–")) for key in keys)
-    return tuple(row for row in rows if row.first != row.second)
-
-
-def _details(store: Connection, name: str, version: int | str, key: PublicKey | None) -> VersionDetails:
+def details_of(store: Connection, name: str, version: int | str, key: PublicKey | None) -> VersionDetails:
+    """One version, by way of an open connection; arguments and errors as of `describe`."""
     found = find_version(store, name, version)
     with (
         transferring(store, f"version {found.version}"),
@@ -93,7 +77,13 @@ def _details(store: Connection, name: str, version: int | str, key: PublicKey | 
         path = store.download(name, found.version, CARD_FILE, folder)
         card = ModelCard.from_json(path.read_text(encoding="utf-8"), where=found.uri)
         verdicts = tuple(_verdict(store, found, alias, folder, key) for alias in judged_for(found.facts))
-        return VersionDetails(version=found, card=card, config=_config(store, found, folder), verdicts=verdicts)
+        return VersionDetails(
+            version=found,
+            card=card,
+            config=_config(store, found, folder),
+            verdicts=verdicts,
+            refusals=_refusals(store, found, folder, key),
+        )
 
 
 def _verdict(store: Connection, version: RegisteredVersion, alias: str, folder: Path, key: PublicKey | None) -> Verdict:
@@ -108,42 +98,32 @@ def _verdict(store: Connection, version: RegisteredVersion, alias: str, folder: 
     return Verdict(alias, report, f"{outcome}; {signed}")
 
 
+def _refusals(
+    store: Connection, version: RegisteredVersion, folder: Path, key: PublicKey | None
+) -> tuple[Verdict, ...]:
+    try:
+        tags = refusal_tags(version.facts, version.uri)
+    except ContractError as error:
+        return (Verdict("any alias", None, f"NOT GOOD: {error.problem}"),)
+    return tuple(_refusal(store, version, alias, folder, key) for alias in tags)
+
+
+def _refusal(store: Connection, version: RegisteredVersion, alias: str, folder: Path, key: PublicKey | None) -> Verdict:
+    report = None
+    try:
+        signed = read_verdict(store, version, alias, folder, kept_aside=True)
+        report = signed.report
+        if key is not None:
+            signed.check(key)
+    except ContractError as error:
+        return Verdict(alias, report, f"NOT GOOD: {error.problem}")
+    rules = ", ".join(dict.fromkeys(result.rule for result in report.refusals))
+    return Verdict(alias, report, f"{report.created_at}, by gate {report.gate}: {rules}")
+
+
 def _config(store: Connection, version: RegisteredVersion, folder: Path) -> dict[str, Any]:
     try:
         text = store.download(version.name, version.version, CONFIG_FILE, folder).read_text(encoding="utf-8")
     except ContractError:  # no such file: no run was named
         return {}
     return dict(flatten(yaml.safe_load(text)))
-
-
-def _comparable(details: VersionDetails) -> dict[str, str]:
-    """Everything worth comparing by name, in the order in which it is shown."""
-    version, card = details.version, details.card
-    rows = {"version": str(version.version), "aliases": ", ".join(version.aliases), "sha256": version.sha256[:12]}
-    rows |= {key: str(getattr(card, key)) for key in ("name", "method", "decoder", "encoder", "step", "git_commit")}
-    rows["network_size_hw"] = "x".join(map(str, card.network_size_hw))
-    rows["label_space"] = card.label_space.id_hash
-    rows["lock_hash"] = card.lock_hash[:12]
-    for one in card.datasets:
-        rows[f"{one.role} {one.dataset}/{one.split}"] = f"{one.num_frames} frames, {one.digest[:12]}"
-    for item in card.evaluations:
-        title = evaluation_title(item)
-        scores = {"mIoU": item.miou, "pixel accuracy": item.pixel_accuracy, **item.iou_per_class}
-        rows |= {f"{title} {score} %": _percent(value) for score, value in scores.items()}
-    rows |= {f"gate for {one.alias}": _verdict_words(one) for one in details.verdicts}
-    rows |= {f"config {key}": json.dumps(value) for key, value in details.config.items()}
-    return rows
-
-
-def _verdict_words(verdict: Verdict) -> str:
-    report = verdict.report
-    if report is None:
-        return verdict.standing
-    if report.passed:
-        return "passed"
-    refused = ", ".join(dict.fromkeys(result.rule for result in report.refusals))
-    return f"refused ({refused})" if report.forced is None else f"forced ({refused})"
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}"

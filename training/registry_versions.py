@@ -5,6 +5,7 @@ champion     the version that serves
 previous     the version that served before it
 """
 
+import difflib
 import errno
 import re
 from collections.abc import Iterator, Mapping
@@ -14,14 +15,31 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from isthmus.errors import ConfigurationError, NotRegisteredError, RegistryError
-from isthmus.training.mlflow_store import Connection, connect, first_line
-from isthmus.training.version_files import TAG
+from isthmus.training.mlflow_store import Connection, connect, first_line, is_absent
+from isthmus.training.moves import Move, moves_in
+from isthmus.verdict import TAG
 
 CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"
 PREVIOUS: Final = "previous"
 _ALIAS: Final = re.compile(r"(?!latest$|v?[0-9]+$)[a-z0-9_-]{1,100}", re.IGNORECASE | re.ASCII)
 """What MLflow takes for an alias, in ASCII, and short enough for a tag's name."""
+
+
+_NAMES_SHOWN: Final = 20
+"""So many models or versions are named where one is not found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredModel:
+    """One model of a registry, in short."""
+
+    name: str
+    num_versions: int
+    aliases: Mapping[str, int]
+    """Version by alias."""
+    promoted: Move | None
+    """The last promotion that was done, to whatever alias, forced ones among them; None before the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +65,16 @@ class RegisteredVersion:
         return f"models:/{self.name}/{self.version}"
 
 
+def list_models(*, tracking_uri: str | None = None) -> tuple[RegisteredModel, ...]:
+    """All models of a registry, by name.
+
+    Raises:
+        RegistryError: The store cannot be reached.
+    """
+    with connect(tracking_uri) as store:
+        return tuple(_model(store, item) for item in _models(store))
+
+
 def list_versions(name: str, *, tracking_uri: str | None = None) -> tuple[RegisteredVersion, ...]:
     """All versions of `name`, newest first.
 
@@ -70,11 +98,17 @@ def find_version(store: Connection, name: str, version: int | str) -> Registered
     if isinstance(version, str) and not version.isdecimal():
         if version not in aliases:
             known = ", ".join(sorted(aliases)) or "none yet"
-            raise NotRegisteredError(
-                f"{name!r} has no alias {version!r}", where=store.place, remedy=f"Its aliases: {known}."
-            )
+            remedy = f"Its aliases: {known}. {_versions_there(store, name)}"
+            raise NotRegisteredError(f"{name!r} has no alias {version!r}", where=store.place, remedy=remedy)
         version = aliases[version]
-    return _summary(store.client.get_model_version(name, str(version)), aliases)
+    try:
+        found = store.client.get_model_version(name, str(version))
+    except Exception as error:
+        if not is_absent(error):
+            raise
+        problem, remedy = f"{name!r} has no version {version}", _versions_there(store, name)
+        raise NotRegisteredError(problem, where=store.place, remedy=remedy) from error
+    return _summary(found, aliases)
 
 
 def aliases_of(store: Connection, name: str) -> dict[str, int]:
@@ -83,7 +117,14 @@ def aliases_of(store: Connection, name: str) -> dict[str, int]:
     Raises:
         NotRegisteredError: No model of this name.
     """
-    return {alias: int(version) for alias, version in store.client.get_registered_model(name).aliases.items()}
+    try:
+        model = store.client.get_registered_model(name)
+    except Exception as error:
+        if not is_absent(error):
+            raise
+        problem = f"no model is called {name!r} here"
+        raise NotRegisteredError(problem, where=store.place, remedy=_models_there(store, name)) from error
+    return _aliases(model)
 
 
 def check_alias(alias: str) -> None:
@@ -116,6 +157,48 @@ def transferring(store: Connection, what: str) -> Iterator[None]:
             where=error.filename or store.place,
             remedy=f"{remedy} run the same command again; nothing was half done.",
         ) from error
+
+
+def _models(store: Connection) -> Iterator[Any]:
+    """All registered models as MLflow describes them, by name."""
+    token = None
+    while True:
+        page = store.client.search_registered_models(order_by=["name ASC"], page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _model(store: Connection, item: Any) -> RegisteredModel:
+    versions = store.client.search_model_versions(f"name='{item.name}'")
+    done = (move for move in moves_in(item.tags) if move.state == "done" and move.action in {"promote", "force"})
+    return RegisteredModel(
+        name=item.name, num_versions=len(versions), aliases=_aliases(item), promoted=next(done, None)
+    )
+
+
+def _aliases(model: Any) -> dict[str, int]:
+    return {alias: int(version) for alias, version in model.aliases.items()}
+
+
+def _models_there(store: Connection, wanted: str) -> str:
+    """The registry's models, those whose names come nearest to `wanted` first."""
+    names = sorted(item.name for item in _models(store))
+    names.sort(key=lambda name: difflib.SequenceMatcher(None, wanted, name).ratio(), reverse=True)
+    if not names:
+        return "It holds no model yet: MLFLOW_TRACKING_URI names another registry, `isthmus register` fills this one."
+    return f"Its models: {_shortened(names)}."
+
+
+def _versions_there(store: Connection, name: str) -> str:
+    numbers = sorted((int(item.version) for item in store.client.search_model_versions(f"name='{name}'")), reverse=True)
+    return f"Its versions: {_shortened([str(number) for number in numbers]) or 'none any more'}."
+
+
+def _shortened(names: list[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _summary(item: Any, aliases: Mapping[str, int]) -> RegisteredVersion:

@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 from isthmus.errors import ContractError, RegistryError
+from isthmus.gate_report import GateReport
 from isthmus.signing import PublicKey
-from isthmus.training.gate.verdict import GateReport
 from isthmus.training.mlflow_store import Connection
 from isthmus.training.registry_versions import CHAMPION, RegisteredVersion
 from isthmus.training.verdicts import accepted_report

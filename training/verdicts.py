@@ -17,86 +17,29 @@ stands in `isthmus.gate.ALIAS.refused`.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final
 
-from pydantic import Field, TypeAdapter, ValidationError
-
-from isthmus.configuration import config, explain, to_tree
+from isthmus.configuration import to_tree
 from isthmus.errors import ContractError, NotRegisteredError
-from isthmus.signing import PublicKey, SigningKey, verify
+from isthmus.gate_report import GateReport, canonical_json
+from isthmus.signing import PublicKey, SigningKey
 from isthmus.training.gate.config import GateConfig, gate_yaml
 from isthmus.training.gate.evidence import Judgement
-from isthmus.training.gate.verdict import Forced, GateReport, canonical_json
 from isthmus.training.mlflow_store import Connection
+from isthmus.training.moves import unmoved
 from isthmus.training.registry_versions import CHAMPION, PREVIOUS, RegisteredVersion, aliases_of, transferring
-from isthmus.training.version_files import TAG
+from isthmus.verdict import REPORT_FILE, SIGNATURE_FILE, TAG, SignedReport, VerdictTag, folder_of, gate_fact
 
-GATE_FOLDER: Final = "gate"
-REPORT_FILE: Final = "gate_report.json"
-SIGNATURE_FILE: Final = "gate_report.sig"
 EVIDENCE_FILE: Final = "evidence.json"
 RULES_FILE: Final = "gate.yaml"
 _GATE_FACT: Final = "gate."
 _REFUSED: Final = ".refused"
-_ID_DIGITS: Final = 16
-_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-_REMEDY: Final = "Let `isthmus promote` judge the version again."
-
-
-@config
-class VerdictTag:
-    """What a version's tag says about a verdict: where it lies and, for lists and searches, what it says."""
-
-    folder: str
-    """In the version's files."""
-    report_sha256: _Sha256
-    """Of `gate_report.json`, hex."""
-    outcome: Literal["passed", "forced", "refused"]
-    champion: int | None
-    """Version that it was compared with."""
-    gate: str
-    """Title of the gate's configuration."""
-    created_at: str
-    """ISO 8601, UTC."""
-    key: str
-    """Fingerprint of the key that signed it."""
-    forced: Forced | None = None
-    """Who overruled it, and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class SignedReport:
-    """A report as it lies in the registry."""
-
-    content: bytes
-    """What was signed."""
-    signature: str
-    """Base64."""
-    where: str
-
-    @property
-    def report(self) -> GateReport:
-        """What it says.
-
-        Raises:
-            ContractError: It is no gate report.
-        """
-        return GateReport.from_bytes(self.content, where=self.where)
-
-    def check(self, key: PublicKey) -> None:
-        """Check that the key's owner signed it.
-
-        Raises:
-            ContractError: Somebody else did, or it was changed.
-        """
-        verify(self.content, self.signature, key, where=self.where)
 
 
 def verdict_folder(report: GateReport) -> str:
     """Where a report's files lie among a version's: named by its content, so that no other verdict is written there."""
-    return _folder(hashlib.sha256(report.to_bytes()).hexdigest())
+    return folder_of(hashlib.sha256(report.to_bytes()).hexdigest())
 
 
 def evidence_bytes(judgement: Judgement) -> bytes:
@@ -140,14 +83,19 @@ def log_verdict(store: Connection, report: GateReport, folder: Path, key: Public
     name, version = report.name, report.challenger
     with transferring(store, "the verdict"):
         store.client.log_model_artifacts(_place(store, name, version), str(folder))
-    set_tag(store, report, key, kept_aside=not report.accepted and _must_stay(store, report))
+    if report.accepted:
+        set_tag(store, report, key)
+        return
+    # Nobody may move the alias to this version between the look at who holds it and the tag that refuses it.
+    with unmoved(store, name, report.alias, version):
+        set_tag(store, report, key, kept_aside=_must_stay(store, report))
 
 
 def set_tag(store: Connection, report: GateReport, key: PublicKey, *, kept_aside: bool = False) -> None:
     """Let the tag of a report's alias name it, or the tag beside that."""
     digest = hashlib.sha256(report.to_bytes()).hexdigest()
     tag = VerdictTag(
-        folder=_folder(digest),
+        folder=folder_of(digest),
         report_sha256=digest,
         outcome="passed" if report.passed else "refused" if report.forced is None else "forced",
         champion=report.champion,
@@ -156,7 +104,7 @@ def set_tag(store: Connection, report: GateReport, key: PublicKey, *, kept_aside
         key=key.fingerprint,
         forced=report.forced,
     )
-    fact = _fact(report.alias) + (_REFUSED if kept_aside else "")
+    fact = gate_fact(report.alias) + (_REFUSED if kept_aside else "")
     store.client.set_model_version_tag(
         report.name, str(report.challenger), TAG + fact, json.dumps(to_tree(tag), ensure_ascii=False)
     )
@@ -178,10 +126,22 @@ def verdict_tags(facts: Mapping[str, str], where: str) -> dict[str, VerdictTag]:
     Raises:
         ContractError: One is not as isthmus writes it.
     """
-    return {alias: _parsed(facts[_fact(alias)], where) for alias in judged_for(facts)}
+    return {alias: VerdictTag.parse(facts[gate_fact(alias)], where=where) for alias in judged_for(facts)}
 
 
-def read_verdict(store: Connection, version: RegisteredVersion, alias: str, into: Path) -> SignedReport:
+def refusal_tags(facts: Mapping[str, str], where: str) -> dict[str, VerdictTag]:
+    """Refusals that did not take an accepted verdict's place, by alias; arguments and errors as of `verdict_tags`."""
+    aliases = sorted(
+        fact.removeprefix(_GATE_FACT).removesuffix(_REFUSED)
+        for fact in facts
+        if fact.startswith(_GATE_FACT) and fact.endswith(_REFUSED)
+    )
+    return {alias: VerdictTag.parse(facts[gate_fact(alias) + _REFUSED], where=where) for alias in aliases}
+
+
+def read_verdict(
+    store: Connection, version: RegisteredVersion, alias: str, into: Path, *, kept_aside: bool = False
+) -> SignedReport:
     """Fetch the report on a version that counts for an alias, and its signature.
 
     Args:
@@ -189,25 +149,25 @@ def read_verdict(store: Connection, version: RegisteredVersion, alias: str, into
         version: As the registry describes it now.
         alias: That the version was judged for.
         into: A folder for the files.
+        kept_aside: The refusal instead that did not take its place, see `refusal_tags`.
 
     Raises:
         ContractError: Tag and files do not belong together, or a file is missing.
         NotRegisteredError: The gate was never asked about it for this alias.
     """
-    if _fact(alias) not in version.facts:
+    fact = gate_fact(alias) + (_REFUSED if kept_aside else "")
+    if fact not in version.facts:
         problem = f"no gate has judged this version for {alias}"
         raise NotRegisteredError(problem, where=version.uri, remedy="Run `isthmus promote`.")
-    tag = _parsed(version.facts[_fact(alias)], version.uri)
-    folder = _folder(tag.report_sha256)
-    where = f"{version.uri}/{folder}/{REPORT_FILE}"
+    tag = VerdictTag.parse(version.facts[fact], where=version.uri)
+    folder = into / folder_of(tag.report_sha256)
     with transferring(store, "the verdict"):
-        files = [
-            store.download(version.name, version.version, f"{folder}/{file}", into / folder).read_bytes()
-            for file in (REPORT_FILE, SIGNATURE_FILE)
-        ]
-    if hashlib.sha256(files[0]).hexdigest() != tag.report_sha256:
-        raise ContractError("the report is not the one that the version's tag names", where=where, remedy=_REMEDY)
-    return SignedReport(files[0], files[1].decode("ascii", errors="replace"), where)
+        content, signature = (
+            store.download(version.name, version.version, file, folder).read_bytes() for file in tag.files
+        )
+    signed = SignedReport(content, signature.decode("ascii", errors="replace"), f"{version.uri}/{tag.files[0]}")
+    signed.check_named_by(tag)
+    return signed
 
 
 def accepted_report(
@@ -230,23 +190,12 @@ def accepted_report(
     if key is not None:
         _check_signer(version, alias, key)
         signed.check(key)
-    report = signed.report
-    faults = {
-        f"it is about {report.name} version {report.challenger}": (report.name, report.challenger)
-        != (version.name, version.version),
-        f"it was given for {report.alias or 'no alias'}": report.alias != alias,
-        "the gate refused this version": not report.accepted,
-        "it is about another model.onnx": report.challenger_sha256 != version.sha256,
-    }
-    for problem, found in faults.items():
-        if found:
-            raise ContractError(problem, where=signed.where, remedy=_REMEDY)
-    return report
+    return signed.accepting(name=version.name, version=version.version, alias=alias, sha256=version.sha256)
 
 
 def _check_signer(version: RegisteredVersion, alias: str, key: PublicKey) -> None:
     """Tell another person's key from a changed report: the tag names who signed, the signature proves it."""
-    signer = _parsed(version.facts[_fact(alias)], version.uri).key
+    signer = VerdictTag.parse(version.facts[gate_fact(alias)], where=version.uri).key
     if signer != key.fingerprint:
         raise ContractError(
             f"key {signer} signed it, and the one to check with is {key.fingerprint}",
@@ -255,32 +204,16 @@ def _check_signer(version: RegisteredVersion, alias: str, key: PublicKey) -> Non
         )
 
 
-def _fact(alias: str) -> str:
-    return f"{_GATE_FACT}{alias}"
-
-
-def _folder(report_sha256: str) -> str:
-    return f"{GATE_FOLDER}/{report_sha256[:_ID_DIGITS]}"
-
-
-def _parsed(text: str, where: str) -> VerdictTag:
-    try:
-        return TypeAdapter(VerdictTag).validate_json(text, strict=True)
-    except ValidationError as error:
-        raise ContractError(
-            f"the tag of the verdict is damaged ({explain(error)})", where=where, remedy=_REMEDY
-        ) from error
-
-
 def _must_stay(store: Connection, report: GateReport) -> bool:
     """Whether an accepted verdict lies with a version that serves by it, or that a rollback would let serve again."""
     aliases = aliases_of(store, report.name)
     holders = {aliases.get(report.alias), aliases.get(PREVIOUS) if report.alias == CHAMPION else None}
-    text = store.client.get_model_version(report.name, str(report.challenger)).tags.get(TAG + _fact(report.alias))
+    tags = store.client.get_model_version(report.name, str(report.challenger)).tags
+    text = tags.get(TAG + gate_fact(report.alias))
     if report.challenger not in holders or text is None:
         return False
     try:
-        return _parsed(text, report.name).outcome != "refused"
+        return VerdictTag.parse(text, where=report.name).outcome != "refused"
     except ContractError:
         return False
 

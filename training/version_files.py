@@ -18,9 +18,8 @@ import yaml
 from isthmus.artifact import CardDataset, CardEvaluation, Manifest, ModelCard
 from isthmus.errors import CheckpointError, ConfigurationError, DataError
 from isthmus.training.checkpoint import CheckpointInfo, CheckpointStore, read_info
+from isthmus.verdict import TAG
 
-TAG: Final = "isthmus."
-"""Begins the key of each tag that is ours."""
 CONFIG_FILE: Final = "config.yaml"
 PICTURES: Final = "pictures"
 DOMAIN_GAP_FILE: Final = "domain_gap.json"

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final
 from isthmus import __version__
 from isthmus.artifact import Manifest, sha256_of
 from isthmus.errors import ContractError
+from isthmus.gate_report import Forced, GateReport, Outcome, RuleResult
 from isthmus.signing import SigningKey
 from isthmus.training.export import MANIFEST_FILE, ONNX_FILE, read_manifest
 from isthmus.training.gate.config import GateConfig, gate_sha256
 from isthmus.training.gate.evidence import Evidence, Judgement
 from isthmus.training.gate.judge import judge
-from isthmus.training.gate.verdict import Forced, GateReport, Outcome, RuleResult
 from isthmus.training.mlflow_store import Connection
 from isthmus.training.onnx_model import OnnxModel
-from isthmus.training.registry_versions import RegisteredVersion, find_version, transferring
+from isthmus.training.registry_versions import CHAMPION, RegisteredVersion, find_version, transferring
 from isthmus.training.verdicts import EVIDENCE_FILE, evidence_bytes, verdict_tags, write_verdict
 from isthmus.training.version_files import DOMAIN_GAP_FILE, PAGE_FILE
 
@@ -79,27 +79,26 @@ def judge_version(
     try:
         challenger = fetch_model(store, candidate, scratch)
     except ContractError as error:
-        broken = replace(_broken(candidate, incumbent, gate, error), alias=alias)
-        return JudgedVersion(candidate, None, None, None, broken)
+        return JudgedVersion(candidate, None, None, None, _broken(candidate, incumbent, gate, alias, error))
     champion, note = None, ""
     missing: tuple[RuleResult, ...] = ()
     if incumbent is not None:
         try:
             champion = fetch_model(store, find_version(store, candidate.name, incumbent), scratch)
         except ContractError as error:
-            missing, note = (_no_champion(incumbent, error),), f"version {incumbent}, which cannot be opened"
+            missing, note = (_no_champion(incumbent, alias, error),), f"version {incumbent}, which cannot be opened"
     judgement = judge(
         challenger,
         champion,
         gate,
         name=candidate.name,
         versions=(candidate.version, incumbent),
+        alias=alias,
         note=note,
         on_progress=on_progress,
     )
     report = replace(
         judgement.report,
-        alias=alias,
         evidence_sha256=hashlib.sha256(evidence_bytes(judgement)).hexdigest(),
         results=(*judgement.report.results, *missing),
     )
@@ -160,7 +159,9 @@ def write_files(store: Connection, judged: JudgedVersion, gate: GateConfig, key:
     (folder / MODEL_CARD_FILE).write_text(model_card_markdown(challenger.card, judgement), encoding="utf-8")
 
 
-def _broken(candidate: RegisteredVersion, incumbent: int | None, gate: GateConfig, error: ContractError) -> GateReport:
+def _broken(
+    candidate: RegisteredVersion, incumbent: int | None, gate: GateConfig, alias: str, error: ContractError
+) -> GateReport:
     """The verdict on a version that cannot be opened: nothing else can be asked."""
     result = RuleResult(
         rule="contract",
@@ -172,6 +173,7 @@ def _broken(candidate: RegisteredVersion, incumbent: int | None, gate: GateConfi
     return GateReport(
         name=candidate.name,
         challenger=candidate.version,
+        alias=alias,
         champion=incumbent,
         challenger_sha256="",
         champion_sha256=None,
@@ -185,14 +187,15 @@ def _broken(candidate: RegisteredVersion, incumbent: int | None, gate: GateConfi
     )
 
 
-def _no_champion(incumbent: int, error: ContractError) -> RuleResult:
-    """The answer of all rules that compare with a champion which cannot be opened."""
+def _no_champion(incumbent: int, alias: str, error: ContractError) -> RuleResult:
+    """The answer of all rules that compare with the alias's holder, where that cannot be opened."""
+    back = "Go back to a whole version with `isthmus rollback`, or p" if alias == CHAMPION else "P"
     return RuleResult(
-        rule="comparison with the champion",
+        rule=f"comparison with the {alias}",
         outcome=Outcome.MISSING,
         measured=f"version {incumbent} cannot be opened: {error.problem}",
         required="both models on the same frames",
-        hint="Go back to a whole version with `isthmus rollback`, or promote with --force and a reason.",
+        hint=f"{back}romote with --force and a reason.",
     )
 
 

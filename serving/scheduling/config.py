@@ -21,8 +21,6 @@ class SchedulerConfig:
     """Longest that a free engine waits for a batch to fill up; by default 0 on a CPU and 2 elsewhere."""
     bulk_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Bulk frames for each live frame, while both wait: enough that bulk work never stops."""
-    vehicle_weights: dict[str, Seconds] = Field(default_factory=dict)
-    """Share of the engine that a vehicle gets beside others; a vehicle that is not named weighs 1."""
     max_waiting_bytes: Positive = 512 << 20
     """Most bytes that frames hold from their arrival to their answer; the next frame is OVERLOADED."""
     max_streams: Positive = 2048

@@ -13,17 +13,22 @@ Contract of the graph:
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from isthmus.errors import ContractError
 
 METADATA_KEY: Final = "isthmus.model_card"
+SHA256_KEY: Final = "isthmus.sha256"
+"""Beside METADATA_KEY where a server tells its model: the digest of the ONNX file, hex."""
 INPUT_NAME: Final = "image"
 OUTPUT_LABELS: Final = "labels"
 OUTPUT_CONFIDENCE: Final = "confidence"
 CARD_SCHEMA_VERSION: Final = 1
+
+Precision: TypeAlias = Literal["fp32", "fp16"]
+"""What the network computes in; frames come in and labels go out as uint8 either way."""
 
 
 def _check_timestamp(text: str) -> str:
@@ -39,6 +44,7 @@ def _check_timestamp(text: str) -> str:
 
 Channel = Annotated[int, Field(ge=0, le=255)]
 Side = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Timestamp = Annotated[str, AfterValidator(_check_timestamp)]
 
 
@@ -102,6 +108,11 @@ class GoldenFrame(_Strict):
 
     image_png: str = Field(description="RGB PNG, base64")
     labels_png: str = Field(description="8-bit grey PNG of train ids, base64")
+    undecided_png: str | None = Field(
+        default=None,
+        description="8-bit grey PNG, base64: 255 where rounding to fp16 may choose another class, so that the pixel is "
+        "not compared; None compares all",
+    )
 
 
 class ModelCard(_Strict):
@@ -123,6 +134,10 @@ class ModelCard(_Strict):
     lock_hash: str
     weights_sha256: str = Field(description="Of the safetensors file that the graph was made from")
     created_at: Timestamp = Field(description="ISO 8601, with its offset from UTC")
+    precision: Precision = Field(default="fp32", description="Of weights and arithmetic inside the network")
+    agreement_with_fp32: Share | None = Field(
+        default=None, description="Least share of labels equal to the fp32 network's, measured at export; None for fp32"
+    )
     golden: GoldenFrame
 
     def to_json(self) -> str:

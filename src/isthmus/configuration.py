@@ -68,6 +68,34 @@ def parse_config(text: str, kind: type[T], overrides: Sequence[str] = (), *, whe
         raise ConfigurationError(f"holds a value that is no plain scalar: {error}", where=where) from error
 
 
+def values_with_variables(path: Path) -> dict[str, str]:
+    """Values of a YAML file that hold `${NAME}`, as they are written, by dotted key such as `targets.0.data.root`.
+
+    Raises:
+        ConfigurationError: The file is not YAML.
+    """
+    found: dict[str, str] = {}
+
+    def walk(prefix: str, node: Any) -> None:
+        if isinstance(node, dict | list):
+            for key, child in node.items() if isinstance(node, dict) else enumerate(node):
+                walk(f"{prefix}.{key}" if prefix else str(key), child)
+        elif isinstance(node, str) and _VARIABLE.search(node):
+            found[prefix] = node
+
+    walk("", _parse_yaml(path.read_text(encoding="utf-8"), str(path)))
+    return found
+
+
+def variables_in(text: str) -> tuple[str, ...]:
+    """Names of the variables in a value, in order.
+
+    >>> variables_in("${DATA:-data}/${SPLIT}")
+    ('DATA', 'SPLIT')
+    """
+    return tuple(dict.fromkeys(match["name"] for match in _VARIABLE.finditer(text)))
+
+
 def to_tree(value: Any) -> Any:
     """A configuration as plain dicts, lists and scalars (paths become strings)."""
     return TypeAdapter(type(value)).dump_python(value, mode="json")

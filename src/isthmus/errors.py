@@ -21,6 +21,7 @@
         ├── InvalidFrameError       INVALID_ARGUMENT      shape, dtype or bytes of a frame
         ├── NoModelError            FAILED_PRECONDITION   nothing has been promoted yet
         ├── ModelNotLoadedError     NOT_FOUND             that version is not loaded
+        ├── ModelRefusedError       FAILED_PRECONDITION   a whole model that may not serve here
         ├── FrameTooLargeError      RESOURCE_EXHAUSTED    a frame or batch above the server's limits
         ├── OverloadedError         RESOURCE_EXHAUSTED    too much in flight
         ├── QuotaExceededError      RESOURCE_EXHAUSTED    a vehicle's own share is used up
@@ -31,6 +32,7 @@
         ├── FrameDroppedError       ABORTED               a verdict that this client does not know
         ├── DrainingError           UNAVAILABLE           the server is shutting down
         ├── ProviderError           FAILED_PRECONDITION   no GPU where the policy demands one
+        ├── BackendUnavailableError UNAVAILABLE           the server that computes for this one does not answer
         └── EngineLostError         UNAVAILABLE           the GPU failed; this server ends
 
 Each message names the thing, the place and the remedy. `status` is the name of the gRPC status code that
@@ -155,7 +157,29 @@ class GateRefusedError(RegistryError):
 
 
 class ServingError(IsthmusError):
-    """The server cannot answer."""
+    """The server cannot answer.
+
+    Args:
+        problem: As of every `IsthmusError`.
+        where: As of every `IsthmusError`.
+        remedy: As of every `IsthmusError`.
+        retry_after_s: Seconds after which another try may succeed; None where nobody can say.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        where: str | Path | None = None,
+        remedy: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(problem, where=where, remedy=remedy)
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the trip out of another process."""
+        return *super().__reduce__(), {"retry_after_s": self.retry_after_s}
 
 
 class InvalidFrameError(ServingError):
@@ -174,6 +198,12 @@ class ModelNotLoadedError(ServingError):
     """The requested model version is not the loaded one."""
 
     status = "NOT_FOUND"
+
+
+class ModelRefusedError(ServingError):
+    """A model that keeps its contract may not serve here: no verdict, another label space, too slow."""
+
+    status = "FAILED_PRECONDITION"
 
 
 class FrameTooLargeError(ServingError):
@@ -234,6 +264,12 @@ class ProviderError(ServingError):
     """The execution provider that the policy demands is not there."""
 
     status = "FAILED_PRECONDITION"
+
+
+class BackendUnavailableError(ServingError):
+    """The back end of a gateway cannot be reached, or does not have the model."""
+
+    status = "UNAVAILABLE"
 
 
 class EngineLostError(ServingError):

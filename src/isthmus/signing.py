@@ -170,8 +170,17 @@ def public_key(path: Path) -> PublicKey:
 
     if not path.is_file():
         raise ConfigurationError("there is no public key here", where=path, remedy="It lies beside the signing key.")
+    content = path.read_bytes()
+    if b"PRIVATE KEY-----" in content:
+        half = public_path(path)
+        make = f"Write it with `openssl pkey -in {path} -pubout -out {half}`, and name that file."
+        raise ConfigurationError(
+            "this is a private key, and what checks a verdict is its public half",
+            where=path,
+            remedy=f"Name {half}." if half.is_file() else make,
+        )
     try:
-        key = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(content)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ConfigurationError("this is no public key in PEM", where=path) from error
     if not isinstance(key, Ed25519PublicKey):

@@ -110,7 +110,7 @@ def lenient(gate: Path, home: Path) -> Path:
 @pytest.fixture(scope="module")
 def server(bridge: SimpleNamespace) -> Iterator[str]:
     """`isthmus serve` in a process of its own; gives its address."""
-    with running_server(MODEL, bridge.home) as address:
+    with running_server(MODEL, bridge.home, trust=bridge.home / "config" / "isthmus" / "gate.key.pub") as address:
         yield address
 
 

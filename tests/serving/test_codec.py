@@ -1,5 +1,8 @@
 """Headers, masks and class fractions; frames are tested through a server in test_segment.py."""
 
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -74,3 +77,52 @@ def test_damaged_png_data():
 def test_class_fractions_leave_out_the_unlabelled():
     labels = np.array([[0, 0, 1, 255], [0, 2, 255, 255]], np.uint8)
     assert class_fractions(labels, 3) == [3 / 8, 1 / 8, 1 / 8]
+
+
+def png_chunks(*chunks):
+    """A PNG file of (name, data, stated length or None for the right one)."""
+    body = b"".join(
+        struct.pack(">I", len(data) if stated is None else stated)
+        + name
+        + data
+        + struct.pack(">I", zlib.crc32(name + data))
+        for name, data, stated in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+PNG_HEAD = (b"IHDR", struct.pack(">IIBBBBB", 2, 2, 8, 2, 0, 0, 0), None)
+PNG_BODY = (b"IDAT", zlib.compress(bytes(2 * 7)), None)
+PNG_TAIL = (b"IEND", b"", None)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        (PNG_HEAD, (b"IDAT", bytes(20), 1_610_613_147), PNG_TAIL),  # found by the fuzzer: OpenCV took 1.6 GB for it
+        (PNG_HEAD, PNG_HEAD, PNG_BODY, PNG_TAIL),
+        (PNG_BODY, PNG_HEAD, PNG_TAIL),
+        (PNG_HEAD, PNG_BODY, PNG_TAIL, PNG_TAIL),
+    ],
+    ids=["length", "two headers", "no header first", "two ends"],
+)
+def test_png_with_odd_chunks_is_refused_before_it_is_decoded(monkeypatch, chunks):
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("was decoded"))
+    with pytest.raises(InvalidFrameError):
+        decode_image(png_chunks(*chunks), 1 << 20, field="f")
+
+
+def test_png_with_a_few_other_chunks_is_decoded():
+    others = (b"pHYs", struct.pack(">IIB", 1, 1, 0), None), (b"acTL", struct.pack(">II", 1000, 0), None)
+    data = png_chunks(PNG_HEAD, *others, PNG_BODY, PNG_TAIL)
+    assert decode_image(data, 1 << 20, field="f").shape == (2, 2, 3)
+
+
+def test_jpeg_with_many_scans_is_refused_before_it_is_decoded(monkeypatch):
+    image = np.full((64, 64, 3), 90, np.uint8)
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    assert decode_image(data, 1 << 20, field="f").shape == image.shape
+    last_scan = data[data.rfind(b"\xff\xda") : -2]
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("was decoded"))
+    with pytest.raises(InvalidFrameError, match="scans, more than"):
+        decode_image(data[:-2] + last_scan * 1000 + b"\xff\xd9", 1 << 20, field="f")

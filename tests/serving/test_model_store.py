@@ -12,7 +12,8 @@ import pytest
 
 from isthmus.errors import ConfigurationError, ContractError, NoModelError, ProviderError, RegistryError
 from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
-from isthmus.serving.model_store import ModelStore, redacted
+from isthmus.serving.model_store import ModelStore
+from isthmus.serving.registry import redacted
 
 
 @pytest.fixture

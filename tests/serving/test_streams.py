@@ -363,7 +363,7 @@ def test_model_info_names_previous_and_challenger(room):
     before = room.pipeline.current
     room.swap("2")
     room.on_loop(lambda: room.pipeline.also(before))
-    room.on_loop(lambda: room.pipeline.also(dataclasses.replace(before, version="3")))
+    room.pipeline.slots.shadowed = lambda: dataclasses.replace(before, version="3")
     info = room.stub.GetModelInfo(pb.GetModelInfoRequest(), timeout=TIMEOUT_S)
     assert (info.model.version, info.previous.version, info.challenger.version) == ("2", "1", "3")
     room.on_loop(lambda: room.pipeline.forget(before))

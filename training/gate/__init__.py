@@ -10,11 +10,11 @@ Scores of challenger and champion are always measured here, on the same frames: 
 are not trusted.
 """
 
+from isthmus.gate_report import Forced, GateReport, JudgedTarget, Outcome, RuleResult
 from isthmus.training.gate.config import GateConfig
 from isthmus.training.gate.evidence import Evidence, Judgement
 from isthmus.training.gate.judge import judge
 from isthmus.training.gate.measuring import spread
-from isthmus.training.gate.verdict import Forced, GateReport, JudgedTarget, Outcome, RuleResult
 
 __all__ = [
     "Evidence",

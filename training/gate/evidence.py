@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from isthmus.configuration import config, explain, to_tree
 from isthmus.errors import ContractError
-from isthmus.training.gate.verdict import Finite, GateReport
+from isthmus.gate_report import Finite, GateReport
 
 SparseConfusion = tuple[tuple[int, int, int], ...]
 """(true class, predicted class or C for none of them, pixels) wherever pixels is not 0."""

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 from isthmus import __version__
 from isthmus.artifact import CardDataset, ModelCard, sha256_of
+from isthmus.gate_report import GateReport, JudgedTarget, Outcome, RuleResult
 from isthmus.training.gate.config import FramesConfig, GateConfig, TargetConfig, UnlabelledConfig, gate_sha256
 from isthmus.training.gate.evidence import Evidence, Judgement
 from isthmus.training.gate.measuring import OpenFrames
 from isthmus.training.gate.rules import evaluation_rule, label_space_rule, model_rules, unseen_rule
 from isthmus.training.gate.survey import Survey, golden_agreement, survey
 from isthmus.training.gate.target_rules import TargetRule, target_rules, unlabelled_rules
-from isthmus.training.gate.verdict import GateReport, JudgedTarget, Outcome, RuleResult
 from isthmus.training.onnx_model import OnnxModel
 
 
@@ -22,6 +22,7 @@ def judge(
     *,
     name: str,
     versions: tuple[int, int | None],
+    alias: str = "",
     note: str = "",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Judgement:
@@ -36,22 +37,26 @@ def judge(
         gate: Rules and data.
         name: The registered model, for the report.
         versions: Registry versions of both, for the report.
+        alias: What the verdict is to count for, and what the rules call the champion; that word where it is empty.
         note: Stands in the report.
         on_progress: Called after each frame with the number done and the number in all, for a progress bar.
     """
     models = [challenger] if champion is None else [challenger, champion]
-    same_classes = label_space_rule(challenger.card, None if champion is None else champion.card)
+    holder = alias or "champion"
+    same_classes = label_space_rule(challenger.card, None if champion is None else champion.card, against=holder)
     comparable = same_classes.outcome is Outcome.PASSED
     found = survey(models, gate, on_progress) if comparable else Survey()
     ours = _evidence(challenger, versions[0], found, 0)
     theirs = None if champion is None else _evidence(champion, versions[1] or 0, found, 1)
     results = [same_classes, evaluation_rule(challenger.card)]
-    results += _on_model(gate, ours, theirs, comparable=comparable)
+    against = None if champion is None else holder
+    results += _on_model(gate, ours, theirs, against=against if comparable else None)
     if comparable:
-        results += _on_frames(gate, challenger.card, found, ours, theirs)
+        results += _on_frames(gate, challenger.card, found, ours, theirs, against=against)
     report = GateReport(
         name=name,
         challenger=versions[0],
+        alias=alias,
         champion=versions[1],
         challenger_sha256=ours.sha256,
         champion_sha256=None if theirs is None else theirs.sha256,
@@ -92,15 +97,22 @@ def _judged(config: TargetConfig | UnlabelledConfig, found: Survey) -> JudgedTar
     )
 
 
-def _on_model(gate: GateConfig, ours: Evidence, theirs: Evidence | None, *, comparable: bool) -> Iterator[RuleResult]:
-    for rule in model_rules(gate, compared=theirs is not None and comparable):
+def _on_model(
+    gate: GateConfig, ours: Evidence, theirs: Evidence | None, *, against: str | None
+) -> Iterator[RuleResult]:
+    for rule in model_rules(gate, against=against):
         yield rule.ask("", ours, theirs)
 
 
 def _on_frames(
-    gate: GateConfig, card: ModelCard, found: Survey, ours: Evidence, theirs: Evidence | None
+    gate: GateConfig,
+    card: ModelCard,
+    found: Survey,
+    ours: Evidence,
+    theirs: Evidence | None,
+    *,
+    against: str | None,
 ) -> Iterator[RuleResult]:
-    compared = theirs is not None
     if gate.source is not None:
         opened = None if found.source_unreadable else found.source
         yield _unseen(card, gate.source, opened, found.source_unreadable)
@@ -108,9 +120,9 @@ def _on_frames(
         title = config.title
         yield _unseen(card, config, found.opened.get(title), found.unreadable.get(title, ""))
         rules = (
-            target_rules(config, compared=compared)
+            target_rules(config, against=against)
             if isinstance(config, TargetConfig)
-            else unlabelled_rules(config, compared=compared)
+            else unlabelled_rules(config, against=against)
         )
         yield from _asked(rules, title, found, ours, theirs)
 

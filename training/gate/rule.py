@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from isthmus.training.gate.verdict import Outcome, RuleResult
+from isthmus.gate_report import Outcome, RuleResult
 
 E = TypeVar("E")
 

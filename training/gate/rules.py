@@ -7,10 +7,10 @@ from typing import Final, get_args
 from isthmus.artifact import INHERITED_ROLE, CardDataset, ModelCard
 from isthmus.datasets.base import Part
 from isthmus.datasets.label_space import CITYSCAPES19
+from isthmus.gate_report import Outcome, RuleResult
 from isthmus.training.gate.config import GateConfig, LatencyConfig
 from isthmus.training.gate.evidence import Evidence
 from isthmus.training.gate.rule import Find, Finding, Rule, percent
-from isthmus.training.gate.verdict import Outcome, RuleResult
 from isthmus.training.version_files import evaluation_title
 
 ModelRule = Rule[Evidence]
@@ -20,11 +20,11 @@ _ALL: Final = "all"
 """The split that holds the frames of its reader's other splits."""
 
 
-def label_space_rule(challenger: ModelCard, champion: ModelCard | None) -> RuleResult:
+def label_space_rule(challenger: ModelCard, champion: ModelCard | None, *, against: str = "champion") -> RuleResult:
     """The challenger's classes must be ours and the champion's: scores over other classes cannot be compared."""
     spaces = {"ours": CITYSCAPES19.id_hash}
     if champion is not None:
-        spaces["champion's"] = champion.label_space.id_hash
+        spaces[f"{against}'s"] = champion.label_space.id_hash
     own = challenger.label_space.id_hash
     named = tuple(one.name for one in challenger.label_space.classes) == CITYSCAPES19.names
     kept = named and all(space == own for space in spaces.values())
@@ -107,8 +107,8 @@ def _split_and_part(text: str) -> tuple[str, str | None]:
     return text, None
 
 
-def model_rules(gate: GateConfig, *, compared: bool) -> Sequence[ModelRule]:
-    """Rules with a number about the model alone; those against a champion only where there is one."""
+def model_rules(gate: GateConfig, *, against: str | None) -> Sequence[ModelRule]:
+    """Rules with a number about the model alone; arguments as of `target_rules.target_rules`."""
     rules = [
         ModelRule(
             name="golden frame",
@@ -130,13 +130,13 @@ def model_rules(gate: GateConfig, *, compared: bool) -> Sequence[ModelRule]:
                 hint=smaller,
             )
         )
-    if compared and gate.max_size_ratio is not None:
-        rules.append(_ratio("size against the champion", gate.max_size_ratio, _size_ratio, smaller))
+    if against is not None and gate.max_size_ratio is not None:
+        rules.append(_ratio(f"size against the {against}", gate.max_size_ratio, _size_ratio, smaller))
     if gate.latency is not None:
         hint = f"{smaller} Timings of a busy machine vary: judge again when it is idle."
         rules += _latency_rules(gate.latency, hint)
-        if compared and gate.latency.max_ratio is not None:
-            rules.append(_ratio("latency against the champion", gate.latency.max_ratio, _latency_ratio, hint))
+        if against is not None and gate.latency.max_ratio is not None:
+            rules.append(_ratio(f"latency against the {against}", gate.latency.max_ratio, _latency_ratio, hint))
     return rules
 
 

@@ -28,8 +28,13 @@ _NO_SOURCE: Final = "there were no source frames to fit on"
 _TRAIN_ON: Final = "Look at the worst frames and the confusion matrix in the report, and train on."
 
 
-def target_rules(config: TargetConfig, *, compared: bool) -> list[TargetRule]:
-    """Rules about labelled frames; those against a champion only where there is one."""
+def target_rules(config: TargetConfig, *, against: str | None) -> list[TargetRule]:
+    """Rules about labelled frames.
+
+    Args:
+        config: Their numbers.
+        against: Alias of the model that the challenger is compared with; without one, no rule compares.
+    """
     rules = [
         TargetRule(
             name="mIoU floor",
@@ -39,11 +44,11 @@ def target_rules(config: TargetConfig, *, compared: bool) -> list[TargetRule]:
             hint=_TRAIN_ON,
         )
     ]
-    if compared:
-        rules.append(_against_champion(config))
+    if against is not None:
+        rules.append(_against_champion(config, against))
     rules += [_class_floor(name, limit) for name, limit in (config.min_class_iou or {}).items()]
-    if compared:
-        rules += [_class_drop(name, limit) for name, limit in (config.max_class_iou_drop or {}).items()]
+    if against is not None:
+        rules += [_class_drop(name, limit, against) for name, limit in (config.max_class_iou_drop or {}).items()]
     confusions = (
         ("obstacles taken for the road", config.max_obstacles_as_drivable, OBSTACLES, DRIVABLE),
         ("road taken for obstacles", config.max_drivable_as_obstacles, DRIVABLE, OBSTACLES),
@@ -61,18 +66,18 @@ def target_rules(config: TargetConfig, *, compared: bool) -> list[TargetRule]:
     return rules
 
 
-def unlabelled_rules(config: UnlabelledConfig, *, compared: bool) -> list[TargetRule]:
-    """Rules about frames without labels; those against a champion only where there is one."""
+def unlabelled_rules(config: UnlabelledConfig, *, against: str | None) -> list[TargetRule]:
+    """Rules about frames without labels; arguments as of `target_rules`."""
     rules: list[TargetRule] = []
     estimated = partial(_estimated, estimator=config.estimator)
     shift = "Label a few of these frames and look at them: an estimate is no measurement."
     if config.min_estimated_miou is not None:
         rules.append(_floor("estimated mIoU floor", config.min_estimated_miou, estimated, shift))
-    if compared and config.max_estimated_miou_drop is not None:
-        rules.append(_estimate_drop(config.estimator, config.max_estimated_miou_drop, shift))
-    if compared and config.min_agreement_with_champion is not None:
+    if against is not None and config.max_estimated_miou_drop is not None:
+        rules.append(_estimate_drop(config.estimator, config.max_estimated_miou_drop, shift, against))
+    if against is not None and config.min_agreement_with_champion is not None:
         hint = "Look at frames where the two differ; a much better model may need --force."
-        rules.append(_floor("agreement with the champion", config.min_agreement_with_champion, _agreement, hint))
+        rules.append(_floor(f"agreement with the {against}", config.min_agreement_with_champion, _agreement, hint))
     if config.min_agreement_across_styles is not None:
         hint = "Predictions hang on colours: train with more colour variation or style randomisation."
         rules.append(_floor("agreement across styles", config.min_agreement_across_styles, _style_agreement, hint))
@@ -121,7 +126,7 @@ def _miou(challenger: TargetEvidence, _champion: TargetEvidence | None) -> Findi
     return _NO_TRUTH if challenger.miou is None else Finding(challenger.miou, percent(challenger.miou))
 
 
-def _against_champion(config: TargetConfig) -> TargetRule:
+def _against_champion(config: TargetConfig, against: str) -> TargetRule:
     def find(challenger: TargetEvidence, champion: TargetEvidence | None) -> Finding | str:
         ours, theirs = challenger.frame_counts(), None if champion is None else champion.frame_counts()
         if ours is None or theirs is None or challenger.miou is None:
@@ -136,7 +141,7 @@ def _against_champion(config: TargetConfig) -> TargetRule:
         return Finding(interval.low, f"{shown}{points(interval.low)} to {points(interval.high)} points)")
 
     return TargetRule(
-        name="mIoU against the champion",
+        name=f"mIoU against the {against}",
         limit=-config.max_miou_drop,
         required=f"interval from {points(-config.max_miou_drop)} points on",
         find=find,
@@ -152,7 +157,7 @@ def _class_floor(name: str, limit: float) -> TargetRule:
     return _floor(f"IoU floor of {name}", limit, find, f"It misses {name}, or sees it where there is none. {_TRAIN_ON}")
 
 
-def _class_drop(name: str, limit: float) -> TargetRule:
+def _class_drop(name: str, limit: float, against: str) -> TargetRule:
     def find(challenger: TargetEvidence, champion: TargetEvidence | None) -> Finding | str:
         assert champion is not None
         ours, theirs = _class_iou(challenger, name), _class_iou(champion, name)
@@ -161,11 +166,11 @@ def _class_drop(name: str, limit: float) -> TargetRule:
         return Finding(ours - theirs, f"{percent(ours)} ({points(ours - theirs)} points)")
 
     return TargetRule(
-        name=f"IoU of {name} against the champion",
+        name=f"IoU of {name} against the {against}",
         limit=-limit,
         required=f"{points(-limit)} points or better",
         find=find,
-        hint=f"It is worse on {name} than what serves now, whatever it gained elsewhere.",
+        hint=f"It is worse on {name} than the {against}, whatever it gained elsewhere.",
     )
 
 
@@ -219,7 +224,7 @@ def _estimated(challenger: TargetEvidence, _champion: TargetEvidence | None, *, 
     return Finding(estimate.miou, f"{percent(estimate.miou)} by {estimator}")
 
 
-def _estimate_drop(estimator: Estimator, limit: float, hint: str) -> TargetRule:
+def _estimate_drop(estimator: Estimator, limit: float, hint: str, against: str) -> TargetRule:
     def find(challenger: TargetEvidence, champion: TargetEvidence | None) -> Finding | str:
         assert champion is not None
         ours, theirs = (_estimated(one, None, estimator=estimator) for one in (challenger, champion))
@@ -229,7 +234,7 @@ def _estimate_drop(estimator: Estimator, limit: float, hint: str) -> TargetRule:
         return Finding(difference, f"{percent(ours.value)} by {estimator} ({points(difference)} points)")
 
     return TargetRule(
-        name="estimated mIoU against the champion",
+        name=f"estimated mIoU against the {against}",
         limit=-limit,
         required=f"{points(-limit)} points or better",
         find=find,
@@ -239,7 +244,7 @@ def _estimate_drop(estimator: Estimator, limit: float, hint: str) -> TargetRule:
 
 def _agreement(challenger: TargetEvidence, _champion: TargetEvidence | None) -> Finding | str:
     share = challenger.agreement_with_other
-    return "there was no champion to compare with" if share is None else Finding(share, percent(share))
+    return "there was no other model to compare with" if share is None else Finding(share, percent(share))
 
 
 def _style_agreement(challenger: TargetEvidence, _champion: TargetEvidence | None) -> Finding | str:

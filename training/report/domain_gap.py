@@ -23,7 +23,7 @@ from isthmus.configuration import config, explain, to_tree
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.errors import ContractError
-from isthmus.training.gate.verdict import Finite
+from isthmus.gate_report import Finite
 from isthmus.training.madan.config import MadanConfig
 from isthmus.training.method import Picture
 from isthmus.training.runtime import choose_device

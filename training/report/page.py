@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from isthmus.artifact import ModelCard
 from isthmus.errors import ContractError
+from isthmus.gate_report import GateReport, Outcome
 from isthmus.training.gate.evidence import Evidence, Judgement
-from isthmus.training.gate.verdict import GateReport, Outcome
 from isthmus.training.report import charts
 from isthmus.training.report.domain_gap import DomainGap
 from isthmus.training.report.frames import (

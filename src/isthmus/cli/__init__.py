@@ -12,13 +12,14 @@ import tyro
 from pydantic import ValidationError
 
 from isthmus import __version__
+from isthmus.cli.admin import drain, log_level, roll_back, state
 from isthmus.cli.bench import data as bench_data
 from isthmus.cli.bench import serve as bench_serve
 from isthmus.cli.bench import train as bench_train
 from isthmus.cli.data import doctor, fake, list_datasets, pack
 from isthmus.cli.demonstration import demo
 from isthmus.cli.generalisation import generalisation
-from isthmus.cli.models import export, promote, register
+from isthmus.cli.models import export, promote, register, triton
 from isthmus.cli.registry import copy, diff, list_versions, rollback, show
 from isthmus.cli.runs import adapt, evaluate, train
 from isthmus.cli.segmenting import segment, watch
@@ -32,6 +33,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "data": "Look at data sets: what can be read, whether a copy on disk is whole; pack them for streaming.",
     "worlds": "Render labelled frames of the built-in street simulators.",
     "bench": "Measure speed on this machine.",
+    "admin": "See and steer a server on this machine.",
     "registry": "Look into the model registry, compare versions, copy them to another registry.",
 }
 
@@ -49,6 +51,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "evaluate": evaluate,
     "generalisation": generalisation,
     "export": export,
+    "triton": triton,
     "register": register,
     "promote": promote,
     "rollback": rollback,
@@ -63,6 +66,10 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "serve": serve,
     "segment": segment,
     "watch": watch,
+    "admin state": state,
+    "admin rollback": roll_back,
+    "admin drain": drain,
+    "admin log-level": log_level,
 }
 
 _SETTINGS: Final = {

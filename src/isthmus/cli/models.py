@@ -1,7 +1,7 @@
-"""Verbs on models: export, register, promote."""
+"""Verbs on models: export, triton, register, promote."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import tyro
 
@@ -14,29 +14,78 @@ def export(
     out: Path,
     name: str | None = None,
     network_size_hw: tuple[int, int] | None = None,
+    precision: Literal["fp32", "fp16"] = "fp32",
 ) -> None:
     """Export a run's segmenter as ONNX with its model card, checked against torch before it may leave.
 
     $ isthmus export runs/source_only --out exports/source_only
+    $ isthmus export runs/source_only --out exports/source_only_fp16 --precision fp16
 
     Args:
         run: Output folder of `isthmus train`, or one of its checkpoints.
         out: Folder for model.onnx, model_card.json, manifest.json and weights.safetensors.
         name: Name in the model card; by default the configuration's.
         network_size_hw: Height and width that the graph resizes frames to; by default what the run evaluates at.
+        precision: What the network computes in. fp16 is for GPUs, halves the file, and may differ from fp32 on 1 % of
+            the pixels; on a CPU it is slower.
     """
     from rich.console import Console
 
     from isthmus.training.exporting import export_run
 
     console = Console()
-    result = export_run(run, out, name=name, network_size_hw=network_size_hw, say=console.print)
+    result = export_run(run, out, name=name, network_size_hw=network_size_hw, precision=precision, say=console.print)
     worst = min(result.parity, key=lambda case: case.label_agreement)
     console.print(
         f"{result.export.onnx_file}: {result.export.manifest.size_bytes / 1e6:.1f} MB, "
         f"labels equal to torch's on at least {100 * worst.label_agreement:.3f} % of pixels "
         f"in {len(result.parity)} cases"
     )
+
+
+def triton(
+    source: tyro.conf.Positional[Path],
+    *,
+    out: Path,
+    name: str | None = None,
+    version: int = 1,
+    device: Literal["gpu", "cpu"] = "gpu",
+    max_batch_size: int = 8,
+    precision: Literal["fp32", "fp16"] = "fp32",
+) -> None:
+    """Write a run or an export into a model repository that Triton serves, with its model card.
+
+    $ isthmus triton exports/source_only_fp16 --out triton-models --name street-segmenter
+    $ isthmus triton runs/source_only --precision fp16 --out triton-models
+
+    Then `tritonserver --model-repository triton-models`, and `isthmus serve --backend HOST:8001` before it.
+
+    Args:
+        source: A model.onnx, a folder of an export, or of a run, which is exported first.
+        out: The repository; models that are there stay.
+        name: The model's name in Triton; by default the card's.
+        version: Its version there. Triton serves the highest.
+        device: Where Triton runs it.
+        max_batch_size: Most frames that Triton computes at once.
+        precision: Of a run's export; an export has its own.
+    """
+    import tempfile
+
+    from rich.console import Console
+
+    from isthmus.training.triton_repository import write_triton_repository
+
+    onnx_file = source / "model.onnx" if source.is_dir() else source
+    with tempfile.TemporaryDirectory() as scratch:
+        if not onnx_file.is_file():
+            from isthmus.training.exporting import export_run
+
+            exported = export_run(source, Path(scratch) / "export", name=name, precision=precision)
+            onnx_file = exported.export.onnx_file
+        made = write_triton_repository(
+            onnx_file, out, name=name, version=version, device=device, max_batch_size=max_batch_size
+        )
+    Console().print(f"{made / str(version)}: for tritonserver --model-repository {out}", soft_wrap=True)
 
 
 def register(export_dir: tyro.conf.Positional[Path], *, name: str, run: Path | None = None) -> None:
@@ -52,15 +101,15 @@ def register(export_dir: tyro.conf.Positional[Path], *, name: str, run: Path | N
         run: Output folder of `isthmus train`: its configuration and pictures are stored with the version, and its
             MLflow run, if it was tracked, is named as where the version comes from.
     """
-    from rich.console import Console
+    from isthmus.cli.waiting import waiting
 
-    from isthmus.training.registry import register as register_export
-    from isthmus.training.tracking import RUN_FILE, tracked_run_id
+    with waiting("registering") as say:
+        from isthmus.training.registry import register as register_export
+        from isthmus.training.tracking import RUN_FILE, tracked_run_id
 
-    console = Console()
-    run_id = tracked_run_id(run) if run is not None and (run / RUN_FILE).is_file() else None
-    made = register_export(export_dir, name, run_id=run_id, run=run, say=console.print)
-    console.print(f"{name} version {made.version} ({', '.join(made.aliases) or 'no alias'}), {made.sha256[:12]}")
+        run_id = tracked_run_id(run) if run is not None and (run / RUN_FILE).is_file() else None
+        made = register_export(export_dir, name, run_id=run_id, run=run, say=say)
+    print(f"{name} version {made.version} ({', '.join(made.aliases) or 'no alias'}), {made.sha256[:12]}")
 
 
 def promote(
@@ -78,8 +127,9 @@ def promote(
     $ isthmus promote street-segmenter --gate configs/gate/default.yaml --to staging
     $ isthmus promote street-segmenter --version 7 --force "tunnel footage: fog rule does not apply"
 
-    Exits 1 with a table of what failed otherwise; then nothing has changed. The signed verdict and the report page are
-    stored with the version either way.
+    Exits 1 with a table of what failed otherwise; then no alias has moved. The signed verdict and the report page are
+    stored with the version either way. Data of the gate that is not on this machine is an error, before anything is
+    judged or stored: the variables in the gate's file, such as DATA, say where it lies.
 
     Args:
         name: The registered model.
@@ -91,26 +141,40 @@ def promote(
     """
     from rich.console import Console
 
-    from isthmus.configuration import load_config
+    from isthmus.cli.registry_tables import text_width
+    from isthmus.cli.waiting import waiting
+    from isthmus.configuration import load_config, values_with_variables
     from isthmus.signing import key_path
-    from isthmus.training.gate import GateConfig
-    from isthmus.training.progress import counted
-    from isthmus.training.promotion import promote as promote_version
 
+    with waiting("reading the gate"):
+        from isthmus.training.gate import GateConfig
+        from isthmus.training.progress import counted
+        from isthmus.training.promotion import promote as promote_version
+
+        rules = load_config(gate, GateConfig)
     signer = key_path(key)
     is_new = not signer.exists()
-    with counted(Console(stderr=True), "judging at the gate") as count:
+    console, errors = Console(), Console(stderr=True)
+    with counted(errors, "judging at the gate") as count:
         outcome = promote_version(
-            name, version, gate=load_config(gate, GateConfig), to=to, force=force, key=key, on_progress=count
+            name,
+            version,
+            gate=rules,
+            to=to,
+            force=force,
+            key=key,
+            on_progress=count,
+            as_written=values_with_variables(gate),
+            width=text_width(errors),
         )
-    console = Console()
     if is_new:
         text = f"Made a key that signs verdicts: {signer}. To sign with another one, name it with --key."
         console.print(text, highlight=False, markup=False, soft_wrap=True)
+    holds = "is the champion" if to == "champion" else f"holds {to}"
     if outcome.report is None:
-        console.print(f"{name} version {outcome.version} is the {to} already")
+        console.print(f"{name} version {outcome.version} {holds} already")
         return
-    console.print(outcome.report.to_text(), highlight=False, markup=False, soft_wrap=True)
+    console.print(outcome.report.to_text(text_width(console)), highlight=False, markup=False, soft_wrap=True)
     kept = outcome.previous is not None and to == "champion"
     before = f", version {outcome.previous} is kept as previous" if kept else ""
-    console.print(f"{name} version {outcome.version} is the {to}{before}")
+    console.print(f"{name} version {outcome.version} {holds}{before}")

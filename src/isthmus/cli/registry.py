@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,12 +26,15 @@ def rollback(name: tyro.conf.Positional[str]) -> None:
     """
     from rich.console import Console
 
-    from isthmus.training.promotion import rollback as roll_back
+    from isthmus.cli.waiting import waiting
 
     key = None
     with suppress(ConfigurationError):  # without a key that can be used, no signature is checked
         key = _trusted(None)
-    outcome = roll_back(name, key=key)
+    with waiting("rolling back"):
+        from isthmus.training.promotion import rollback as roll_back
+
+        outcome = roll_back(name, key=key)
     console = Console()
     console.print(
         f"{name} version {outcome.version} is the champion again, version {outcome.previous} is kept as previous"
@@ -41,33 +45,64 @@ def rollback(name: tyro.conf.Positional[str]) -> None:
 
 
 def list_versions(
-    name: tyro.conf.Positional[str], *, as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+    name: tyro.conf.Positional[str | None] = None, *, as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
 ) -> None:
-    """List the versions of a model with their aliases and scores.
+    """List the models of the registry, or the versions of one with their aliases, verdicts and scores.
 
+    $ isthmus registry list
     $ isthmus registry list street-segmenter
 
+    MLFLOW_TRACKING_URI names the registry; without it, mlruns/mlflow.db in this folder.
+
     Args:
-        name: The registered model.
+        name: A registered model; all of them in short where it is left out.
         as_json: Print JSON instead of a table.
     """
+    if name is None:
+        _list_models(as_json=as_json)
+        return
     from rich.console import Console
 
-    from isthmus.cli.tables import version_table
-    from isthmus.training.registry_versions import list_versions as versions_of
+    from isthmus.cli.registry_tables import version_table
+    from isthmus.cli.waiting import waiting
 
-    versions = versions_of(name)
+    with waiting("asking the registry"):
+        from isthmus.training.registry_versions import list_versions as versions_of
+
+        versions = versions_of(name)
     if as_json:
         rows = [
             {"version": each.version, "aliases": each.aliases, "sha256": each.sha256, **each.facts} for each in versions
         ]
         print(json.dumps(rows, indent=2))
+    elif versions:
+        console = Console()
+        console.print(version_table(versions, console.width))
     else:
-        Console().print(version_table(versions))
+        print(f"{name} has no version any more")
+
+
+def _list_models(*, as_json: bool) -> None:
+    from rich.console import Console
+
+    from isthmus.cli.registry_tables import model_table
+    from isthmus.cli.waiting import waiting
+
+    with waiting("asking the registry"):
+        from isthmus.training.mlflow_store import place_of, resolve_tracking_uri
+        from isthmus.training.registry_versions import list_models
+
+        models, place = list_models(), place_of(resolve_tracking_uri())
+    if as_json:
+        print(json.dumps([asdict(model) for model in models], indent=2))
+    elif models:
+        Console().print(model_table(models))
+    else:
+        print(f"{place} holds no model yet; `isthmus register` makes one, MLFLOW_TRACKING_URI names another registry")
 
 
 def show(name: tyro.conf.Positional[str], *, version: str = "champion", public_key: Path | None = None) -> None:
-    """Show a version: where it comes from, its verdict and whose signature it bears, and the log of its model.
+    """Show a version: where it comes from, its verdicts and whose signature they bear, and the log of its model.
 
     $ isthmus registry show street-segmenter --version 3
     $ isthmus registry show street-segmenter --public-key keys/gate.key.pub
@@ -79,34 +114,51 @@ def show(name: tyro.conf.Positional[str], *, version: str = "champion", public_k
     """
     from rich.console import Console
 
-    from isthmus.cli.tables import details_page
-    from isthmus.training.registry_details import describe
+    from isthmus.cli.registry_tables import details_page
+    from isthmus.cli.waiting import waiting
 
-    details, moves = describe(name, version, key=_trusted(public_key))
+    key = _trusted(public_key)
+    with waiting("asking the registry"):
+        from isthmus.training.registry_details import describe
+
+        details, moves = describe(name, version, key=key)
     details_page(Console(), details, moves)
 
 
-def diff(name: tyro.conf.Positional[str], first: tyro.conf.Positional[str], second: tyro.conf.Positional[str]) -> None:
-    """Show in what two versions of a model differ: data sets, scores by class, configuration, verdict.
+def diff(
+    name: tyro.conf.Positional[str],
+    first: tyro.conf.Positional[str],
+    second: tyro.conf.Positional[str],
+    *,
+    all_: Annotated[bool, tyro.conf.arg(name="all")] = False,
+) -> None:
+    """Show in what two versions of a model differ: data sets, scores by class, verdicts, configuration.
 
     $ isthmus registry diff street-segmenter champion challenger
-    $ isthmus registry diff street-segmenter 2 5
+    $ isthmus registry diff street-segmenter 2 5 --all
+
+    Scores on the cards are those that the runs took of their own models; those of the gate were measured by
+    `isthmus promote`.
 
     Args:
         name: The registered model.
         first: A number or an alias.
         second: A number or an alias.
+        all_: Also show scores and keys of the configuration that only one of them has; they are counted otherwise.
     """
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
-    from isthmus.training.registry_details import diff as differences
+    from isthmus.cli.registry_tables import difference_page
+    from isthmus.cli.waiting import waiting
 
-    table = Table("", first, second)
-    for row in differences(name, first, second):
-        table.add_row(escape(row.what), escape(row.first), escape(row.second))
-    Console().print(table if table.row_count else f"{first} and {second} are the same version")
+    with waiting("asking the registry"):
+        from isthmus.training.registry_diff import diff as differences_of
+
+        differences = differences_of(name, first, second)
+    if differences:
+        difference_page(Console(), (first, second), differences, all_lines=all_)
+    else:
+        print(f"{first} and {second} are the same version")
 
 
 def copy(
@@ -125,24 +177,32 @@ def copy(
     Args:
         name: The registered model.
         version: A number or an alias.
-        to: Tracking URI of the registry that it goes to.
+        to: Tracking URI of the registry that it goes to, https://… or sqlite:///PATH.db; the files of a sqlite
+            registry lie in artifacts/ beside its database.
         from_: Of the one that it comes from; by default MLFLOW_TRACKING_URI, or mlruns/mlflow.db in this folder.
         to_name: Another name over there.
     """
     from rich.console import Console
 
-    from isthmus.training.mlflow_store import place_of
-    from isthmus.training.registry_copy import copy_version
+    from isthmus.cli.waiting import waiting
 
-    outcome = copy_version(name, version, to_uri=to, from_uri=from_, to_name=to_name)
+    with waiting("copying"):
+        from isthmus.training.mlflow_store import place_of
+        from isthmus.training.registry_copy import copy_version
+
+        outcome = copy_version(name, version, to_uri=to, from_uri=from_, to_name=to_name)
     made = outcome.version
     what = "is now" if outcome.new else "was already"
-    Console().print(
+    lines = [
         f"{name} version {outcome.origin.version} {what} {made.name} version {made.version} of {place_of(to)} "
         f"({', '.join(made.aliases) or 'no alias'}), {made.sha256[:12]}",
-        highlight=False,
-        soft_wrap=True,
-    )
+        f"Its files: {outcome.files}",
+    ]
+    if to.startswith("sqlite:"):
+        lines.append(
+            "The database names them by this path: keep it and its folder artifacts/ together, where they are."
+        )
+    Console().print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def _trusted(path: Path | None) -> "PublicKey | None":

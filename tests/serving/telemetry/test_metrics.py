@@ -149,10 +149,9 @@ def test_ages(metrics, load, clock):
     clock.now += 5
     assert value(metrics, "isthmus_registry_age_seconds") == 5
     assert value(metrics, "isthmus_certificate_expiry_seconds") is None
-    metrics.certificate_ends(clock.now + 3600)
-    clock.now += 600
-    assert value(metrics, "isthmus_certificate_expiry_seconds") == 3000
-    without = Metrics(load, dict, has_registry=False)
+    ends = clock.now + 3000
+    without = Metrics(load, dict, has_registry=False, certificate_ends=lambda: ends, clock=clock)
+    assert value(without, "isthmus_certificate_expiry_seconds") == 3000
     assert value(without, "isthmus_registry_age_seconds") is None
 
 

@@ -16,7 +16,8 @@ from isthmus.training.mlflow_store import connect
 from isthmus.training.promotion import promote, rollback
 from isthmus.training.registry import register
 from isthmus.training.registry_copy import copy_version
-from isthmus.training.registry_details import describe, diff
+from isthmus.training.registry_details import describe
+from isthmus.training.registry_diff import diff
 from isthmus.training.registry_versions import aliases_of, list_versions
 
 
@@ -52,10 +53,10 @@ def test_from_an_export_to_a_champion_and_back(uri: str, exported: ExportResult,
     assert verdict.report == outcome.report
     assert verdict.standing == f"passed; signed by key {signing_key().public.fingerprint}"
     assert [(move.action, move.version) for move in moves] == [("rollback", 1), ("promote", 2), ("promote", 1)]
-    differences = {row.what: (row.first, row.second) for row in diff("flow", 2, 3, tracking_uri=uri)}
-    assert differences["name"] == ("nearest-colour", "labels shuffled on purpose")
-    assert differences["gate for champion"][1].startswith("refused (mIoU floor")
-    assert "step" not in differences
+    differences = {(row.group, row.what): (row.first, row.second) for row in diff("flow", 2, 3, tracking_uri=uri)}
+    assert differences["version", "name"] == ("nearest-colour", "labels shuffled on purpose")
+    assert differences["judged by the gate for champion", "verdict"][1].startswith("refused (mIoU floor")
+    assert ("version", "step") not in differences
 
 
 def test_scores_are_tied_to_the_version_and_to_the_data_set(uri: str, exported: ExportResult):
@@ -120,7 +121,7 @@ def test_a_version_whose_file_changed_is_not_copied(name: str, uri: str, store_u
     there = f"{store_uri} models:/{name}/1/weights.safetensors: are not the weights that the model card names"
     with pytest.raises(ContractError, match=re.escape(there)):
         copy_version(name, 1, from_uri=store_uri, to_uri=uri)
-    with pytest.raises(RegistryError, match="not found"):
+    with pytest.raises(RegistryError, match=f"no model is called '{name}' here"):
         list_versions(name, tracking_uri=uri)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.training import moves
 from isthmus.training.mlflow_store import Connection
-from isthmus.training.moves import claim, end, ending, moves_of, new_move
+from isthmus.training.moves import claim, end, ending, moves_of, new_move, unmoved
 
 MINE = replace(new_move("promote", "champion", 3, 1), by="me@here")
 THEIRS = replace(MINE, version=2)
@@ -123,3 +123,31 @@ def test_a_new_move_says_who_and_why():
     assert move.state == "begun"
     assert "@" in move.by
     assert move.reason == "Closed track, no people"
+
+
+def test_an_alias_can_be_kept_where_it_is_and_the_log_says_nothing(store: Connection, pauses: list):
+    def they_try() -> None:
+        assert [move.action for move in moves_of(store, "street")] == ["refuse"]
+
+    with unmoved(store, "street", "champion", 3):
+        they_try()
+        with pytest.raises(IndexError):  # whoever would move it waits
+            claim(store, "street", MINE)
+    assert moves_of(store, "street") == ()
+    with pytest.raises(ZeroDivisionError), unmoved(store, "street", "staging", 3):
+        raise ZeroDivisionError
+    assert moves_of(store, "street") == ()
+
+
+def test_whoever_keeps_an_alias_where_it_is_waits_for_a_move_that_was_begun(store: Connection, pauses: list):
+    theirs = claim(store, "street", THEIRS)
+
+    def finish() -> None:
+        store.client.aliases["champion"] = "2"
+        end(store, "street", theirs)
+
+    pauses.append(finish)
+    with unmoved(store, "street", "champion", 3):
+        assert pauses == []
+        assert store.client.aliases["champion"] == "2"
+    assert moves_of(store, "street") == (replace(theirs, state="done"),)

@@ -92,15 +92,41 @@ def test_a_refusal_of_the_same_version_meanwhile_does_not_take_its_verdict(
         theirs = claim(store, name, new_move("promote", "champion", 1, None))
 
     def they_refuse() -> None:
-        with pytest.raises(GateRefusedError):
-            promote(name, 1, gate=strict, tracking_uri=store_uri)
         with connect(store_uri) as store:
             end(store, name, theirs, "broken off")
+        with pytest.raises(GateRefusedError):
+            promote(name, 1, gate=strict, tracking_uri=store_uri)
 
     monkeypatch.setattr(moves, "_pause", they_refuse)
     report = promote(name, 1, gate=gate, tracking_uri=store_uri).report
     with connect(store_uri) as store:
         assert accepted_report(store, find_version(store, name, 1), "champion", None, tmp_path / "verdict") == report
+
+
+def test_a_refusal_waits_for_a_promotion_of_the_same_version_to_end(
+    name, exported, gate, store_uri, monkeypatch, tmp_path
+):
+    register(exported.export.directory, name, tracking_uri=store_uri)
+    report = promote(name, 1, gate=gate, tracking_uri=store_uri).report
+    (target,) = gate.targets
+    strict = replace(gate, targets=(replace(target, min_miou=1.0),))
+    with connect(store_uri) as store:  # as it is between a promoter's two calls: accepted, and not yet the champion
+        store.client.delete_registered_model_alias(name, "champion")
+        theirs = claim(store, name, new_move("promote", "champion", 1, None))
+
+    def they_finish() -> None:
+        with connect(store_uri) as store:
+            store.client.set_registered_model_alias(name, "champion", "1")
+            end(store, name, theirs)
+
+    monkeypatch.setattr(moves, "_pause", they_finish)
+    with pytest.raises(GateRefusedError):
+        promote(name, 1, gate=strict, tracking_uri=store_uri)
+    with connect(store_uri) as store:
+        version = find_version(store, name, 1)
+        assert accepted_report(store, version, "champion", None, tmp_path / "verdict") == report
+        assert [(move.action, move.state) for move in moves_of(store, name)] == [("promote", "done")] * 2
+    assert "gate.champion.refused" in version.facts
 
 
 @pytest.mark.slow  # two processes that import everything; the interleaving itself is tested above

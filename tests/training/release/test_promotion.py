@@ -231,10 +231,11 @@ def test_a_gate_on_the_frames_that_trained_the_challenger_fails(name, variant, g
 
 
 def test_missing_versions_and_wrong_targets_are_named(name, exported: ExportResult, gate, store_uri):
-    with pytest.raises(NotRegisteredError, match="not found"):
+    register(exported.export.directory, f"{name}-of-another-name", tracking_uri=store_uri)
+    with pytest.raises(NotRegisteredError, match=f"no model is called '{name}' here.*Its models: .*{name}-of-another"):
         promote(name, gate=gate, tracking_uri=store_uri)
     register(exported.export.directory, name, tracking_uri=store_uri)
-    with pytest.raises(NotRegisteredError, match="version=5"):
+    with pytest.raises(NotRegisteredError, match=rf"'{name}' has no version 5\. Its versions: 1\."):
         promote(name, 5, gate=gate, tracking_uri=store_uri)
     with pytest.raises(ConfigurationError, match="'previous' cannot be promoted to"):
         promote(name, 1, gate=gate, to="previous", tracking_uri=store_uri)
@@ -249,6 +250,11 @@ def test_own_alias_moves_without_touching_the_others(name, exported: ExportResul
         register(export.directory, name, tracking_uri=store_uri)
         promote(name, gate=gate, to="staging", tracking_uri=store_uri)
     assert aliases(name, store_uri) == {"challenger": 2, "staging": 2}
+    said = promote(name, 1, gate=gate, to="staging", force="Only to hear what it says", tracking_uri=store_uri)
+    text = said.report.to_text()
+    assert "mIoU against the staging" in text
+    assert "IoU of person against the staging" in text
+    assert "champion" not in text
 
 
 def test_broken_golden_frame_is_a_contract_error(exported: ExportResult, variant):

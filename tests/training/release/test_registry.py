@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from isthmus.artifact import Manifest, sha256_of
-from isthmus.errors import ContractError, NotRegisteredError, RegistryError
+from isthmus.errors import ConfigurationError, ContractError, NotRegisteredError, RegistryError
 from isthmus.training.export import ExportResult
 from isthmus.training.mlflow_store import connect, resolve_tracking_uri, tracking_store
 from isthmus.training.onnx_model import OnnxModel
@@ -136,8 +136,8 @@ def test_everything_lies_in_one_folder(registered: RegisteredVersion, store_uri:
     ("name", "version", "message"),
     [
         ("street", "champion", "no alias 'champion'"),
-        ("street", 99, "not found"),
-        ("no-such-street", 1, "not found"),
+        ("street", 99, r"'street' has no version 99\. Its versions: .*1\."),
+        ("no-such-street", 1, "no model is called 'no-such-street' here. Its models: .*street"),
     ],
 )
 def test_what_is_missing_is_named(registered: RegisteredVersion, store_uri: str, name: str, version, message: str):
@@ -160,10 +160,19 @@ def test_registry_that_is_down_is_one_error(exported: ExportResult, monkeypatch:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(RegistryError, match="MLFLOW_TRACKING_URI") as caught:
+        with pytest.raises(RegistryError, match="that this is its address") as caught:
             register(exported.export.directory, "street", tracking_uri=uri)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        with pytest.raises(RegistryError, match="that MLFLOW_TRACKING_URI names it"):
+            list_versions("street")
     assert caught.value.where == uri
     assert not isinstance(caught.value, NotRegisteredError)
+
+
+@pytest.mark.parametrize("wrong", ["sqlite:mlflow.db", "mlruns", "/srv/mlruns"])
+def test_what_is_no_address_of_a_registry_is_told_how_to_write_one(wrong: str):
+    with pytest.raises(ConfigurationError, match=r"no address of a registry\. Write https://HOST .*sqlite:///FOLDER"):
+        list_versions("street", tracking_uri=wrong)
 
 
 def test_home_that_is_a_file_is_one_error(tmp_path: Path):

@@ -1,6 +1,8 @@
 """The registry's verbs as a person types them."""
 
+import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,14 @@ import yaml
 
 from isthmus import cli
 from isthmus.configuration import to_tree
-from isthmus.errors import ConfigurationError, GateRefusedError
+from isthmus.errors import ConfigurationError, DataMissingError, GateRefusedError, NotRegisteredError
 from isthmus.signing import public_path, signing_key
 from isthmus.training.export import ExportResult
-from isthmus.training.mlflow_store import tracking_store
+from isthmus.training.mlflow_store import connect, tracking_store
+from isthmus.training.registry_versions import list_versions
+
+NUMBERS_OF_A_VERDICT = 5
+"""Golden frame, mIoU, the gate's rules and frames, and what it said."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,7 @@ def test_promoting_prints_the_table_and_the_champion(promoted: str, gate_file: s
 
 def test_list_says_what_the_gate_said(promoted: str, capsys):
     cli.run(["registry", "list", promoted])
-    assert "passed for champion" in capsys.readouterr().out
+    assert re.search(r"champion: .*\n +passed +7 steps", capsys.readouterr().out)
 
 
 def test_promote_says_where_it_made_a_key(promoted: str, gate_file: str, tmp_path: Path, monkeypatch, capsys):
@@ -82,8 +88,16 @@ def test_diff_lists_what_differs_and_nothing_else(promoted: str, variant, capsys
     capsys.readouterr()
     cli.run(["registry", "diff", promoted, "champion", "challenger"])
     out = capsys.readouterr().out
-    rows = [line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")]
-    assert rows == ["version", "aliases", "sha256", "step", "gate for champion"]
+    rows = [line.split("  ")[0].strip() for line in out.splitlines() if line.strip()]
+    assert rows == [
+        *("version", "version", "aliases", "sha256", "step"),
+        "judged by the gate for champion",
+        f"and {NUMBERS_OF_A_VERDICT} that only champion has: --all shows them",
+    ]
+    cli.run(["registry", "diff", promoted, "champion", "challenger", "--all"])
+    out = capsys.readouterr().out
+    assert "cityscapes/val mIoU" in out
+    assert "--all" not in out
     cli.run(["registry", "diff", promoted, "1", "champion"])
     assert "1 and champion are the same version" in capsys.readouterr().out
 
@@ -108,7 +122,10 @@ def test_copy_says_what_it_did(promoted: str, tmp_path: Path, capsys):
     there = tracking_store(tmp_path / "there")
     copy = ["registry", "copy", promoted, "--version", "1", "--to", there, "--to-name", "arrived"]
     cli.run(copy)
-    assert "street version 1 is now arrived version 1 of" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "street version 1 is now arrived version 1 of" in out
+    assert f"Its files: {tmp_path / 'there' / 'artifacts'}/" in out
+    assert "keep it and its folder artifacts/ together" in out
     cli.run(copy)
     assert "street version 1 was already arrived version 1 of" in capsys.readouterr().out
     with pytest.raises(ConfigurationError, match="copied onto itself"):
@@ -119,6 +136,124 @@ def test_without_a_gate_the_default_one_is_asked(promoted: str, tmp_path: Path, 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match=r"configs/gate/default\.yaml: no such configuration"):
         cli.run(["promote", promoted])
+
+
+def test_list_without_a_name_shows_the_models(promoted: str, capsys):
+    cli.run(["registry", "list"])
+    header, row = capsys.readouterr().out.splitlines()[:2]
+    assert header.split() == ["model", "versions", "champion", "challenger", "last", "promoted"]
+    assert row.split()[:3] == ["street", str(len(list_versions(promoted))), "1"]
+    cli.run(["registry", "list", "--json"])
+    (model,) = json.loads(capsys.readouterr().out)
+    assert (model["name"], model["aliases"]["champion"]) == ("street", 1)
+    assert model["promoted"]["alias"] == "champion"
+
+
+def test_an_empty_registry_says_where_it_is(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_store(tmp_path))
+    cli.run(["registry", "list"])
+    assert f"sqlite:///{tmp_path}/mlflow.db holds no model yet" in capsys.readouterr().out
+    with pytest.raises(NotRegisteredError, match=r"no model is called 'street' here\. It holds no model yet"):
+        cli.run(["registry", "list", "street"])
+
+
+@pytest.mark.parametrize(
+    "words", [["rollback"], ["registry", "list"], ["registry", "show"], ["promote"], ["registry", "diff", "1", "2"]]
+)
+@pytest.mark.usefixtures("promoted")
+def test_a_wrong_name_says_which_models_there_are(words: list[str], gate_file: str):
+    place = 2 if words[0] == "registry" else 1
+    options = ["--gate", gate_file] if words == ["promote"] else []
+    with pytest.raises(NotRegisteredError, match=r"no model is called 'stret' here\. Its models: street\."):
+        cli.run([*words[:place], "stret", *words[place:], *options])
+
+
+@pytest.mark.parametrize("version", ["99", "chalenger"])
+def test_a_wrong_version_says_which_there_are(promoted: str, version: str):
+    for words in (["show", promoted, "--version", version], ["diff", promoted, "1", version]):
+        with pytest.raises(NotRegisteredError, match=rf"no (version|alias) '?{version}.* Its versions: .*1\."):
+            cli.run(["registry", *words])
+
+
+def test_lists_and_pages_keep_words_whole_in_80_columns(promoted: str, gate_file: str, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TTY_INTERACTIVE", "0")
+    cli.run(["promote", promoted, "--version", "1", "--gate", gate_file, "--to", "very-long-alias-of-our-own"])
+    for words in (
+        ["list"],
+        ["list", promoted],
+        ["show", promoted],
+        ["diff", promoted, "1", "very-long-alias-of-our-own"],
+    ):
+        cli.run(["registry", *words])
+        out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+        assert "…" not in out
+        assert max(map(len, out.splitlines())) <= 80
+        if words == ["list", promoted]:
+            assert re.search(r"champion +champion: +source_only +20\d\d-\d\d-\d\d +cityscapes/val 50\.0", out)
+
+
+def test_refusals_beside_a_verdict_that_stands_are_shown(promoted: str, gate_file: str, tmp_path: Path, capsys):
+    cli.run(["promote", promoted, "--version", "1", "--gate", gate_file, "--to", "mine"])
+    strict = yaml.safe_load(Path(gate_file).read_text())
+    strict["title"], strict["targets"][0]["min_miou"] = "strict", 1.0
+    (tmp_path / "strict.yaml").write_text(yaml.safe_dump(strict))
+    _forget_who_signed("mine")
+    with pytest.raises(GateRefusedError):
+        cli.run(["promote", promoted, "--version", "1", "--gate", str(tmp_path / "strict.yaml"), "--to", "mine"])
+    capsys.readouterr()
+    cli.run(["registry", "show", promoted, "--version", "1"])
+    out = capsys.readouterr().out
+    assert re.search(r"refused for mine: (later|before), 20.*, by gate strict: mIoU floor; the verdict for mine", out)
+    assert "FAILED  mIoU floor" in out
+
+
+def test_data_that_is_not_here_is_an_error_of_whoever_asks(
+    exported: ExportResult, gate_file: str, tmp_path: Path, monkeypatch
+):
+    cli.run(["register", str(exported.export.directory), "--name", "nodata"])
+    tree = yaml.safe_load(Path(gate_file).read_text())
+    tree["targets"][0]["data"]["root"] = "${FRAMES:-" + tree["targets"][0]["data"]["root"] + "}"
+    named = tmp_path / "named.yaml"
+    named.write_text(yaml.safe_dump(tree))
+    promote = ["promote", "nodata", "--gate", str(named)]
+    strict = tmp_path / "strict.yaml"
+    strict.write_text(named.read_text().replace("min_miou: 0.2", "min_miou: 1.0"))
+    with pytest.raises(GateRefusedError):
+        cli.run([*promote[:-1], str(strict)])
+    before = list_versions("nodata")
+    monkeypatch.setenv("FRAMES", str(tmp_path / "elsewhere"))
+    for options in ([], ["--force", "Whatever it says about data"]):
+        with pytest.raises(DataMissingError) as caught:
+            cli.run([*promote, *options])
+        message = str(caught.value)
+        assert f"cityscapes/val: {tmp_path / 'elsewhere'}: no such folder" in message
+        assert "root is written ${FRAMES:-" in message
+        assert "Set FRAMES. No verdict was written, no alias has moved." in message
+    assert list_versions("nodata") == before
+    monkeypatch.delenv("FRAMES")
+    cli.run(promote)
+
+
+def test_people_who_wait_are_told_on_stderr_and_pipes_are_not(promoted: str, monkeypatch, capsys):
+    cli.run(["registry", "list"])
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    cli.run(["registry", "list", promoted, "--json"])
+    out, err = capsys.readouterr()
+    assert "asking the registry" in err
+    assert json.loads(out)
+
+
+def _forget_who_signed(alias: str) -> None:
+    """Let the verdict for an alias seem another person's, so that it is asked for again."""
+    with connect() as store:
+        key = f"isthmus.gate.{alias}"
+        tag = json.loads(store.client.get_model_version("street", "1").tags[key])
+        store.client.set_model_version_tag("street", "1", key, json.dumps(tag | {"key": "0" * 16}))
 
 
 def _other_key(folder: Path) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from isthmus.errors import ConfigurationError, ContractError
-from isthmus.signing import PublicKey, SigningKey, key_path, public_key, public_path, signing_key, verify
+from isthmus.signing import PublicKey, SigningKey, key_path, make_key, public_key, public_path, signing_key, verify
 
 # RFC 8032, section 7.1, test 2.
 SECRET = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"
@@ -125,6 +125,12 @@ def test_other_kinds_of_public_keys_are_named(tmp_path: Path):
     (tmp_path / "text").write_text("no key")
     with pytest.raises(ConfigurationError, match="no public key in PEM"):
         public_key(tmp_path / "text")
+    make_key(tmp_path / "own.key")
+    with pytest.raises(ConfigurationError, match=r"this is a private key.* Name .*own\.key\.pub\."):
+        public_key(tmp_path / "own.key")
+    public_path(tmp_path / "own.key").unlink()
+    with pytest.raises(ConfigurationError, match=r"`openssl pkey -in .*own\.key -pubout -out .*own\.key\.pub`"):
+        public_key(tmp_path / "own.key")
     curve = generate_private_key(SECP256R1()).public_key()
     pem = curve.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "curve").write_bytes(pem)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from isthmus.errors import ConfigurationError, ContractError, GateRefusedError, NotRegisteredError
+from isthmus.gate_report import GateReport
 from isthmus.signing import PublicKey, key_path, make_key, signing_key
 from isthmus.training.export import ExportResult
 from isthmus.training.gate import GateConfig
-from isthmus.training.gate.verdict import GateReport
 from isthmus.training.mlflow_store import connect
 from isthmus.training.moves import moves_of, who
 from isthmus.training.promotion import promote, rollback

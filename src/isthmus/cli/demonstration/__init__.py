@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 from isthmus.cli.demonstration.plan import (
     GATE_CONFIG,
     MADAN,
+    METHODS,
     MODEL,
+    RANDOMIZATION,
     SHUFFLED,
     SIZE_HW,
     SOURCE_ONLY,
@@ -31,7 +33,7 @@ SERVED_FRAMES: Final = 6
 
 
 def demo(*, output: Path = Path("demo")) -> None:
-    """Do the main job on the built-in worlds: render, train, adapt, judge, export, promote, serve, segment.
+    """Do the main job on the built-in worlds: render, train, adapt, generalise, judge, export, promote, serve, segment.
 
     $ isthmus demo --output demo
 
@@ -69,6 +71,7 @@ def demo(*, output: Path = Path("demo")) -> None:
     for method in (SOURCE_ONLY, MADAN):
         make_model(journal, places, method)
     show_refusal(journal, places)
+    generalise(journal, places)
     served = serve_and_segment(journal, places)
     page = write_page(places, journal.finished, served)
     _say_goodbye(console, places, page, time.monotonic() - start)
@@ -112,6 +115,19 @@ def make_model(journal: "Journal", places: Places, method: str) -> None:
     )
 
 
+def generalise(journal: "Journal", places: Places) -> None:
+    """Train for streets that nobody has seen, and compare all runs on them."""
+    config, run = TRAINING_CONFIGS[RANDOMIZATION], places.run(RANDOMIZATION)
+    journal.do(
+        ["train", str(config), "--output", str(run), "--resume"],
+        makes=run,
+        reads=[config, *_manifests(places)],
+        starts_over=True,
+    )
+    runs = [str(places.run(method)) for method in METHODS]
+    journal.do(["generalisation", *runs, "--out", str(places.generalisation)], makes=places.generalisation)
+
+
 def show_refusal(journal: "Journal", places: Places) -> None:
     """Put a model before the gate that is bad on purpose; it must not get through.
 
@@ -148,7 +164,7 @@ def serve_and_segment(journal: "Journal", places: Places) -> list[Path]:
 
     frames = sorted(places.street_frames.glob("*.png"))
     chosen = frames[:: max(1, len(frames) // SERVED_FRAMES)][:SERVED_FRAMES]
-    with running_server(MODEL, places.output) as address:
+    with running_server(MODEL, places.output, trust=places.public_key) as address:
         segment = ["segment", *map(str, chosen), "--out", str(places.served), "--server"]
         journal.do([*segment, address], shown=[*segment, "HOST:PORT"])
     return chosen
@@ -169,8 +185,9 @@ def _say_goodbye(console: "Console", places: Places, page: Path, seconds: float)
         (page, "everything in pictures and tables"),
         (places.served / "overlays", "what the server answered"),
         (places.report(MADAN), "scores, confusion matrix and overlays on the street"),
+        (places.generalisation, "all runs on streets that they never saw"),
         (places.export(MADAN) / "model_card.json", "what travels inside the ONNX file"),
-        (places.key.with_name("gate.key.pub"), "the public key that the gate's verdicts bear the signature of"),
+        (places.public_key, "the public key that the gate's verdicts bear the signature of"),
     ):
         say(f"  {shlex.quote(str(path))}    {what}")
     say("Go on with:")

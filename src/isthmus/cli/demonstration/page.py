@@ -11,7 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isthmus.cli.demonstration.plan import MADAN, MODEL, SHUFFLED, SOURCE_ONLY, WORLDS, Places, World
+from isthmus.cli.demonstration.plan import (
+    MADAN,
+    METHODS,
+    MODEL,
+    RANDOMIZATION,
+    SHUFFLED,
+    SOURCE_ONLY,
+    WORLDS,
+    Places,
+    World,
+)
 from isthmus.cli.demonstration.steps import FinishedStep
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.datasets.cityscapes import Cityscapes
@@ -40,13 +50,15 @@ def write_page(places: Places, steps: Sequence[FinishedStep], served: Sequence[P
         **_scores(places),
         **_model(),
         adaptation=_adaptation(places),
+        styles=_styles(places),
+        unseen=_unseen(places),
         refusals=_refusals(steps),
         worlds=[_world(places, world) for world in WORLDS],
         served=[_served(places, frame) for frame in served],
         steps=steps,
         minutes=f"{sum(step.seconds for step in steps) / 60:.1f}",
         machine=f"{len(os.sched_getaffinity(0))} cores of {platform.machine()}",
-        curves=[(method, _relative(places, places.run(method) / "curves.png")) for method in (SOURCE_ONLY, MADAN)],
+        curves=[(method, _relative(places, places.run(method) / "curves.png")) for method in METHODS],
         next_commands=places.next_commands(),
     )
     page = places.output / "index.html"
@@ -84,15 +96,33 @@ def _scores(places: Places) -> dict[str, Any]:
 
 
 def _result(places: Places, method: str) -> dict[str, Any]:
-    """What `isthmus evaluate` wrote of a run on the street."""
-    (result,) = json.loads((places.report(method) / "evaluation.json").read_text())["results"]
-    return dict(result)
+    """What `isthmus evaluate` wrote of a run on the street, which is the first set that it is judged on."""
+    results = json.loads((places.report(method) / "evaluation.json").read_text())["results"]
+    return dict(results[0])
 
 
 def _adaptation(places: Places) -> str:
     """The last picture of source frames on their way to the target's look."""
     picture = max((places.run(MADAN) / "pictures").glob("step-*/adaptation.png"))
     return _save(places, "adaptation", np.asarray(Image.open(picture).convert("RGB")))
+
+
+def _styles(places: Places) -> str:
+    """The last picture of frames in several styles."""
+    picture = max((places.run(RANDOMIZATION) / "pictures").glob("step-*/styles.png"))
+    return _save(places, "styles", np.asarray(Image.open(picture).convert("RGB")))
+
+
+def _unseen(places: Places) -> dict[str, Any]:
+    """Percent mIoU of each run on each street, at the step that its own rule chose, and the mean of the streets."""
+    from isthmus.training.generalisation import mean_over_targets, report_on
+
+    report = report_on([places.run(method) for method in METHODS])
+    rows = [
+        (run.method, *(100 * run.miou[target.title] for target in report.targets), 100 * mean_over_targets(run.miou))
+        for run in report.runs
+    ]
+    return {"targets": [target.heading for target in report.targets], "rows": rows}
 
 
 def _model() -> dict[str, Any]:

@@ -25,7 +25,9 @@ class World:
 MODEL: Final = "demo-segmenter"
 SOURCE_ONLY: Final = "source_only"
 MADAN: Final = "madan"
-TRAINING_CONFIGS: Final = {method: Path("configs") / method / "demo.yaml" for method in (SOURCE_ONLY, MADAN)}
+RANDOMIZATION: Final = "randomization"
+METHODS: Final = (SOURCE_ONLY, MADAN, RANDOMIZATION)
+TRAINING_CONFIGS: Final = {method: Path("configs") / method / "demo.yaml" for method in METHODS}
 """What is trained, in this order."""
 SHUFFLED: Final = "shuffled"
 """Bad on purpose, see `spoiled`."""
@@ -37,6 +39,8 @@ WORLDS: Final = (
     World("studio", "synthia", "all", 120, 2, "labelled source", "studio"),
     World("street", "cityscapes", "train", 60, 3, "unlabelled target that MADAN adapts to", "target"),
     World("street", "cityscapes", "val", 30, 3, "stand-in for the real street, never trained on", "street"),
+    World("street-night", "bdd100k", "val", 16, 4, "never seen, by day or by night", "night"),
+    World("street-rain", "bdd100k", "val", 16, 5, "never seen, in any weather", "rain"),
 )
 
 
@@ -59,9 +63,19 @@ class Places:
         return self.output / "exports" / method
 
     @property
+    def generalisation(self) -> Path:
+        """What `isthmus generalisation` wrote of all runs."""
+        return self.output / "reports" / "generalisation.md"
+
+    @property
     def key(self) -> Path:
         """Signs the demo's verdicts."""
         return self.output / "keys" / "gate.key"
+
+    @property
+    def public_key(self) -> Path:
+        """Checks them."""
+        return self.output / "keys" / "gate.key.pub"
 
     @property
     def mlflow(self) -> Path:
@@ -91,12 +105,13 @@ class Places:
         """What to type next, with the commands of this very environment."""
         program = shlex.quote(str(Path(sys.executable).with_name("isthmus")))
         mlflow = shlex.quote(str(Path(sys.executable).with_name("mlflow")))
+        key = shlex.quote(str(self.public_key))
         frames, masks = shlex.quote(str(self.street_frames)), shlex.quote(str(self.output / "masks"))
         return [
             f"export MLFLOW_TRACKING_URI={shlex.quote(self.store)}",
             f"{mlflow} ui --backend-store-uri {shlex.quote(self.store)}",
             f"{program} registry list {MODEL}",
-            f"{program} registry show {MODEL} --public-key {shlex.quote(str(self.key) + '.pub')}",
-            f"{program} serve --model {MODEL} --port 50051",
+            f"{program} registry show {MODEL} --public-key {key}",
+            f"{program} serve --model {MODEL} --port 50051 --trust {key}",
             f"{program} segment {frames} --server 127.0.0.1:50051 --out {masks}",
         ]

@@ -16,8 +16,13 @@ _STOP_S: Final = 30.0
 
 
 @contextmanager
-def running_server(model: str, output: Path) -> Iterator[str]:
+def running_server(model: str, output: Path, *, trust: Path | None = None) -> Iterator[str]:
     """`isthmus serve --model MODEL` on a free port of loopback, stopped at the end; gives its address.
+
+    Args:
+        model: The registered model.
+        output: The demo's folder.
+        trust: The public key whose verdicts count; None asks for none.
 
     Raises:
         ServingError: It ended or did not answer in time; its log is named.
@@ -26,6 +31,8 @@ def running_server(model: str, output: Path) -> Iterator[str]:
     port_file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "isthmus", "serve", "--model", model, "--port", "0"]
     command += ["--port-file", str(port_file), "--cache-dir", str(output / "model_cache")]
+    if trust is not None:
+        command += ["--trust", str(trust)]
     with log.open("w") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=os.environ)  # noqa: S603
     try:

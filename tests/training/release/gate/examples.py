@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from isthmus.datasets.label_space import CAMVID11, CITYSCAPES19
+from isthmus.gate_report import GateReport, JudgedTarget, Outcome, RuleResult
 from isthmus.training.gate.evidence import (
     Estimate,
     Evidence,
@@ -20,7 +21,6 @@ from isthmus.training.gate.evidence import (
     Robustness,
     TargetEvidence,
 )
-from isthmus.training.gate.verdict import GateReport, JudgedTarget, Outcome, RuleResult
 
 LABELLED, UNLABELLED = "camvid/val", "street"
 NUM_FRAMES = 2

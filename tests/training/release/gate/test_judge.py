@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from isthmus.artifact import CardDataset
 from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.datasets.fakes import write_fakes
+from isthmus.gate_report import Outcome
 from isthmus.training.gate import GateConfig, judge, measuring, spread
 from isthmus.training.gate.config import (
     FramesConfig,
@@ -20,7 +21,6 @@ from isthmus.training.gate.config import (
     UnlabelledConfig,
     gate_sha256,
 )
-from isthmus.training.gate.verdict import Outcome
 from isthmus.training.golden import decode_golden, encode_golden
 from isthmus.training.onnx_graph import attach_card
 from isthmus.training.onnx_model import OnnxModel

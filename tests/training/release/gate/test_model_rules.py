@@ -8,9 +8,9 @@ import pytest
 from isthmus.artifact import CardDataset
 from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.datasets.label_space import CITYSCAPES19
+from isthmus.gate_report import Outcome
 from isthmus.training.gate.config import GateConfig, LatencyConfig, TargetConfig
 from isthmus.training.gate.rules import evaluation_rule, label_space_rule, model_rules, unseen_rule
-from isthmus.training.gate.verdict import Outcome
 
 DATA = DatasetConfig(dataset="camvid", root=Path("/data"), split="val")
 
@@ -30,7 +30,9 @@ def test_size_and_speed(gate_examples):
     champion = replace(
         gate_examples.example_evidence(version=2, sha256="2" * 64, right=0.8), size_bytes=14_000_000
     )  # 20 ms
-    rules = model_rules(gate(max_size_mb=20.0, max_size_ratio=1.4, latency=LatencyConfig(max_ratio=1.1)), compared=True)
+    rules = model_rules(
+        gate(max_size_mb=20.0, max_size_ratio=1.4, latency=LatencyConfig(max_ratio=1.1)), against="champion"
+    )
     assert answer(rules, "size", challenger, champion).measured == "21.0 MB"
     assert answer(rules, "size", challenger, champion).outcome is Outcome.FAILED
     assert answer(rules, "size against the champion", challenger, champion).value == pytest.approx(1.5)
@@ -38,18 +40,18 @@ def test_size_and_speed(gate_examples):
     untimed = replace(challenger, latency=None, golden_agreement=None)
     assert answer(rules, "latency against the champion", untimed, champion).outcome is Outcome.MISSING
     assert answer(rules, "golden frame", untimed).outcome is Outcome.MISSING
-    alone = model_rules(gate(max_size_ratio=1.4, latency=LatencyConfig(max_ratio=1.1)), compared=False)
+    alone = model_rules(gate(max_size_ratio=1.4, latency=LatencyConfig(max_ratio=1.1)), against=None)
     assert [rule.name for rule in alone] == ["golden frame"]
 
 
 def test_time_has_limits_of_its_own(gate_examples):
     first = gate_examples.example_evidence(version=3, sha256="3" * 64, right=0.8)  # median 21 ms, p95 25 ms
-    rules = model_rules(gate(latency=LatencyConfig(max_median_ms=20.0, max_p95_ms=25.0)), compared=False)
+    rules = model_rules(gate(latency=LatencyConfig(max_median_ms=20.0, max_p95_ms=25.0)), against=None)
     median = answer(rules, "median latency", first)
     assert (median.outcome, median.measured, median.required) == (Outcome.FAILED, "21.0 ms", "at most 20.0 ms")
     assert answer(rules, "p95 latency", first).outcome is Outcome.PASSED
     assert answer(rules, "p95 latency", replace(first, latency=None)).outcome is Outcome.MISSING
-    both = model_rules(gate(latency=LatencyConfig(max_median_ms=20.0)), compared=True)
+    both = model_rules(gate(latency=LatencyConfig(max_median_ms=20.0)), against="champion")
     assert [rule.name for rule in both] == ["golden frame", "median latency"]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.datasets.label_space import CAMVID11, CITYSCAPES19, IDDLITE7
+from isthmus.gate_report import Outcome
 from isthmus.training.gate.config import (
     FramesConfig,
     GateConfig,
@@ -15,7 +16,6 @@ from isthmus.training.gate.config import (
 )
 from isthmus.training.gate.rules import model_rules
 from isthmus.training.gate.target_rules import DRIVABLE, OBSTACLES, group_of, own_class, target_rules, unlabelled_rules
-from isthmus.training.gate.verdict import Outcome
 
 DATA = DatasetConfig(dataset="camvid", root=Path("/data"), split="val")
 
@@ -40,16 +40,19 @@ def answer(rules, name: str, challenger, champion=None):
 
 
 def test_only_what_is_written_is_asked():
-    assert [rule.name for rule in target_rules(target(), compared=False)] == ["mIoU floor"]
-    assert [rule.name for rule in target_rules(target(), compared=True)] == ["mIoU floor", "mIoU against the champion"]
+    assert [rule.name for rule in target_rules(target(), against=None)] == ["mIoU floor"]
+    assert [rule.name for rule in target_rules(target(), against="champion")] == [
+        "mIoU floor",
+        "mIoU against the champion",
+    ]
     against = target(max_class_iou_drop={"person": 0.1})
-    assert len(target_rules(against, compared=False)) == 1
-    assert [rule.name for rule in model_rules(gate(), compared=True)] == ["golden frame"]
+    assert len(target_rules(against, against=None)) == 1
+    assert [rule.name for rule in model_rules(gate(), against="champion")] == ["golden frame"]
 
 
 @pytest.mark.parametrize(("limit", "outcome"), [(0.6, Outcome.PASSED), (0.7, Outcome.FAILED)])
 def test_floor_of_miou(gate_examples, limit: float, outcome: Outcome):
-    rules = target_rules(target(min_miou=limit), compared=False)
+    rules = target_rules(target(min_miou=limit), against=None)
     result = answer(rules, "mIoU floor", gate_examples.labelled_target(0.8))  # IoU 0.8 / 1.2
     assert (result.outcome, result.measured, result.limit) == (outcome, "66.67 %", limit)
     assert result.value == pytest.approx(2 / 3)
@@ -57,7 +60,7 @@ def test_floor_of_miou(gate_examples, limit: float, outcome: Outcome):
 
 
 def test_floor_without_truth_is_missing(gate_examples):
-    result = answer(target_rules(target(), compared=False), "mIoU floor", gate_examples.unlabelled_target(0.8))
+    result = answer(target_rules(target(), against=None), "mIoU floor", gate_examples.unlabelled_target(0.8))
     assert (result.outcome, result.value) == (Outcome.MISSING, None)
     assert result.hint == "mIoU floor could not be measured: these frames have no labelled pixel"
 
@@ -72,7 +75,7 @@ def test_floor_without_truth_is_missing(gate_examples):
     ],
 )
 def test_against_the_champion(gate_examples, ours: float, theirs: float, drop: float, outcome: Outcome):
-    rules = target_rules(target(max_miou_drop=drop), compared=True)
+    rules = target_rules(target(max_miou_drop=drop), against="champion")
     result = answer(
         rules, "mIoU against the champion", gate_examples.labelled_target(ours), gate_examples.labelled_target(theirs)
     )
@@ -89,7 +92,7 @@ def test_better_by_luck_on_few_frames_is_not_enough(gate_examples):
         frame_confusions=(better.frame_confusions[0], worse.frame_confusions[0]),
         confusion=tuple(map(tuple, (better.frame_counts()[0] + worse.frame_counts()[0]).tolist())),
     )
-    result = answer(target_rules(target(), compared=True), "mIoU against the champion", mixed, champion)
+    result = answer(target_rules(target(), against="champion"), "mIoU against the champion", mixed, champion)
     assert result.outcome is Outcome.FAILED
     assert "95% interval" in result.measured
     assert "(+" in result.measured  # the difference itself is above 0
@@ -97,7 +100,7 @@ def test_better_by_luck_on_few_frames_is_not_enough(gate_examples):
 
 @pytest.mark.parametrize(("min_frames", "outcome"), [(2, Outcome.PASSED), (3, Outcome.MISSING)])
 def test_few_frames_prove_nothing(gate_examples, min_frames: int, outcome: Outcome):
-    rules = target_rules(target(min_frames=min_frames), compared=True)
+    rules = target_rules(target(min_frames=min_frames), against="champion")
     challenger, champion = gate_examples.labelled_target(0.8), gate_examples.labelled_target(0.7)
     result = answer(rules, "mIoU against the champion", challenger, champion)
     assert result.outcome is outcome
@@ -107,13 +110,13 @@ def test_few_frames_prove_nothing(gate_examples, min_frames: int, outcome: Outco
 def test_frames_without_truth_do_not_count(gate_examples):
     challenger = gate_examples.labelled_target(0.8)
     half = replace(challenger, frame_confusions=(challenger.frame_confusions[0], ()))
-    result = answer(target_rules(target(), compared=True), "mIoU against the champion", half, half)
+    result = answer(target_rules(target(), against="champion"), "mIoU against the champion", half, half)
     assert result.outcome is Outcome.MISSING
     assert "needs 2 labelled frames (min_frames) and has 1" in result.hint
 
 
 def test_classes_have_floors_of_their_own(gate_examples):
-    rules = target_rules(target(min_class_iou={"person": 0.6, "train": 0.7, "pavement": 0.6}), compared=False)
+    rules = target_rules(target(min_class_iou={"person": 0.6, "train": 0.7, "pavement": 0.6}), against=None)
     challenger = gate_examples.labelled_target(0.8)
     assert answer(rules, "IoU floor of person", challenger).outcome is Outcome.PASSED  # CamVid's pedestrian
     assert answer(rules, "IoU floor of train", challenger).outcome is Outcome.FAILED  # a part of CamVid's car
@@ -133,7 +136,7 @@ def test_one_worse_class_is_seen_behind_a_better_mean(gate_examples):
     counts[person] = 0
     counts[person, 3] = 2000
     worse = replace(challenger, confusion=tuple(map(tuple, counts.tolist())))
-    rules = target_rules(target(max_class_iou_drop={"person": 0.02, "road": 0.1}), compared=True)
+    rules = target_rules(target(max_class_iou_drop={"person": 0.02, "road": 0.1}), against="champion")
     result = answer(rules, "IoU of person against the champion", worse, champion)
     assert (result.outcome, result.limit) == (Outcome.FAILED, -0.02)
     assert result.value == pytest.approx(-0.7 / 1.3)
@@ -147,7 +150,7 @@ def test_obstacles_and_road_must_not_be_exchanged(gate_examples):
     counts[road, [road, car, sky]] = 80, 15, 5
     counts[car, [car, road, sky]] = 90, 8, 2
     confused = replace(challenger, confusion=tuple(map(tuple, counts.tolist())))
-    rules = target_rules(target(max_obstacles_as_drivable=0.05, max_drivable_as_obstacles=0.2), compared=False)
+    rules = target_rules(target(max_obstacles_as_drivable=0.05, max_drivable_as_obstacles=0.2), against=None)
     missed, seen = (
         answer(rules, name, confused) for name in ("obstacles taken for the road", "road taken for obstacles")
     )
@@ -176,7 +179,7 @@ def test_groups_hold_classes_that_lie_inside_them():
 def test_calibration_and_robustness(gate_examples):
     challenger = gate_examples.labelled_target(0.8)  # ECE 0.2 · 0.05 + 0.8 · 0.15 = 0.13; retained 0.717
     robustness = RobustnessConfig(max_frames=2, min_retained={"fog": 0.7, "blur": 0.75})
-    rules = target_rules(target(max_ece=0.1, robustness=robustness), compared=False)
+    rules = target_rules(target(max_ece=0.1, robustness=robustness), against=None)
     assert answer(rules, "calibration error", challenger).outcome is Outcome.FAILED
     fog = answer(rules, "robustness to fog", challenger)
     assert (fog.outcome, fog.measured) == (Outcome.PASSED, "71.67 % of 66.67 % mIoU")
@@ -200,7 +203,7 @@ def test_calibration_and_robustness(gate_examples):
 )
 def test_label_free_rules(gate_examples, rule: dict, name: str, value: float):
     challenger, champion = gate_examples.unlabelled_target(0.8), gate_examples.unlabelled_target(0.7)
-    (asked,) = unlabelled_rules(unlabelled(**rule), compared=True)
+    (asked,) = unlabelled_rules(unlabelled(**rule), against="champion")
     result = asked.ask("street", challenger, champion)
     assert asked.name == name
     assert result.value == pytest.approx(value)
@@ -220,7 +223,7 @@ def test_shares_that_moved_count_half_their_distance(gate_examples):
         class_shares={**shares, "road": 0.5, "sky": 0.5},
         source_class_shares={**shares, "road": 0.8, "car": 0.2},
     )
-    (rule,) = unlabelled_rules(unlabelled(max_class_share_shift=0.4), compared=False)
+    (rule,) = unlabelled_rules(unlabelled(max_class_share_shift=0.4), against=None)
     assert rule.ask("street", challenger, None).value == pytest.approx(0.5)
 
 

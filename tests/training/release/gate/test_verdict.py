@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from isthmus.errors import ContractError
-from isthmus.training.gate.verdict import Forced, GateReport, Outcome, canonical_json
+from isthmus.gate_report import Forced, GateReport, Outcome, canonical_json
 
 
 def test_canonical_json_depends_on_the_values_alone():

@@ -12,8 +12,8 @@ import pytest
 
 from isthmus.artifact import CardDataset
 from isthmus.errors import ContractError
+from isthmus.gate_report import Forced
 from isthmus.training.gate.evidence import Judgement
-from isthmus.training.gate.verdict import Forced
 
 LARGEST_PAGE = 3_000_000
 LOADING = {"src", "href", "srcset", "data", "action", "poster", "xlink:href"}

@@ -1,10 +1,15 @@
 """The gate's verdict: one answer a rule, and the report that is signed and logged.
 
+Training writes it, whoever serves a model reads it (`verdict` says which ones count).
+
 A report is plain data: `to_bytes` gives the canonical JSON that a signature covers, `from_bytes` reads it back and
 refuses anything else.
 """
 
+import itertools
 import json
+import textwrap
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
@@ -29,6 +34,8 @@ class Outcome(StrEnum):
     """It is asked for but could not be measured, which refuses like a failure."""
 
 
+_NARROWEST: Final = 10
+"""Columns of a table are not made narrower than so many characters."""
 _URGENCY: Final = (Outcome.FAILED, Outcome.MISSING, Outcome.PASSED)
 _SHOWN: Final = {Outcome.FAILED: "FAILED", Outcome.MISSING: "MISSING", Outcome.PASSED: "passed"}
 
@@ -171,8 +178,13 @@ class GateReport:
             raise ContractError(problem, where=where, remedy=remedy)
         return report
 
-    def to_text(self) -> str:
-        """What was judged against what, a table of the results (failed, then missing ones first), and what to do."""
+    def to_text(self, width: int | None = None) -> str:
+        """What was judged against what, a table of the results (failed, then missing ones first), and what to do.
+
+        Args:
+            width: Lines are broken between words to be no longer than so many characters; as long as need be by
+                default.
+        """
         against = f"version {self.champion}"
         if self.champion is None:
             against = f"no {self.alias or 'champion'} yet: the floors alone decide"
@@ -181,24 +193,40 @@ class GateReport:
         frames = ", ".join(f"{target.num_frames} frames of {target.title}" for target in self.targets) or "no frames"
         meant = f" for {self.alias}" if self.alias else ""
         lines = [f"version {self.challenger}{meant} against {against}; {frames}"]
-        lines += [f"  {line}" for line in self._table()]
+        lines += [f"  {line}" for line in self._table(None if width is None else width - 2)]
         hints = dict.fromkeys(result.hint for result in self.refusals if result.hint)
         lines += [f"  → {hint}" for hint in hints]
         if self.forced is not None:
             lines.append(f"  forced by {self.forced.by}: {self.forced.reason}")
-        return "\n".join(lines)
+        return "\n".join(lines if width is None else [_broken(line, width) for line in lines])
 
     def _by_urgency(self) -> list[RuleResult]:
         return sorted(self.results, key=lambda result: _URGENCY.index(result.outcome))
 
-    def _table(self) -> list[str]:
+    def _table(self, width: int | None) -> list[str]:
         rows = [("", "rule", "measured", "required", "on")]
         rows += [
             (_SHOWN[result.outcome], result.rule, result.measured, result.required, result.target)
             for result in self._by_urgency()
         ]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        while width is not None and sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > _NARROWEST:
+            widths[widths.index(max(widths))] -= 1
+        return [line for row in rows for line in _lines(row, widths)]
+
+
+def _lines(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """A row of a table, over as many lines as its fullest cell needs."""
+    cells = [textwrap.wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+    return [
+        "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
+        for parts in itertools.zip_longest(*cells, fillvalue="")
+    ]
+
+
+def _broken(line: str, width: int) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    return line if len(line) <= width else textwrap.fill(line, width, subsequent_indent=f"{indent}  ")
 
 
 def canonical_json(tree: Any) -> bytes:
