@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
+import math
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +46,7 @@ class SleepingEngine:
         self._seconds = milliseconds / 1e3
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
-    async def infer(self, images: NDArray[np.uint8]) -> Prediction:
+    async def infer(self, images: NDArray[np.uint8], *, deadline: float = math.inf) -> Prediction:  # noqa: ARG002
         """Sleep on the engine's thread, then label every pixel 0."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._infer_now, images)
 
