@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -10,10 +11,11 @@ from isthmus.serving.bench.config import Scenario
 from isthmus.serving.bench.disturbances import NEIGHBOURS, OTHERS
 from isthmus.serving.bench.laboratory import Laboratory, costs
 from isthmus.serving.bench.load import Driven, Manner
-from isthmus.serving.bench.own_server import SWAPPED
+from isthmus.serving.bench.own_server import CHANGED
 from isthmus.serving.bench.rows import Figure, Row, slope
 from isthmus.serving.bench.tally import LOST, Outcome
 from isthmus.serving.bench.targets import isthmus_server
+from isthmus.serving.events import Change
 
 _SHARE: Final = 0.5
 _DRAIN_AFTER: Final = 0.4
@@ -25,30 +27,33 @@ _WARM_UP: Final = 0.2
 def swap(lab: Laboratory) -> Iterator[Row]:
     """The same load with and without a new model every few seconds."""
     still, _ = _swapping(lab, 0.0)
-    swapped, swaps = _swapping(lab, lab.config.swap_every_s)
+    swapped, changes = _swapping(lab, lab.config.swap_every_s)
     calm, moved = still.groups["all"], swapped.groups["all"]
     figures: dict[str, Figure] = {
-        "swaps": swaps,
+        "swaps": changes[Change.SWAPPED.value],
+        "refused": changes[Change.REFUSED.value],
+        "rolled_back": changes[Change.ROLLED_BACK.value],
         "errors": _errors(moved) + swapped.stream_errors,
         "late_frames": moved.late,
         "late_frames_without_swaps": calm.late,
         "longest_gap_ms": moved.longest_gap_s * 1e3,
         "longest_gap_without_swaps_ms": calm.longest_gap_s * 1e3,
     }
-    yield Row(Scenario.SWAP, "isthmus, no swaps", calm, note=f"longest gap {calm.longest_gap_s * 1e3:.0f} ms")
+    gap, calm_gap = (f"longest gap {each.longest_gap_s * 1e3:.0f} ms" for each in (moved, calm))
+    yield Row(Scenario.SWAP, "isthmus, no swaps", calm, note=calm_gap)
     note = (
-        f"{swaps} swaps, {figures['errors']} errors, {moved.late} late frames against {calm.late}, "
-        f"longest gap {moved.longest_gap_s * 1e3:.0f} ms"
+        f"{figures['swaps']} swaps, {figures['refused']} refused, {figures['rolled_back']} taken back; "
+        f"{figures['errors']} errors, {moved.late} late frames against {calm.late}, {gap}"
     )
     yield Row(Scenario.SWAP, f"isthmus, a swap every {lab.config.swap_every_s:g} s", moved, figures, note)
 
 
-def _swapping(lab: Laboratory, every_s: float) -> tuple[Driven, int]:
+def _swapping(lab: Laboratory, every_s: float) -> tuple[Driven, Counter[str]]:
     lab.say(f"swap: {lab.config.swap_seconds:g} s with {f'a swap every {every_s:g} s' if every_s else 'no swap'}")
     fleets = (lab.paced(_SHARE),)
     with isthmus_server(lab.config.engine, swap_every_s=every_s) as target:
         driven, _ = lab.drive(target, fleets, seconds=lab.config.swap_seconds)
-        return driven, len(re.findall(rf"^{SWAPPED} ", target.output(), re.MULTILINE))
+        return driven, Counter(re.findall(rf"^{CHANGED} (\w+)", target.output(), re.MULTILINE))
 
 
 def _errors(outcome: Outcome) -> int:

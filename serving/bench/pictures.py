@@ -37,7 +37,7 @@ def street(size_hw: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
     coarse = chance.integers(0, 256, (max(2, height // 32), max(2, width // 32), 3), np.uint8)
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.int16)
     grain = chance.integers(-6, 7, (height, width, 1), np.int16)
-    return np.clip(smooth + grain, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(smooth + grain, 0, 255), np.uint8)
 
 
 def picture(kind: Kind, size_hw: tuple[int, int], seed: int = 0) -> Picture:

@@ -25,7 +25,7 @@ _CONSTANT: Final = 0.6
 _MIXED: Final = 0.4
 _BURST: Final = 5
 _BURSTS: Final = 0.5
-_SWEEP_S: Final = 4.0
+_SWEEP_S: Final = 3.0
 _KINDS: Final[tuple[Kind, ...]] = ("raw", "jpeg")
 
 
