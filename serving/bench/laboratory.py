@@ -95,16 +95,18 @@ class Laboratory:
         """JPEG frames a second that our server answers at saturation; that scenario sets it where it is measured."""
         fleet = self.saturating("jpeg")
         found = []
+        problems: set[str] = set()
         for each in range(self.config.rounds):
             self.say(f"measuring the capacity, {each + 1} of {self.config.rounds}")
             driven, _ = self.drive(self.server, (fleet,), seconds=self.config.seconds / 2, tells_budget=False)
             found.append(driven.groups["all"].throughput)
+            problems.update(driven.problems)
         capacity_fps = statistics.median(found)
         if not capacity_fps:
             raise ServingError(
                 "the server answers nothing",
                 where=self.server.address,
-                remedy=f"The clients say: {'; '.join(driven.problems)}. It says: {self.server.output()[-500:]}",
+                remedy=f"The clients say: {'; '.join(sorted(problems))}. It says: {self.server.output()[-500:]}",
             )
         return capacity_fps
 

@@ -102,7 +102,7 @@ class StreamVehicle:
 
     async def _read(self) -> None:
         try:
-            while (event := await self._call.read()) is not grpc.aio.EOF:
+            while event := await self._call.read():  # grpc.aio.EOF is false, messages are not
                 if event.HasField("result"):
                     self._note(event.result)
                 elif event.HasField("reconnect"):
