@@ -44,7 +44,8 @@ class Decoder:
         started = self._clock()
         count = sum(job.count for job in jobs)
         images = await (self._alone(jobs[0]) if len(jobs) == 1 and padded == count else self._together(jobs, padded))
-        self.usual.observe(self._clock() - started)
+        ended = self._clock()
+        self.usual.observe(ended - started, ended)
         return images
 
     async def _alone(self, job: Job) -> NDArray[np.uint8] | None:

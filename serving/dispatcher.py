@@ -212,7 +212,8 @@ class Dispatcher:
     async def _next_batch(self) -> _Ahead | None:
         slot = self._slots.champion
         assert slot is not None, "see _pause_s"
-        start = max(self._clock() + self._decoder.usual.seconds, self._busy_until)
+        now = self._clock()
+        start = max(now + self._decoder.usual.promise(now), self._busy_until)
         formed = form_batch(self._line, slot.rules, self._seconds(slot), start)
         for job in formed.late:
             self._settle(job, too_late())
@@ -231,7 +232,7 @@ class Dispatcher:
 
     def _seconds(self, slot: ModelSlot) -> Callable[[int], float]:
         now = self._clock()
-        return lambda size: slot.latency.promise(size, now) + self.after_engine.seconds
+        return lambda size: slot.latency.promise(size, now) + self.after_engine.promise(now)
 
     async def _until_changed(self, pause: float) -> None:
         self._to_form.clear()

@@ -249,7 +249,7 @@ class Pipeline:
         record.done, record.model_version = done, done.model.version
         written = functools.partial(_written, write, done)
         (answer, record.facts), record.encode_s = await self.offload(written, job.deadline)
-        self.dispatcher.after_engine.observe(record.encode_s)
+        self.dispatcher.after_engine.observe(record.encode_s, time.monotonic())
         return answer
 
     async def offload(self, work: Callable[[], T], deadline: float) -> tuple[T, float]:

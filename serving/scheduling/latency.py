@@ -54,19 +54,28 @@ class Latency:
 
 
 class Smoothed:
-    """A running mean of seconds, and how far they stray from it; follows slow changes."""
+    """A running mean of seconds, and how far they stray from it; follows slow changes.
+
+    Like `Latency`, it refuses no work by what nothing has confirmed for a second.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self._strays = 0.0
+        self._seen_at = -float("inf")
 
     @property
     def at_most(self) -> float:
         """Seconds that are seldom exceeded, estimated as TCP does it for its time-outs."""
         return self.seconds + _STRAYS * self._strays
 
-    def observe(self, seconds: float) -> None:
-        """Note one more value."""
+    def promise(self, now: float) -> float:
+        """The mean, but 0 where it is too old to refuse work by it."""
+        return 0.0 if now - self._seen_at > _STALE_S else self.seconds
+
+    def observe(self, seconds: float, now: float) -> None:
+        """Note one more value, which was there `now`."""
+        self._seen_at = now
         error = seconds - self.seconds
         self.seconds += _NEW_WEIGHT * error
         self._strays += _NEW_WEIGHT * (abs(error) - self._strays)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from isthmus import __version__
 from isthmus.cli.admin import drain, log_level, roll_back, state
 from isthmus.cli.bench import data as bench_data
+from isthmus.cli.bench import serve as bench_serve
 from isthmus.cli.bench import train as bench_train
 from isthmus.cli.data import doctor, fake, list_datasets, pack
 from isthmus.cli.demonstration import demo
@@ -61,6 +62,7 @@ VERBS: Final[Mapping[str, Callable[..., None]]] = {
     "bench worlds": bench_worlds,
     "bench data": bench_data,
     "bench train": bench_train,
+    "bench serve": bench_serve,
     "serve": serve,
     "segment": segment,
     "watch": watch,

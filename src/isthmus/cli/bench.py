@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 import tyro
 
@@ -13,6 +13,27 @@ from isthmus.errors import ConfigurationError
 if TYPE_CHECKING:
     from isthmus.training.madan.benchmark import MadanBenchmarkConfig
     from isthmus.training.step_benchmark import StepBenchmarkConfig, StepCost
+
+ServeScenario = Literal[
+    "saturation",
+    "single-stream",
+    "constant-stream",
+    "overload-2x",
+    "burst",
+    "mixed-sizes",
+    "slow-reader",
+    "flapping",
+    "idle-streams",
+    "hostile",
+    "swap",
+    "drain",
+    "sweep",
+    "soak",
+]
+"""As `isthmus.serving.bench.config.Scenario`, which is not imported for the sake of `--help`."""
+
+_FILE_WIDTH: Final = 170
+"""Columns of a table that goes to a file."""
 
 
 def data(
@@ -131,6 +152,88 @@ def train(
     console = Console()
     for table in tables:
         console.print(step_table(table.costs, table.title, counted=table.counted))
+
+
+def serve(
+    *,
+    model_file: Path | None = None,
+    fake_engine_ms: float | None = None,
+    scenarios: tuple[ServeScenario, ...] | None = None,
+    seconds: float = 6.0,
+    swap_seconds: float = 60.0,
+    soak_seconds: float = 600.0,
+    rounds: int = 3,
+    vehicles: int = 4,
+    size_hw: tuple[int, int] | None = None,
+    budget_ms: float | None = None,
+    num_threads: int = 1,
+    idle_streams: int = 1000,
+    swap_every_s: float = 5.0,
+    peers: Path | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+) -> None:
+    """Measure the server under load: throughput against the bare loop, freshness under overload, troublesome clients.
+
+    $ isthmus bench serve --model-file exports/source_only/model.onnx --fake-engine-ms 5 --out bench
+    $ isthmus bench serve --fake-engine-ms 5 --scenarios saturation overload-2x
+    $ isthmus bench serve --model-file exports/source_only/model.onnx --scenarios soak
+
+    Virtual vehicles send frames when they are due, whatever becomes of those before, and latency counts from the due
+    time. The server is a real one, on a free port. docs/operations/benchmarking_serving.md tells how to read the table.
+
+    Args:
+        model_file: An ONNX file that `isthmus export` made.
+        fake_engine_ms: Take an engine that sleeps for so long instead; beside a model, for saturation only.
+        scenarios: Which of them; by default all but soak.
+        seconds: Of load, for each figure.
+        swap_seconds: Of load with swaps, and again without.
+        soak_seconds: Of load while memory is watched.
+        rounds: How often what is compared is measured in turn.
+        vehicles: Cameras that share the load.
+        size_hw: Height and width of the frames; by default the network's own.
+        budget_ms: Age at which a mask is of no more use; by default eight frames of the bare loop, at least 40.
+        num_threads: Threads of the engine, in the server, in the peers and in the bare loop.
+        idle_streams: Streams without frames beside a busy one.
+        swap_every_s: Seconds from swap to swap.
+        peers: Folder with the environments that tools/bench_peers.sh makes.
+        seed: Of phases, jitter and cancellations.
+        out: Folder for bench_serve.json and goodput.png.
+    """
+    from rich.console import Console
+
+    from isthmus.serving.bench import plot, report
+    from isthmus.serving.bench.config import BenchConfig, Scenario
+    from isthmus.serving.bench.laboratory import Laboratory
+    from isthmus.serving.bench.scenarios import measure
+
+    chosen = {} if scenarios is None else {"scenarios": tuple(Scenario(name) for name in scenarios)}
+    config = BenchConfig(
+        model_file=model_file,
+        fake_engine_ms=fake_engine_ms,
+        seconds=seconds,
+        swap_seconds=swap_seconds,
+        soak_seconds=soak_seconds,
+        rounds=rounds,
+        vehicles=vehicles,
+        size_hw=size_hw,
+        budget_ms=budget_ms,
+        num_threads=num_threads,
+        idle_streams=idle_streams,
+        swap_every_s=swap_every_s,
+        peers=peers,
+        seed=seed,
+        **chosen,
+    )
+    where = report.machine()
+    bar = Console(stderr=True)
+    with bar.status("starting") as status, Laboratory(config, status.update) as lab:
+        rows = list(measure(lab))
+        if out is not None:
+            bar.print(f"wrote {report.write(out, where, lab, rows)}")
+            plot.draw(out, rows, lab.capacity_fps, lab.budget_s * 1e3)
+    console = Console()
+    report.show(console if console.is_terminal else Console(width=_FILE_WIDTH), rows, lab)
 
 
 class _Measured(NamedTuple):

@@ -145,9 +145,19 @@ def test_warm_start_is_outvoted():
 def test_smoothed_seconds_and_what_they_seldom_exceed():
     steady, wild = Smoothed(), Smoothed()
     for turn in range(100):
-        steady.observe(0.01)
-        wild.observe(0.02 * (turn % 2))
+        steady.observe(0.01, turn)
+        wild.observe(0.02 * (turn % 2), turn)
     assert steady.seconds == pytest.approx(0.01)
     assert steady.at_most == pytest.approx(0.01, rel=1e-3)
     assert wild.seconds == pytest.approx(0.01, abs=0.003)
     assert wild.at_most > 0.03
+
+
+def test_no_work_is_refused_by_a_mean_that_nothing_confirms():
+    slow = Smoothed()
+    assert slow.promise(0.0) == 0.0
+    for _ in range(100):
+        slow.observe(5.0, 10.0)
+    assert slow.promise(10.5) == pytest.approx(5.0)
+    assert slow.promise(11.5) == 0.0
+    assert slow.seconds == pytest.approx(5.0)
