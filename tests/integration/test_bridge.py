@@ -74,7 +74,7 @@ def environment(**values: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def bridge(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """Worlds, a source-only run, MADAN and randomization on top of it, reports, exports, and a champion in a registry."""
+    """Worlds, a source-only run and two methods on top of it, reports, exports, and a champion in a registry."""
     home = tmp_path_factory.mktemp("bridge")
     places = Places(home)
     places.mlflow.mkdir()
