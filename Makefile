@@ -47,7 +47,7 @@ check: .venv/.ready ## Lint, types, import rules, Dockerfile, protos, host names
 	$(BIN)/python tools/guard_files.py
 
 unit: .venv/.ready ## Run the tests without the checks
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 format: .venv/.ready ## Format and mend what ruff can mend
 	$(BIN)/ruff format .
