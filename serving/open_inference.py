@@ -17,7 +17,7 @@ from isthmus.errors import ModelNotLoadedError, NoModelError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving.frame_record import FrameFacts, FrameRecord
-from isthmus.serving.identity import vehicle_of
+from isthmus.serving.identity import payer_of, vehicle_of
 from isthmus.serving.jobs import Done, Job
 from isthmus.serving.model_slots import ModelSlot
 from isthmus.serving.oip_requests import (
@@ -172,7 +172,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
             pictures = pictures_of(request, pipeline.limits, network_pixels, record.deadline)
             record.count = pictures.count
             job = Job(
-                vehicle=vehicle,
+                vehicle=payer_of(vehicle),
                 service_class=record.service_class,
                 arrived=record.arrived,
                 deadline=record.deadline,

@@ -20,6 +20,7 @@ from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.serving import frame_messages as messages
 from isthmus.serving.errors import reason_code
 from isthmus.serving.frame_record import FrameRecord
+from isthmus.serving.identity import is_named
 from isthmus.serving.model import LoadedModel
 from isthmus.serving.pipeline import Pipeline, check_deadline
 
@@ -187,7 +188,7 @@ class CameraStream:
         ):
             max_pixels = self._pipeline.limits.max_frame_pixels
             check_deadline(record.deadline)
-            job = messages.job_of(frame, data, record, self._vehicle, max_pixels=max_pixels, in_stream=True)
+            job = messages.job_of(frame, data, record, self._vehicle, max_pixels=max_pixels, slot=self._slot_of(frame))
             write = partial(
                 messages.written,
                 pb.StreamSegmentResponse(result=entry.known),
@@ -195,6 +196,10 @@ class CameraStream:
                 include_confidence=request.include_confidence,
             )
             return await self._pipeline.answer(job, record, write)
+
+    def _slot_of(self, frame: pb.Frame) -> tuple[object, str]:
+        # A connection is no vehicle: a proxy sends the cameras of many over one, and their names are alike.
+        return (self._vehicle if is_named(self._vehicle) else self, frame.camera_id)
 
     def _check_camera(self, frame: pb.Frame) -> None:
         if self._camera_id is None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import queue
 import threading
 from collections import Counter
@@ -17,7 +18,9 @@ from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.engine import OrtEngine, Prediction
 from isthmus.serving.events import Change, FrameDone, ModelChanged
+from isthmus.serving.identity import is_named, payer_of
 from isthmus.serving.scheduling.config import SchedulerConfig
+from isthmus.serving.streams import CameraStream
 
 TIMEOUT_S = 30.0
 
@@ -195,6 +198,30 @@ def test_cameras_do_not_replace_each_other(room):
     room.engine.open()
     for camera in cameras:
         assert [item.verdict for item in camera.rest()] == [pb.VERDICT_SEGMENTED]
+
+
+def test_unnamed_vehicles_behind_one_connection_do_not_replace_each_others_frames(room):
+    cameras = [room.camera("front") for _ in range(5)]
+    for camera in cameras:
+        camera.next("model")
+        camera.send(1)
+    until(lambda: room.pipeline.places.bytes == 5 * 18 and room.pipeline.dispatcher.num_waiting == 3)
+    payers = room.on_loop(lambda: {job.vehicle for job in room.pipeline.dispatcher._line})
+    assert [payer.rpartition(":")[2] for payer in payers] == ["*"]
+    room.engine.open()
+    for camera in cameras:
+        assert [item.verdict for item in camera.rest()] == [pb.VERDICT_SEGMENTED]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_whose_frames_share_a_place_and_an_account(is_known):
+    names = ["spiffe://fleet/17" if is_known else "ipv4:10.0.0.7:4000"] * 2
+    streams = [CameraStream(None, name, math.inf) for name in names]
+    front, rear = pb.Frame(camera_id="front"), pb.Frame(camera_id="rear")
+    assert (streams[0]._slot_of(front) == streams[1]._slot_of(front)) is is_known
+    assert streams[0]._slot_of(front) == streams[0]._slot_of(front) != streams[0]._slot_of(rear)
+    assert [payer_of(name) for name in names] == (names if is_known else ["ipv4:10.0.0.7:*"] * 2)
+    assert is_named(payer_of(names[0])) is is_known
 
 
 BAD = {
