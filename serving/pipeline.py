@@ -246,7 +246,7 @@ class Pipeline:
             InvalidFrameError: The pixels cannot be read.
         """
         done = await self.dispatcher.run(job)
-        record.done, record.model_version = done, done.model.version
+        record.done, record.model_version = done.stages, done.model.version
         written = functools.partial(_written, write, done)
         (answer, record.facts), record.encode_s = await self.offload(written, job.deadline)
         self.dispatcher.after_engine.observe(record.encode_s)

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from isthmus.errors import DrainingError, FrameExpiredError, FrameSupersededError, InvalidFrameError
+from isthmus.errors import DrainingError, FrameExpiredError, FrameSupersededError, InvalidFrameError, OverloadedError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.serving import frame_messages as messages
 from isthmus.serving.errors import reason_code
@@ -23,6 +23,7 @@ from isthmus.serving.frame_record import FrameRecord
 from isthmus.serving.identity import is_named
 from isthmus.serving.model import LoadedModel
 from isthmus.serving.pipeline import Pipeline, check_deadline
+from isthmus.serving.scheduling.places import Places
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class _Entry:
         self.known = messages.result_of(frame)
         self.answer: pb.StreamSegmentResponse | None = None
         self.error: Exception | None = None
+        self._give_back: Callable[[], None] | None = None
 
     @property
     def is_done(self) -> bool:
@@ -62,8 +64,23 @@ class _Entry:
         self.record.close(self.error)
         return response
 
+    def keep(self, answer: pb.StreamSegmentResponse, places: Places) -> None:
+        """Hold the mask until it is sent, or `drop` the answer where the server holds too much."""
+        try:
+            self._give_back = places.keep_mask(len(answer.result.mask) + len(answer.result.confidence))
+            self.answer = answer
+        except OverloadedError as error:
+            self.drop(error)
+
     def drop(self, error: Exception) -> None:
         self.answer, self.error = None, error
+        self.release()
+
+    def release(self) -> None:
+        """Give back the mask's bytes."""
+        if self._give_back is not None:
+            self._give_back()
+            self._give_back = None
 
 
 class CameraStream:
@@ -129,6 +146,7 @@ class CameraStream:
         finally:
             for entry in self._outbox:
                 entry.record.close(asyncio.CancelledError())
+                entry.release()
             self._outbox.clear()
 
     def _leave(self, reason: str) -> None:
@@ -161,7 +179,7 @@ class CameraStream:
     async def _answer(self, entry: _Entry, request: pb.StreamSegmentRequest) -> None:
         """Give `entry` its answer or its error; only the stream's own end can prevent that."""
         try:
-            entry.answer = await self._segment(entry, request)
+            entry.keep(await self._segment(entry, request), self._pipeline.places)
         except asyncio.CancelledError:
             if self._is_over:
                 raise
@@ -245,10 +263,13 @@ class CameraStream:
         self._news.set()
 
     async def _send(self, entry: _Entry, write: Write) -> None:
-        response = entry.response()
-        self._room.set()
-        model = entry.record.done.model if entry.record.done is not None else None
-        if entry.error is None and model is not None and model is not self._announced:
-            self._announced = model
-            await write(pb.StreamSegmentResponse(model=messages.model_info(model)))
-        await write(response)
+        try:
+            response = entry.response()
+            self._room.set()
+            model = entry.record.done.model if entry.record.done is not None else None
+            if entry.error is None and model is not None and model is not self._announced:
+                self._announced = model
+                await write(pb.StreamSegmentResponse(model=messages.model_info(model)))
+            await write(response)
+        finally:
+            entry.release()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import math
 import queue
 import threading
@@ -288,6 +289,11 @@ def test_slow_reader_loses_the_oldest_masks_but_no_verdict(make_room):
         until(lambda number=number: len(room.engine.ran) == number)
     camera.send(15)
     until(lambda: len(room.engine.ran) == 15)
+    # What waits: one mask that is being sent, and in the outbox one and the small one of the last frame.
+    until(lambda: room.pipeline.places.bytes == 2 * height * width + 6)
+    gc.collect()
+    kept = [item for item in gc.get_objects() if isinstance(item, Prediction) and item.labels.size == height * width]
+    assert kept == [], "predictions must not wait for the reader"
     results = camera.rest()
     assert [item.sequence_number for item in results] == list(range(1, 16))
     counts = Counter(item.verdict for item in results)
@@ -295,6 +301,23 @@ def test_slow_reader_loses_the_oldest_masks_but_no_verdict(make_room):
     assert results[-1].verdict == pb.VERDICT_SEGMENTED
     assert "reads too slowly" in next(item for item in results if item.verdict == pb.VERDICT_SUPERSEDED).reason
     assert room.verdicts == {"segmented": counts[pb.VERDICT_SEGMENTED], "superseded": counts[pb.VERDICT_SUPERSEDED]}
+    until(lambda: room.pipeline.places.bytes == 0)
+
+
+def test_slow_readers_masks_are_bounded_in_all(make_room):
+    room = make_room(max_waiting_bytes=20_000_000)
+    room.engine.open()
+    camera = room.camera()
+    camera.next("model")
+    height, width = 1000, 3000
+    for number in range(1, 9):
+        camera.send(number, data=bytes(height * width * 3), height=height, width=width)
+        until(lambda number=number: len(room.engine.ran) == number)
+        assert room.pipeline.places.bytes <= 20_000_000
+    counts = Counter((item.verdict, item.reason_code) for item in camera.rest())
+    assert counts[pb.VERDICT_OVERLOADED, "OVERLOADED"] > 0
+    assert counts[pb.VERDICT_SEGMENTED, ""] >= 3
+    until(lambda: room.pipeline.places.bytes == 0)
 
 
 def test_cancelled_stream_leaves_nothing_and_counts_everything(room):
