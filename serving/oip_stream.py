@@ -34,22 +34,23 @@ class InferStream:
         self._calls: deque[asyncio.Task[pb.ModelStreamInferResponse]] = deque()
         self._news = asyncio.Event()
         self._has_ended = False
-        self._is_leaving = False
+        self._leaving: str | None = None
 
-    def leave(self) -> None:
-        """Take no further request; those that are there are answered."""
-        self._is_leaving = True
-        self._news.set()
+    def leave(self, reason: str) -> None:
+        """Take no further request, for this reason; those that are there are answered."""
+        if self._leaving is None:
+            self._leaving = reason
+            self._news.set()
 
     async def run(self, requests: AsyncIterator[pb.ModelInferRequest]) -> None:
         """Answer until the client ends the stream.
 
         Raises:
-            DrainingError: The server ends it first.
+            DrainingError: The server ends it first, since it shuts down or the stream is old.
         """
         reader = asyncio.get_running_loop().create_task(self._read(requests), name="infer-stream-reader")
         try:
-            while self._calls or not (self._has_ended or self._is_leaving):
+            while self._calls or not (self._has_ended or self._leaving):
                 if self._calls:
                     await self._write(await self._calls[0])
                     self._calls.popleft()
@@ -60,7 +61,7 @@ class InferStream:
             if reader.done():
                 reader.result()
             if not self._has_ended:
-                raise DrainingError("the server is shutting down", remedy="Ask another server.")
+                raise DrainingError(self._leaving or "the stream has ended", remedy="Open another stream.")
         finally:
             tasks = {reader, *self._calls}
             for task in tasks:
@@ -70,7 +71,7 @@ class InferStream:
     async def _read(self, requests: AsyncIterator[pb.ModelInferRequest]) -> None:
         try:
             async for request in requests:
-                if self._is_leaving:
+                if self._leaving:
                     return
                 self._calls.append(asyncio.get_running_loop().create_task(self._response(request)))
                 self._news.set()
@@ -78,7 +79,7 @@ class InferStream:
                     self._news.clear()
                     await self._news.wait()
         finally:
-            self._has_ended = not self._is_leaving
+            self._has_ended = not self._leaving
             self._news.set()
 
     async def _response(self, request: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:

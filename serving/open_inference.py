@@ -147,7 +147,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
 
         with self._pipeline.open_stream():
             stream = InferStream(answer, context.write)
-            take_back = self._pipeline.on_drain(stream.leave)
+            take_back = self._pipeline.on_leave(stream.leave)
             try:
                 await stream.run(request_iterator)
             finally:

@@ -8,7 +8,6 @@ the reader pauses, which the client feels as flow control.
 
 import asyncio
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,7 +30,6 @@ MAX_UNSENT: Final = 64
 """Most frames of a stream without a sent result; then no further one is read."""
 
 _RPC: Final = "StreamSegment"
-_AGE_JITTER: Final = 0.1  # else all vehicles that a new server took over would leave it together
 
 Write = Callable[[pb.StreamSegmentResponse], Awaitable[None]]
 
@@ -122,16 +120,13 @@ class CameraStream:
         await write(pb.StreamSegmentResponse(model=messages.model_info(self._announced)))
         reader = loop.create_task(self._read(requests), name="stream-reader")
         writer = loop.create_task(self._write(write), name="stream-writer")
-        age_s = self._pipeline.scheduling.max_stream_age_s * (1 - _AGE_JITTER * random.random())
-        timer = loop.call_later(age_s, self._leave, "the stream is old")
-        take_back = self._pipeline.on_drain(partial(self._leave, "the server is shutting down"))
+        take_back = self._pipeline.on_leave(self._leave)
         try:
             await asyncio.wait([reader, writer], return_when=asyncio.FIRST_COMPLETED)
             if reader.done():
                 reader.result()
             await writer
         finally:
-            timer.cancel()
             take_back()
             await self._end({reader, writer})
 

@@ -27,8 +27,8 @@ class SchedulerConfig:
     max_streams: Positive = 2048
     """Most open streams; the next one is answered RESOURCE_EXHAUSTED."""
     max_stream_age_s: Seconds = 480.0
-    """Seconds after which a stream is asked to reconnect, so that vehicles spread over new servers; below the age at
-    which gRPC ends connections."""
+    """Seconds after which a stream is asked to reconnect, so that vehicles spread over new servers. An old connection
+    is only cut after the streams on it have had this time."""
     reconnect_grace_s: Seconds = 2.0
     """Seconds that a client has to end its stream after it was asked to reconnect."""
     outbox_size: Positive = 4

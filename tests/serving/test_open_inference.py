@@ -320,6 +320,24 @@ def test_stream_of_a_draining_server(start_server, model_file, tiny):
         hold.set()
 
 
+def test_old_stream_is_ended_in_words(start_server, model_file):
+    scheduler = SchedulerConfig(max_stream_age_s=0.05)
+    thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, scheduler=scheduler))
+    done = threading.Event()
+
+    def requests():
+        done.wait(TIMEOUT_S)
+        yield from ()
+
+    with grpc.insecure_channel(thread.server.address) as channel:
+        stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="the stream is old") as caught:
+            next(stub.ModelStreamInfer(requests(), timeout=TIMEOUT_S))
+        done.set()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert stub.ServerReady(pb.ServerReadyRequest(), timeout=TIMEOUT_S).ready
+
+
 TRITON = """
 import asyncio, queue, sys
 import numpy as np
