@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from math import prod
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import isthmus
 from isthmus.artifact import METADATA_KEY, SHA256_KEY
@@ -51,6 +52,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._statistics = Statistics()
+        self._configs: WeakKeyDictionary[ModelSlot, pb.ModelConfig] = WeakKeyDictionary()
         pipeline.events.subscribe(self._statistics)
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: N802, ARG002
@@ -97,7 +99,11 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
 
     async def ModelConfig(self, request: pb.ModelConfigRequest, context: Context) -> pb.ModelConfigResponse:  # noqa: N802, ARG002
         """How a model is served."""
-        return pb.ModelConfigResponse(config=_config(self._pipeline.slots.find(request.name, request.version)))
+        slot = self._pipeline.slots.find(request.name, request.version)
+        config = self._configs.get(slot)
+        if config is None:  # the card is long, gateways ask often, and frames would wait meanwhile
+            config = self._configs[slot] = _config(slot)
+        return pb.ModelConfigResponse(config=config)
 
     async def ModelStatistics(  # noqa: N802
         self,

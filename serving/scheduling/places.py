@@ -15,8 +15,8 @@ class Places:
     Args:
         max_requests: Most unary requests; bulk ones may hold at most half of these places, so that live ones find some.
         max_streams: Most streams.
-        max_bytes: Most bytes of all frames, and of masks that wait for their readers; masks alone may hold at most half,
-            so that slow readers leave room for frames.
+        max_bytes: Most bytes of all frames, and of masks that wait for their readers; masks alone may hold at most
+            half, so that slow readers leave room for frames.
     """
 
     def __init__(self, max_requests: int, max_streams: int, max_bytes: int) -> None:

@@ -1,5 +1,6 @@
 """The Open Inference Protocol through raw stubs, and through tritonclient in a process of its own."""
 
+import dataclasses
 import math
 import struct
 import subprocess
@@ -11,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 
+from isthmus.artifact import SHA256_KEY, ModelCard
 from isthmus.errors import FrameExpiredError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
@@ -318,6 +320,29 @@ def test_stream_of_a_draining_server(start_server, model_file, tiny):
             next(call)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         hold.set()
+
+
+def test_the_card_is_written_once_a_model(start_server, model_file, monkeypatch):
+    written = []
+    original = ModelCard.to_json
+    monkeypatch.setattr(ModelCard, "to_json", lambda card: written.append(card) or original(card))
+    thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1))
+    written.clear()
+    with grpc.insecure_channel(thread.server.address) as channel:
+        stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        answers = [stub.ModelConfig(pb.ModelConfigRequest(name="tiny"), timeout=TIMEOUT_S) for _ in range(3)]
+        assert len(written) == 1
+        pipeline = thread.server._pipeline
+        newer = dataclasses.replace(pipeline.current, version="2", sha256="0" * 64)
+
+        async def serve():
+            pipeline.serve(newer)
+
+        thread.call(serve())
+        answers.append(stub.ModelConfig(pb.ModelConfigRequest(name="tiny"), timeout=TIMEOUT_S))
+    assert len(written) == 2
+    assert answers[0] == answers[2]
+    assert answers[3].config.parameters[SHA256_KEY].string_value == "0" * 64
 
 
 def test_old_stream_is_ended_in_words(start_server, model_file):
