@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 MAX_AT_ONCE: Final = 4
 """Requests of one stream that wait or run; the next one is read when one of them is answered."""
 
-Answer = Callable[[pb.ModelInferRequest], Awaitable[pb.ModelInferResponse]]
+Answer = Callable[[pb.ModelInferRequest], Awaitable[tuple[pb.ModelInferResponse, Callable[[], None]]]]
 Write = Callable[[pb.ModelStreamInferResponse], Awaitable[None]]
 
 
@@ -24,13 +24,15 @@ class InferStream:
     """One call of `ModelStreamInfer`.
 
     Args:
-        answer: Works on a request.
+        answer: Works on a request. What comes with the response is called when it need not wait for its reader any
+            more.
         write: Sends a message, and returns when there is room for another.
     """
 
     def __init__(self, answer: Answer, write: Write) -> None:
         self._answer = answer
         self._write = write
+        self._kept: dict[int, Callable[[], None]] = {}  # by the response's id; it lives at least as long
         self._calls: deque[asyncio.Task[pb.ModelStreamInferResponse]] = deque()
         self._news = asyncio.Event()
         self._has_ended = False
@@ -52,7 +54,10 @@ class InferStream:
         try:
             while self._calls or not (self._has_ended or self._leaving):
                 if self._calls:
-                    await self._write(await self._calls[0])
+                    response = await self._calls[0]
+                    await self._write(response)
+                    self._give_back(response)
+                    del response  # else an idle stream would hold it
                     self._calls.popleft()
                     self._news.set()
                 else:
@@ -67,6 +72,13 @@ class InferStream:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            for give_back in self._kept.values():
+                give_back()
+
+    def _give_back(self, response: pb.ModelStreamInferResponse) -> None:
+        give_back = self._kept.pop(id(response), None)
+        if give_back is not None:
+            give_back()
 
     async def _read(self, requests: AsyncIterator[pb.ModelInferRequest]) -> None:
         try:
@@ -85,7 +97,8 @@ class InferStream:
     async def _response(self, request: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
         response = pb.ModelStreamInferResponse()
         try:
-            response.infer_response.CopyFrom(await self._answer(request))
+            answer, self._kept[id(response)] = await self._answer(request)
+            response.infer_response.CopyFrom(answer)
         except Exception as error:
             if reason_code(error) == "INTERNAL":
                 logger.exception("a request failed")

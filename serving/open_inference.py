@@ -7,7 +7,7 @@ in raw_input_contents and raw_output_contents alone: typed contents spend severa
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -147,9 +147,10 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         """Segment batch after batch."""
         vehicle = vehicle_of(context)
 
-        async def answer(request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+        async def answer(request: pb.ModelInferRequest) -> tuple[pb.ModelInferResponse, Callable[[], None]]:
             with self._pipeline.record("ModelStreamInfer", vehicle) as record:
-                return await self._infer(request, record, vehicle, remaining_s(context), also=(FINAL_RESPONSE,))
+                response = await self._infer(request, record, vehicle, remaining_s(context), also=(FINAL_RESPONSE,))
+                return response, self._pipeline.places.keep_mask(response.ByteSize())
 
         with self._pipeline.open_stream():
             stream = InferStream(answer, context.write)

@@ -19,7 +19,7 @@ from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving.config import LimitsConfig, ServerConfig
 from isthmus.serving.engine import Prediction
 from isthmus.serving.errors import error_of
-from isthmus.serving.events import BatchDone
+from isthmus.serving.events import BatchDone, FrameDone
 from isthmus.serving.scheduling.config import SchedulerConfig
 from isthmus.serving.statistics import Statistics
 
@@ -343,6 +343,40 @@ def test_the_card_is_written_once_a_model(start_server, model_file, monkeypatch)
     assert len(written) == 2
     assert answers[0] == answers[2]
     assert answers[3].config.parameters[SHA256_KEY].string_value == "0" * 64
+
+
+def test_slow_readers_answers_are_counted_and_bounded(start_server, model_file, tiny):
+    scheduler = SchedulerConfig(max_waiting_bytes=12_000_000)  # one mask may wait
+    thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, scheduler=scheduler))
+    places = thread.server._pipeline.places
+    told = []
+    thread.server._pipeline.events.subscribe(
+        SimpleNamespace(heard=lambda event: told.append(event) if isinstance(event, FrameDone) else None)
+    )
+    # Small files, whose masks are so large that HTTP/2 lets one or two through to a client that reads nothing.
+    file = tiny.jpeg(np.zeros((1500, 2500, 3), np.uint8))
+    asking = request("image_bytes", "BYTES", (1,), [struct.pack("<I", len(file)) + file], outputs=["labels"])
+    with grpc.insecure_channel(thread.server.address, [("grpc.max_receive_message_length", -1)]) as channel:
+        stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        call = stub.ModelStreamInfer(iter([asking] * 6), timeout=TIMEOUT_S)
+        for _ in range(1000):
+            if len(told) == 4:
+                break
+            threading.Event().wait(0.01)
+        assert 1500 * 2500 < places._mask_bytes < 2 * 1500 * 2500
+        errors = [answer.error_message for answer in call]
+        assert len(errors) == 6
+        assert any("wait for their readers already" in error for error in errors)
+        assert errors[0] == ""
+    overloaded = sum("wait for their readers already" in error for error in errors)
+    assert sorted(event.verdict for event in told) == sorted(
+        ["overloaded"] * overloaded + ["segmented"] * (6 - overloaded)
+    )
+    for _ in range(1000):
+        if not places.bytes:
+            break
+        threading.Event().wait(0.01)
+    assert (places.bytes, places._mask_bytes) == (0, 0)
 
 
 def test_old_stream_is_ended_in_words(start_server, model_file):
