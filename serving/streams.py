@@ -65,7 +65,7 @@ class _Entry:
     def keep(self, answer: pb.StreamSegmentResponse, places: Places) -> None:
         """Hold the mask until it is sent, or `drop` the answer where the server holds too much."""
         try:
-            self._give_back = places.keep_mask(len(answer.result.mask) + len(answer.result.confidence))
+            self._give_back = places.keep_mask(answer.ByteSize())
             self.answer = answer
         except OverloadedError as error:
             self.drop(error)
