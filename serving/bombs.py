@@ -20,6 +20,7 @@ _PNG_CHUNK_BYTES: Final = 12  # of length, name and checksum
 _PNG_MAX_CHUNKS: Final = 16_384  # libpng's own files have one for each 8 kB
 _PNG_PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _PNG_CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PNG_DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PNG_SLACK_BYTES: Final = 64 * 1024  # some encoders leave a little behind the last row
 _INFLATE_BYTES: Final = 256 * 1024
 _ADAM7: Final = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -80,6 +81,8 @@ def _inflated_bytes(data: bytes) -> int:
     """What the header says that all rows take, with the byte before each."""
     width, height, depth, kind, _, _, interlace = struct.unpack_from(">IIBBBBB", data, 16)
     bits = depth * _PNG_CHANNELS[kind]
+    if depth not in _PNG_DEPTHS[kind]:  # 255 bits would let through 32 times what the largest honest file holds
+        raise ValueError(f"{depth} bits do not go with colour type {kind}")
 
     def rows(columns: int, lines: int) -> int:
         return lines * (1 + (columns * bits + 7) // 8) if columns else 0

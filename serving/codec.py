@@ -21,6 +21,9 @@ _PNG_END: Final = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _JPEG_START: Final = b"\xff\xd8\xff"
 _JPEG_END: Final = b"\xff\xd9"
 _JPEG_STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+# What libjpeg lets stand before a frame as a segment with a length: tables, intervals, comments, applications' data.
+# Anything else it refuses or, as 0x00, skips as garbage: to jump over what it reads would be to miss the real size.
+_JPEG_SEGMENTS: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE})
 # All "start of frame" markers; 0xC4, 0xC8 and 0xCC lie between them and mean something else.
 _JPEG_FRAME: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_MAX_MARKERS: Final = 1000  # a camera's file has about ten before its size; a file of fill bytes has millions
@@ -209,9 +212,13 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         elif marker in _JPEG_FRAME:
             height, width = struct.unpack_from(">HH", data, position + 5)
             return height, width
-        else:
+        elif marker in _JPEG_SEGMENTS:
             (length,) = struct.unpack_from(">H", data, position + 2)
+            if length < 2:
+                raise ValueError("a segment is shorter than its own length")
             position += 2 + length
+        else:
+            raise ValueError(f"marker {marker:#04x} before the frame")
     raise ValueError("no start of frame among its first markers")
 
 

@@ -1,6 +1,7 @@
 """Between our protocol's messages and what the pipeline works on."""
 
 import math
+from collections.abc import Hashable
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -14,6 +15,7 @@ from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.serving import codec
 from isthmus.serving.errors import reason_code
 from isthmus.serving.frame_record import VERDICTS, FrameFacts, FrameRecord
+from isthmus.serving.identity import payer_of
 from isthmus.serving.jobs import Done, Job
 from isthmus.serving.model import LoadedModel
 from isthmus.serving.scheduling.work import Group, ServiceClass
@@ -81,7 +83,9 @@ def max_age_s(frame: pb.Frame) -> float:
     return seconds
 
 
-def job_of(frame: pb.Frame, data: bytes, record: FrameRecord, vehicle: str, *, max_pixels: int, in_stream: bool) -> Job:
+def job_of(
+    frame: pb.Frame, data: bytes, record: FrameRecord, vehicle: str, *, max_pixels: int, slot: Hashable | None
+) -> Job:
     """A frame as work. Its size is known from its header; nothing is decoded.
 
     Args:
@@ -90,7 +94,7 @@ def job_of(frame: pb.Frame, data: bytes, record: FrameRecord, vehicle: str, *, m
         record: Has the frame's times and class.
         vehicle: Who sent it.
         max_pixels: Larger frames are refused.
-        in_stream: Whether newer frames of the same camera may take its place.
+        slot: Where newer frames may take its place; None for nowhere.
 
     Raises:
         FrameTooLargeError: It has too many pixels.
@@ -105,9 +109,9 @@ def job_of(frame: pb.Frame, data: bytes, record: FrameRecord, vehicle: str, *, m
         shape_hw = _file_shape(frame, data, kind, max_pixels)
         decode = partial(_decode_file, data, kind, max_pixels)
     return Job(
-        vehicle=vehicle,
+        vehicle=payer_of(vehicle),
         service_class=record.service_class,
-        stream=(vehicle, frame.camera_id) if in_stream else None,
+        stream=slot,
         arrived=record.arrived,
         deadline=record.deadline,
         group=Group(shape_hw, ""),

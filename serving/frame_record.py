@@ -19,7 +19,7 @@ from isthmus.errors import (
 )
 from isthmus.serving.errors import reason_code
 from isthmus.serving.events import Events, FrameDone
-from isthmus.serving.jobs import Done
+from isthmus.serving.jobs import Stages
 from isthmus.serving.scheduling.work import ServiceClass
 
 VERDICTS: Final[dict[type[BaseException], str]] = {
@@ -73,7 +73,7 @@ class FrameRecord:
         self.deadline = math.inf
         self.count = 1
         self.model_version = ""
-        self.done: Done | None = None
+        self.done: Stages | None = None
         self.encode_s: float | None = None
         self.facts: list[FrameFacts] = []
 

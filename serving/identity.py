@@ -39,3 +39,8 @@ def is_named(vehicle: str) -> bool:
 def host_of(vehicle: str) -> str:
     """What several connections of one anonymous sender have in common: `ipv4:127.0.0.1` without the port."""
     return vehicle.rpartition(":")[0]
+
+
+def payer_of(vehicle: str) -> str:
+    """On whose account the engine works: a vehicle's own, or that of all connections of one anonymous host."""
+    return vehicle if is_named(vehicle) else f"{host_of(vehicle)}:*"  # still no name that a certificate could claim

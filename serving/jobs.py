@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,15 @@ from isthmus.serving.model import LoadedModel
 from isthmus.serving.scheduling.work import Work
 
 T = TypeVar("T")
+
+
+class Stages(NamedTuple):
+    """How far frames came, without their pixels: `Done` says what each field means."""
+
+    model: LoadedModel
+    decode_s: float
+    queue_s: float
+    infer_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,11 @@ class Done:
     decode_s: float
     queue_s: float
     infer_s: float
+
+    @property
+    def stages(self) -> Stages:
+        """What may be kept while the answer waits to be sent: the prediction is larger than the answer."""
+        return Stages(self.model, self.decode_s, self.queue_s, self.infer_s)
 
 
 def _new_future() -> "asyncio.Future[Done]":

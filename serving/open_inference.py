@@ -7,9 +7,10 @@ in raw_input_contents and raw_output_contents alone: typed contents spend severa
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import isthmus
 from isthmus.artifact import METADATA_KEY, SHA256_KEY
@@ -17,7 +18,7 @@ from isthmus.errors import ModelNotLoadedError, NoModelError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving.frame_record import FrameFacts, FrameRecord
-from isthmus.serving.identity import vehicle_of
+from isthmus.serving.identity import payer_of, vehicle_of
 from isthmus.serving.jobs import Done, Job
 from isthmus.serving.model_slots import ModelSlot
 from isthmus.serving.oip_requests import (
@@ -51,6 +52,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._statistics = Statistics()
+        self._configs: WeakKeyDictionary[ModelSlot, pb.ModelConfig] = WeakKeyDictionary()
         pipeline.events.subscribe(self._statistics)
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: N802, ARG002
@@ -97,7 +99,11 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
 
     async def ModelConfig(self, request: pb.ModelConfigRequest, context: Context) -> pb.ModelConfigResponse:  # noqa: N802, ARG002
         """How a model is served."""
-        return pb.ModelConfigResponse(config=_config(self._pipeline.slots.find(request.name, request.version)))
+        slot = self._pipeline.slots.find(request.name, request.version)
+        config = self._configs.get(slot)
+        if config is None:  # the card is long, gateways ask often, and frames would wait meanwhile
+            config = self._configs[slot] = _config(slot)
+        return pb.ModelConfigResponse(config=config)
 
     async def ModelStatistics(  # noqa: N802
         self,
@@ -141,13 +147,14 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         """Segment batch after batch."""
         vehicle = vehicle_of(context)
 
-        async def answer(request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+        async def answer(request: pb.ModelInferRequest) -> tuple[pb.ModelInferResponse, Callable[[], None]]:
             with self._pipeline.record("ModelStreamInfer", vehicle) as record:
-                return await self._infer(request, record, vehicle, remaining_s(context), also=(FINAL_RESPONSE,))
+                response = await self._infer(request, record, vehicle, remaining_s(context), also=(FINAL_RESPONSE,))
+                return response, self._pipeline.places.keep_mask(response.ByteSize())
 
         with self._pipeline.open_stream():
             stream = InferStream(answer, context.write)
-            take_back = self._pipeline.on_drain(stream.leave)
+            take_back = self._pipeline.on_leave(stream.leave)
             try:
                 await stream.run(request_iterator)
             finally:
@@ -172,7 +179,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
             pictures = pictures_of(request, pipeline.limits, network_pixels, record.deadline)
             record.count = pictures.count
             job = Job(
-                vehicle=vehicle,
+                vehicle=payer_of(vehicle),
                 service_class=record.service_class,
                 arrived=record.arrived,
                 deadline=record.deadline,

@@ -6,11 +6,12 @@ Everything here runs on the event loop; what burns CPU time is handed to the cod
 import asyncio
 import contextlib
 import functools
+import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ from isthmus.serving.scheduling.places import Places
 from isthmus.serving.scheduling.work import ServiceClass
 
 T = TypeVar("T")
+
+_AGE_JITTER: Final = 0.1  # else all vehicles that a new server took over would leave it together
 
 
 class Admission(Protocol):
@@ -107,6 +110,21 @@ class Pipeline:
 
         def take_back() -> None:
             self._on_drain.pop(key, None)
+
+        return take_back
+
+    def on_leave(self, tell: Callable[[str], None]) -> Callable[[], None]:
+        """Call `tell` with the reason when a stream that begins now shall go: it is old, or draining has begun.
+
+        The result takes that back.
+        """
+        age_s = self.scheduling.max_stream_age_s * (1 - _AGE_JITTER * random.random())
+        timer = asyncio.get_running_loop().call_later(age_s, tell, "the stream is old")
+        stay = self.on_drain(functools.partial(tell, "the server is shutting down"))
+
+        def take_back() -> None:
+            timer.cancel()
+            stay()
 
         return take_back
 
@@ -246,7 +264,7 @@ class Pipeline:
             InvalidFrameError: The pixels cannot be read.
         """
         done = await self.dispatcher.run(job)
-        record.done, record.model_version = done, done.model.version
+        record.done, record.model_version = done.stages, done.model.version
         written = functools.partial(_written, write, done)
         (answer, record.facts), record.encode_s = await self.offload(written, job.deadline)
         self.dispatcher.after_engine.observe(record.encode_s, time.monotonic())

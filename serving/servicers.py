@@ -66,7 +66,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
         limits = self._pipeline.limits
         with self._pipeline.admission(vehicle, num_bytes=len(data), service_class=record.service_class):
             check_deadline(record.deadline)
-            job = messages.job_of(frame, data, record, vehicle, max_pixels=limits.max_frame_pixels, in_stream=False)
+            job = messages.job_of(frame, data, record, vehicle, max_pixels=limits.max_frame_pixels, slot=None)
             write = partial(
                 messages.written,
                 pb.SegmentResponse(result=messages.result_of(frame)),

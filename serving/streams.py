@@ -8,20 +8,21 @@ the reader pauses, which the client feels as flow control.
 
 import asyncio
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from isthmus.errors import DrainingError, FrameExpiredError, FrameSupersededError, InvalidFrameError
+from isthmus.errors import DrainingError, FrameExpiredError, FrameSupersededError, InvalidFrameError, OverloadedError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.serving import frame_messages as messages
 from isthmus.serving.errors import reason_code
 from isthmus.serving.frame_record import FrameRecord
+from isthmus.serving.identity import is_named
 from isthmus.serving.model import LoadedModel
 from isthmus.serving.pipeline import Pipeline, check_deadline
+from isthmus.serving.scheduling.places import Places
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,6 @@ MAX_UNSENT: Final = 64
 """Most frames of a stream without a sent result; then no further one is read."""
 
 _RPC: Final = "StreamSegment"
-_AGE_JITTER: Final = 0.1  # else all vehicles that a new server took over would leave it together
 
 Write = Callable[[pb.StreamSegmentResponse], Awaitable[None]]
 
@@ -42,6 +42,7 @@ class _Entry:
         self.known = messages.result_of(frame)
         self.answer: pb.StreamSegmentResponse | None = None
         self.error: Exception | None = None
+        self._give_back: Callable[[], None] | None = None
 
     @property
     def is_done(self) -> bool:
@@ -61,8 +62,23 @@ class _Entry:
         self.record.close(self.error)
         return response
 
+    def keep(self, answer: pb.StreamSegmentResponse, places: Places) -> None:
+        """Hold the mask until it is sent, or `drop` the answer where the server holds too much."""
+        try:
+            self._give_back = places.keep_mask(answer.ByteSize())
+            self.answer = answer
+        except OverloadedError as error:
+            self.drop(error)
+
     def drop(self, error: Exception) -> None:
         self.answer, self.error = None, error
+        self.release()
+
+    def release(self) -> None:
+        """Give back the mask's bytes."""
+        if self._give_back is not None:
+            self._give_back()
+            self._give_back = None
 
 
 class CameraStream:
@@ -104,16 +120,13 @@ class CameraStream:
         await write(pb.StreamSegmentResponse(model=messages.model_info(self._announced)))
         reader = loop.create_task(self._read(requests), name="stream-reader")
         writer = loop.create_task(self._write(write), name="stream-writer")
-        age_s = self._pipeline.scheduling.max_stream_age_s * (1 - _AGE_JITTER * random.random())
-        timer = loop.call_later(age_s, self._leave, "the stream is old")
-        take_back = self._pipeline.on_drain(partial(self._leave, "the server is shutting down"))
+        take_back = self._pipeline.on_leave(self._leave)
         try:
             await asyncio.wait([reader, writer], return_when=asyncio.FIRST_COMPLETED)
             if reader.done():
                 reader.result()
             await writer
         finally:
-            timer.cancel()
             take_back()
             await self._end({reader, writer})
 
@@ -128,6 +141,7 @@ class CameraStream:
         finally:
             for entry in self._outbox:
                 entry.record.close(asyncio.CancelledError())
+                entry.release()
             self._outbox.clear()
 
     def _leave(self, reason: str) -> None:
@@ -160,7 +174,7 @@ class CameraStream:
     async def _answer(self, entry: _Entry, request: pb.StreamSegmentRequest) -> None:
         """Give `entry` its answer or its error; only the stream's own end can prevent that."""
         try:
-            entry.answer = await self._segment(entry, request)
+            entry.keep(await self._segment(entry, request), self._pipeline.places)
         except asyncio.CancelledError:
             if self._is_over:
                 raise
@@ -187,7 +201,7 @@ class CameraStream:
         ):
             max_pixels = self._pipeline.limits.max_frame_pixels
             check_deadline(record.deadline)
-            job = messages.job_of(frame, data, record, self._vehicle, max_pixels=max_pixels, in_stream=True)
+            job = messages.job_of(frame, data, record, self._vehicle, max_pixels=max_pixels, slot=self._slot_of(frame))
             write = partial(
                 messages.written,
                 pb.StreamSegmentResponse(result=entry.known),
@@ -195,6 +209,10 @@ class CameraStream:
                 include_confidence=request.include_confidence,
             )
             return await self._pipeline.answer(job, record, write)
+
+    def _slot_of(self, frame: pb.Frame) -> tuple[object, str]:
+        # A connection is no vehicle: a proxy sends the cameras of many over one, and their names are alike.
+        return (self._vehicle if is_named(self._vehicle) else self, frame.camera_id)
 
     def _check_camera(self, frame: pb.Frame) -> None:
         if self._camera_id is None:
@@ -240,10 +258,13 @@ class CameraStream:
         self._news.set()
 
     async def _send(self, entry: _Entry, write: Write) -> None:
-        response = entry.response()
-        self._room.set()
-        model = entry.record.done.model if entry.record.done is not None else None
-        if entry.error is None and model is not None and model is not self._announced:
-            self._announced = model
-            await write(pb.StreamSegmentResponse(model=messages.model_info(model)))
-        await write(response)
+        try:
+            response = entry.response()
+            self._room.set()
+            model = entry.record.done.model if entry.record.done is not None else None
+            if entry.error is None and model is not None and model is not self._announced:
+                self._announced = model
+                await write(pb.StreamSegmentResponse(model=messages.model_info(model)))
+            await write(response)
+        finally:
+            entry.release()

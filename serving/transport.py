@@ -1,5 +1,6 @@
 """gRPC's settings for both ends of a connection."""
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +8,7 @@ import grpc
 
 from isthmus.errors import ConfigurationError
 from isthmus.serving.config import LimitsConfig
+from isthmus.serving.scheduling.config import SchedulerConfig
 
 Options = list[tuple[str, int]]
 
@@ -15,14 +17,22 @@ _SERVER_PING_MS: Final = 30_000
 _PING_TIMEOUT_MS: Final = 10_000
 _SHORTEST_PING_INTERVAL_MS: Final = _CLIENT_PING_MS // 2  # gRPC's own 5 minutes would make the client's pings an attack
 _CONNECTION_AGE_MS: Final = 10 * 60_000  # then the client connects again, maybe to another server
-_CONNECTION_GRACE_MS: Final = 60_000
+_LAST_RESULTS_S: Final = 60.0  # for what a stream still owes when it has been asked to go, and its grace is over
 
 RPCS_BESIDE_FRAMES: Final = 32
 """Concurrent calls beyond those of frames and streams: probes, health watches, and those that are being refused."""
 
 
-def server_options(limits: LimitsConfig) -> Options:
-    """Options of the server."""
+def server_options(limits: LimitsConfig, scheduler: SchedulerConfig | None = None) -> Options:
+    """Options of the server.
+
+    Args:
+        limits: Sizes of messages.
+        scheduler: How long a stream lives; None for the defaults. One that was opened just before its connection became
+            old still ends by its own age, with `reconnect`, and is not cut.
+    """
+    scheduler = scheduler or SchedulerConfig()
+    grace_s = scheduler.max_stream_age_s + scheduler.reconnect_grace_s + _LAST_RESULTS_S
     return [
         *_message_options(limits),
         ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a silent half of the frames
@@ -30,7 +40,7 @@ def server_options(limits: LimitsConfig) -> Options:
         ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_MS),
         ("grpc.http2.min_ping_interval_without_data_ms", _SHORTEST_PING_INTERVAL_MS),
         ("grpc.max_connection_age_ms", _CONNECTION_AGE_MS),
-        ("grpc.max_connection_age_grace_ms", _CONNECTION_GRACE_MS),
+        ("grpc.max_connection_age_grace_ms", math.ceil(grace_s * 1000)),
     ]
 
 

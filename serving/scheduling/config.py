@@ -22,12 +22,13 @@ class SchedulerConfig:
     bulk_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Bulk frames for each live frame, while both wait: enough that bulk work never stops."""
     max_waiting_bytes: Positive = 512 << 20
-    """Most bytes that frames hold from their arrival to their answer; the next frame is OVERLOADED."""
+    """Most bytes that frames hold from their arrival to their answer, and streams' masks until they are sent; the next
+    frame is OVERLOADED. Masks hold at most half of it; beyond, a frame whose mask is ready is OVERLOADED too."""
     max_streams: Positive = 2048
     """Most open streams; the next one is answered RESOURCE_EXHAUSTED."""
     max_stream_age_s: Seconds = 480.0
-    """Seconds after which a stream is asked to reconnect, so that vehicles spread over new servers; below the age at
-    which gRPC ends connections."""
+    """Seconds after which a stream is asked to reconnect, so that vehicles spread over new servers. An old connection
+    is only cut after the streams on it have had this time."""
     reconnect_grace_s: Seconds = 2.0
     """Seconds that a client has to end its stream after it was asked to reconnect."""
     outbox_size: Positive = 4

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.errors import ServingError
+from isthmus.serving.errors import reason_code
+from isthmus.serving.frame_record import VERDICTS
+
 OURS, TRITON = "from isthmus.serving.client", "import tritonclient"
 
 
@@ -35,3 +39,12 @@ def test_python_blocks_run(repository, document, starts, address, tiny, tmp_path
         )
         assert run.returncode == 0, run.stderr
         assert "ResourceWarning" not in run.stderr
+
+
+def test_each_reason_of_a_verdict_is_documented(repository):
+    document = (repository / "docs/protocol.md").read_text(encoding="utf-8")
+    table = document[document.index("### Verdicts") : document.index("More verdicts may follow")]
+    for error, verdict in VERDICTS.items():
+        if issubclass(error, ServingError):
+            code = reason_code(error("x"))
+            assert any(f"`{verdict.upper()}`" in line and f"`{code}`" in line for line in table.splitlines()), code

@@ -1,5 +1,6 @@
 """The Open Inference Protocol through raw stubs, and through tritonclient in a process of its own."""
 
+import dataclasses
 import math
 import struct
 import subprocess
@@ -11,13 +12,14 @@ import grpc
 import numpy as np
 import pytest
 
+from isthmus.artifact import SHA256_KEY, ModelCard
 from isthmus.errors import FrameExpiredError
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving.config import LimitsConfig, ServerConfig
 from isthmus.serving.engine import Prediction
 from isthmus.serving.errors import error_of
-from isthmus.serving.events import BatchDone
+from isthmus.serving.events import BatchDone, FrameDone
 from isthmus.serving.scheduling.config import SchedulerConfig
 from isthmus.serving.statistics import Statistics
 
@@ -318,6 +320,81 @@ def test_stream_of_a_draining_server(start_server, model_file, tiny):
             next(call)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         hold.set()
+
+
+def test_the_card_is_written_once_a_model(start_server, model_file, monkeypatch):
+    written = []
+    original = ModelCard.to_json
+    monkeypatch.setattr(ModelCard, "to_json", lambda card: written.append(card) or original(card))
+    thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1))
+    written.clear()
+    with grpc.insecure_channel(thread.server.address) as channel:
+        stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        answers = [stub.ModelConfig(pb.ModelConfigRequest(name="tiny"), timeout=TIMEOUT_S) for _ in range(3)]
+        assert len(written) == 1
+        pipeline = thread.server._pipeline
+        newer = dataclasses.replace(pipeline.current, version="2", sha256="0" * 64)
+
+        async def serve():
+            pipeline.serve(newer)
+
+        thread.call(serve())
+        answers.append(stub.ModelConfig(pb.ModelConfigRequest(name="tiny"), timeout=TIMEOUT_S))
+    assert len(written) == 2
+    assert answers[0] == answers[2]
+    assert answers[3].config.parameters[SHA256_KEY].string_value == "0" * 64
+
+
+def test_slow_readers_answers_are_counted_and_bounded(start_server, model_file, tiny):
+    scheduler = SchedulerConfig(max_waiting_bytes=12_000_000)  # one mask may wait
+    thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, scheduler=scheduler))
+    places = thread.server._pipeline.places
+    told = []
+    thread.server._pipeline.events.subscribe(
+        SimpleNamespace(heard=lambda event: told.append(event) if isinstance(event, FrameDone) else None)
+    )
+    # Small files, whose masks are so large that HTTP/2 lets one or two through to a client that reads nothing.
+    file = tiny.jpeg(np.zeros((1500, 2500, 3), np.uint8))
+    asking = request("image_bytes", "BYTES", (1,), [struct.pack("<I", len(file)) + file], outputs=["labels"])
+    with grpc.insecure_channel(thread.server.address, [("grpc.max_receive_message_length", -1)]) as channel:
+        stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        call = stub.ModelStreamInfer(iter([asking] * 6), timeout=TIMEOUT_S)
+        for _ in range(1000):
+            if len(told) == 4:
+                break
+            threading.Event().wait(0.01)
+        assert 1500 * 2500 < places._mask_bytes < 2 * 1500 * 2500
+        errors = [answer.error_message for answer in call]
+        assert len(errors) == 6
+        assert any("wait for their readers already" in error for error in errors)
+        assert errors[0] == ""
+    overloaded = sum("wait for their readers already" in error for error in errors)
+    assert sorted(event.verdict for event in told) == sorted(
+        ["overloaded"] * overloaded + ["segmented"] * (6 - overloaded)
+    )
+    for _ in range(1000):
+        if not places.bytes:
+            break
+        threading.Event().wait(0.01)
+    assert (places.bytes, places._mask_bytes) == (0, 0)
+
+
+def test_old_stream_is_ended_in_words(start_server, model_file):
+    scheduler = SchedulerConfig(max_stream_age_s=0.05)
+    thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, scheduler=scheduler))
+    done = threading.Event()
+
+    def requests():
+        done.wait(TIMEOUT_S)
+        yield from ()
+
+    with grpc.insecure_channel(thread.server.address) as channel:
+        stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="the stream is old") as caught:
+            next(stub.ModelStreamInfer(requests(), timeout=TIMEOUT_S))
+        done.set()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert stub.ServerReady(pb.ServerReadyRequest(), timeout=TIMEOUT_S).ready
 
 
 TRITON = """

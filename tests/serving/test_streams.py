@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import gc
+import math
 import queue
 import threading
 from collections import Counter
@@ -17,7 +19,9 @@ from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.engine import OrtEngine, Prediction
 from isthmus.serving.events import Change, FrameDone, ModelChanged
+from isthmus.serving.identity import is_named, payer_of
 from isthmus.serving.scheduling.config import SchedulerConfig
+from isthmus.serving.streams import CameraStream
 
 TIMEOUT_S = 30.0
 
@@ -197,6 +201,30 @@ def test_cameras_do_not_replace_each_other(room):
         assert [item.verdict for item in camera.rest()] == [pb.VERDICT_SEGMENTED]
 
 
+def test_unnamed_vehicles_behind_one_connection_do_not_replace_each_others_frames(room):
+    cameras = [room.camera("front") for _ in range(5)]
+    for camera in cameras:
+        camera.next("model")
+        camera.send(1)
+    until(lambda: room.pipeline.places.bytes == 5 * 18 and room.pipeline.dispatcher.num_waiting == 3)
+    payers = room.on_loop(lambda: {job.vehicle for job in room.pipeline.dispatcher._line})
+    assert [payer.rpartition(":")[2] for payer in payers] == ["*"]
+    room.engine.open()
+    for camera in cameras:
+        assert [item.verdict for item in camera.rest()] == [pb.VERDICT_SEGMENTED]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_whose_frames_share_a_place_and_an_account(is_known):
+    names = ["spiffe://fleet/17" if is_known else "ipv4:10.0.0.7:4000"] * 2
+    streams = [CameraStream(None, name, math.inf) for name in names]
+    front, rear = pb.Frame(camera_id="front"), pb.Frame(camera_id="rear")
+    assert (streams[0]._slot_of(front) == streams[1]._slot_of(front)) is is_known
+    assert streams[0]._slot_of(front) == streams[0]._slot_of(front) != streams[0]._slot_of(rear)
+    assert [payer_of(name) for name in names] == (names if is_known else ["ipv4:10.0.0.7:*"] * 2)
+    assert is_named(payer_of(names[0])) is is_known
+
+
 BAD = {
     "bytes": ({"data": b"short"}, pb.VERDICT_INVALID, "INVALID_FRAME", "frame.data"),
     "encoding": ({"encoding": 0}, pb.VERDICT_INVALID, "INVALID_FRAME", "frame.encoding"),
@@ -261,6 +289,11 @@ def test_slow_reader_loses_the_oldest_masks_but_no_verdict(make_room):
         until(lambda number=number: len(room.engine.ran) == number)
     camera.send(15)
     until(lambda: len(room.engine.ran) == 15)
+    # What waits: one mask that is being sent, and in the outbox one and the small one of the last frame.
+    until(lambda: 0 < room.pipeline.places.bytes - 2 * height * width < 1000)
+    gc.collect()
+    kept = [item for item in gc.get_objects() if isinstance(item, Prediction) and item.labels.size == height * width]
+    assert kept == [], "predictions must not wait for the reader"
     results = camera.rest()
     assert [item.sequence_number for item in results] == list(range(1, 16))
     counts = Counter(item.verdict for item in results)
@@ -268,6 +301,23 @@ def test_slow_reader_loses_the_oldest_masks_but_no_verdict(make_room):
     assert results[-1].verdict == pb.VERDICT_SEGMENTED
     assert "reads too slowly" in next(item for item in results if item.verdict == pb.VERDICT_SUPERSEDED).reason
     assert room.verdicts == {"segmented": counts[pb.VERDICT_SEGMENTED], "superseded": counts[pb.VERDICT_SUPERSEDED]}
+    until(lambda: room.pipeline.places.bytes == 0)
+
+
+def test_slow_readers_masks_are_bounded_in_all(make_room):
+    room = make_room(max_waiting_bytes=20_000_000)
+    room.engine.open()
+    camera = room.camera()
+    camera.next("model")
+    height, width = 1000, 3000
+    for number in range(1, 9):
+        camera.send(number, data=bytes(height * width * 3), height=height, width=width)
+        until(lambda number=number: len(room.engine.ran) == number)
+        assert room.pipeline.places.bytes <= 20_000_000
+    counts = Counter((item.verdict, item.reason_code) for item in camera.rest())
+    assert counts[pb.VERDICT_OVERLOADED, "OVERLOADED"] > 0
+    assert counts[pb.VERDICT_SEGMENTED, ""] >= 3
+    until(lambda: room.pipeline.places.bytes == 0)
 
 
 def test_cancelled_stream_leaves_nothing_and_counts_everything(room):

@@ -42,6 +42,20 @@ def test_streams_are_bounded():
     assert places.streams == 0
 
 
+def test_masks_that_wait_for_readers_leave_half_of_the_bytes_to_frames():
+    places = Places(1, 1, 100)
+    first, second = places.keep_mask(30), places.keep_mask(20)
+    with pytest.raises(OverloadedError, match="masks of 50 bytes wait"):
+        places.keep_mask(1)
+    with places.memory(50), pytest.raises(OverloadedError, match="frames and masks of 100 bytes"):
+        places.memory(1).__enter__()
+    first()
+    second()
+    assert places.bytes == 0
+    places.keep_mask(101)()
+    assert places.bytes == 0
+
+
 def test_bytes_are_bounded_but_one_frame_always_fits():
     places = Places(1, 1, 100)
     with places.memory(101), pytest.raises(OverloadedError, match="101 bytes"):

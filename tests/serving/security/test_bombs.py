@@ -136,6 +136,14 @@ def test_broken_png_files(decoder, data, said):
     assert decoder == []
 
 
+@pytest.mark.parametrize(("kind", "depth"), [(6, 255), (2, 0), (0, 3), (2, 4), (3, 16), (4, 2), (6, 32)])
+def test_depths_that_no_picture_has(decoder, monkeypatch, kind, depth):
+    monkeypatch.setattr(zlib, "decompressobj", lambda: pytest.fail("was inflated"))
+    with pytest.raises(InvalidFrameError, match=f"{depth} bits do not go with colour type {kind}"):
+        decode(png(pixels(), kind=kind, depth=depth))
+    assert decoder == []
+
+
 def test_jpeg_of_many_scans(decoder):
     data = cv2.imencode(".jpg", PICTURE, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
     assert decode(data).shape == PICTURE.shape
@@ -163,6 +171,23 @@ def test_absurd_jpeg_header(size, decoder):
     data[at : at + 4] = struct.pack(">HH", height, width)
     with pytest.raises(FrameTooLargeError):
         decode(bytes(data), max_pixels=3840 * 2160)
+    assert decoder == []
+
+
+@pytest.mark.parametrize("marker", [0x00, 0x02, 0xBF, 0xC8, 0xD8, 0xD9, 0xDA, 0xDE, 0xF0, 0xFD])
+def test_a_frame_hidden_in_what_libjpeg_does_not_jump_over(decoder, marker):
+    large = bytearray(cv2.imencode(".jpg", PICTURE)[1].tobytes())
+    at = large.find(b"\xff\xc0")
+    frame = large[at : at + 19]
+    large[at + 5 : at + 9] = struct.pack(">HH", 9000, 9000)
+    decoy = b"\xff\xfe" + struct.pack(">H", len(frame) + 2) + frame
+    scan = large.find(b"\xff\xda")
+    length = scan + 4
+    jump = b"\xff" + bytes([marker]) + struct.pack(">H", length)
+    data = bytes(large[:2] + jump + large[2:scan] + decoy + large[scan:])
+    assert data[4 + length :].startswith(frame)  # the jump would land within the comment
+    with pytest.raises(InvalidFrameError, match="header is broken"):
+        decode(data, max_pixels=3840 * 2160)
     assert decoder == []
 
 
