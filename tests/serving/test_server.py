@@ -30,6 +30,7 @@ from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
 from isthmus.serving.engine import OrtEngine
 from isthmus.serving.probe import probe
 from isthmus.serving.scheduling.config import SchedulerConfig
+from isthmus.serving.security import access
 from isthmus.serving.server import SERVICES
 from isthmus.serving.transport import RPCS_BESIDE_FRAMES, channel_options, server_options
 
@@ -164,7 +165,8 @@ def test_stop_answers_what_runs_and_refuses_the_rest(start_server, model_file, t
         pass
 
 
-def test_concurrent_calls_are_bounded(start_server, model_file):
+def test_concurrent_calls_are_bounded(start_server, model_file, monkeypatch):
+    monkeypatch.setattr(access, "MAX_HEALTH_WATCHES", 100)  # one caller stands for many here
     bounds = {"limits": LimitsConfig(max_in_flight=1), "scheduler": SchedulerConfig(max_streams=1)}
     server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, **bounds)).server
     with grpc.insecure_channel(server.address) as channel:
