@@ -28,10 +28,12 @@ from isthmus.errors import (
 from isthmus.serving.client import SegmentationClient
 from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
 from isthmus.serving.engine import OrtEngine
+from isthmus.serving.engine_config import BackendConfig, EngineConfig
 from isthmus.serving.probe import probe
 from isthmus.serving.scheduling.config import SchedulerConfig
 from isthmus.serving.security import access
 from isthmus.serving.server import SERVICES
+from isthmus.serving.swap.config import GuardConfig, SwapConfig
 from isthmus.serving.transport import RPCS_BESIDE_FRAMES, channel_options, server_options
 
 TIMEOUT_S = 30.0
@@ -225,6 +227,28 @@ def test_open_address_needs_insecure(model_file):
 def test_one_source_of_models(fields):
     with pytest.raises(ConfigurationError, match="exactly one"):
         ServerConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"model_file": Path("m.onnx")},
+        {"engine": EngineConfig(backend=BackendConfig(address="127.0.0.1:8001", model="m"))},
+    ],
+)
+@pytest.mark.parametrize(
+    "swap",
+    [
+        {"public_keys": (Path("gate.key.pub"),)},
+        {"shadow_percent": 1.0},
+        {"guard": GuardConfig(min_frames=10)},
+        {"allow_label_space_change": True},
+    ],
+)
+def test_options_of_promotion_are_not_ignored_where_nothing_is_promoted(source, swap):
+    ServerConfig(**source)
+    with pytest.raises(ConfigurationError, match="registered model"):
+        ServerConfig(**source, swap=SwapConfig(**swap))
 
 
 def test_a_registered_model_needs_its_registry():
