@@ -175,6 +175,11 @@ def test_haproxys_check_tells_serving_from_not_serving(deploy, start_server, mod
     assert not haproxy_check(config, waiting.port)
 
 
+def test_haproxy_lets_a_draining_server_answer(deploy):
+    config = (deploy / "haproxy" / "haproxy.cfg").read_text()
+    assert "shutdown-sessions" not in config
+
+
 def test_haproxy_moves_frames_away_from_a_killed_server(deploy, start_server, model_file, tiny, tmp_path):
     haproxy = shutil.which("haproxy")
     if haproxy is None:
