@@ -329,6 +329,25 @@ def test_process_ends_on_sigterm_whatever_hangs(model_file, tmp_path, tiny, wher
     assert not port_file.exists()
 
 
+FAIL_WHILE_A_THREAD_HANGS = """
+import sys, threading
+from pathlib import Path
+from isthmus.serving import server
+from isthmus.serving.config import ServerConfig
+
+threading.Thread(target=threading.Event().wait, name="engine-hangs").start()
+server.serve(ServerConfig(model_file=Path(sys.argv[1]), port=0))
+"""
+
+
+def test_process_ends_after_an_error_whatever_hangs(tmp_path):
+    command = [sys.executable, "-c", FAIL_WHILE_A_THREAD_HANGS, str(tmp_path / "missing.onnx")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 1
+    assert "engine-hangs is still at work" in done.stderr
+    assert "missing.onnx" in done.stderr
+
+
 def test_process_drains_on_sigterm(model_file, tmp_path, tiny):
     code = (
         "import sys; from pathlib import Path; from isthmus.serving.config import ServerConfig;"
