@@ -111,7 +111,7 @@ class ServerConfig:
     security: SecurityConfig = Field(default_factory=SecurityConfig)
     """Certificates, policy and the operator's socket."""
     swap: SwapConfig = Field(default_factory=SwapConfig)
-    """What a promoted version must show, and what happens around it."""
+    """What a promoted version must show, and what happens around it; only for a registered model."""
 
     def __post_init__(self) -> None:
         backend = self.engine.backend
@@ -127,6 +127,13 @@ class ServerConfig:
                 where="backend",
                 remedy="Name the authorities of its certificate with --backend-ca, or accept plaintext on a trusted "
                 "network with --insecure.",
+            )
+        if self.model_name is None and self.swap != SwapConfig():
+            raise ConfigurationError(
+                "verdicts, guard and shadow belong to a registered model, and nothing would heed them here",
+                where="swap",
+                remedy="Serve a registered model with --model, or leave out --trust, --require-verdict, --guard-… and "
+                "the other options of promotion.",
             )
         if self.model_name is not None and self.tracking_uri is None:
             raise ConfigurationError(

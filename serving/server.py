@@ -228,8 +228,12 @@ def serve(config: ServerConfig) -> None:
         ServingError: See `Server.start` and `Server.run`.
     """
     logs.configure(config.telemetry.log_format)
-    asyncio.run(_serve_until_signal(config))
-    _end_without_threads()
+    exit_code = 1
+    try:
+        asyncio.run(_serve_until_signal(config))
+        exit_code = 0
+    finally:
+        _end_without_threads(exit_code)
 
 
 async def _serve_until_signal(config: ServerConfig) -> None:
@@ -258,14 +262,14 @@ async def _start_and_run(server: Server) -> None:
     await server.run()
 
 
-def _end_without_threads() -> None:
+def _end_without_threads(exit_code: int) -> None:
     """End the process now if one of our threads would hold it up: native code can neither be stopped nor left alone."""
     ours = [thread for thread in threading.enumerate() if thread.name.startswith(_THREADS)]
     until = time.monotonic() + _CUT_OFF_S
     for thread in ours:
         thread.join(max(0.0, until - time.monotonic()))
     if busy := [thread.name for thread in ours if thread.is_alive()]:
-        logger.warning("ending although %s is still at work", ", ".join(busy))
+        logger.warning("ending although %s is still at work", ", ".join(busy), exc_info=exit_code != 0)
         logging.shutdown()
         sys.stdout.flush()
-        os._exit(0)
+        os._exit(exit_code)

@@ -5,6 +5,7 @@ import dataclasses
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Final, Self
 
@@ -12,6 +13,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.errors import ServingError
 from isthmus.serving.client.background import background_loop
 from isthmus.serving.client.reports import FrameReport, LatestMask
 from isthmus.serving.client.results import ModelInfo
@@ -53,6 +55,7 @@ class CameraStream:
         self._unread: deque[FrameReport] = deque()
         self._most_unread = (config or StreamConfig()).unread_reports
         self._num_thrown_away = 0
+        self._closing: Future[None] | None = None
         self._closed = False
         self._loop = background_loop()
 
@@ -109,6 +112,8 @@ class CameraStream:
             ServingError: The stream is closed.
         """
         with self._sending:
+            if self._closing is not None:
+                raise ServingError("the stream is closed", where=self.address)
             waiting, displaced = self._stream.put(image, captured_at=captured_at, max_age_s=max_age_s, tag=tag)
             self._loop.call_soon_threadsafe(self._stream.placed, waiting, displaced)
         return waiting.sequence_number
@@ -149,14 +154,15 @@ class CameraStream:
         Args:
             timeout_s: Seconds to wait; frames without an answer by then are lost.
         """
-        if self._closed:
-            return
-        with self._sending:
-            closing = asyncio.run_coroutine_threadsafe(self._stream.close(timeout_s), self._loop)
-            closing.result(timeout_s + _MARGIN_S)
-        with self._news:
-            self._closed = True
-            self._news.notify_all()
+        with self._sending:  # not while waiting: `on_report` may send, and would hold up the loop that closes
+            if self._closing is None:
+                self._closing = asyncio.run_coroutine_threadsafe(self._stream.close(timeout_s), self._loop)
+        try:
+            self._closing.result(timeout_s + _MARGIN_S)
+        finally:
+            with self._news:
+                self._closed = True
+                self._news.notify_all()
 
     def _keep(self, report: FrameReport) -> None:
         with self._news:

@@ -2,8 +2,8 @@
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any, Final
 
 import grpc
@@ -14,6 +14,7 @@ from isthmus.errors import NotAllowedError, ServingError, UnauthenticatedError
 from isthmus.serving.errors import status_of
 from isthmus.serving.identity import Context, is_named, vehicle_of
 from isthmus.serving.security.policy import RpcGroup, Rulebook
+from isthmus.serving.security.stream_counts import StreamCounts
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,9 @@ _OURS: Final = "/isthmus.serving.v1.SegmentationService/"
 _OIP: Final = "/inference.GRPCInferenceService/"
 _OPEN: Final = frozenset({f"{_OIP}ServerLive", f"{_OIP}ServerReady"})
 _OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
+_HEALTH_WATCH: Final = "/grpc.health.v1.Health/Watch"
+MAX_HEALTH_WATCHES: Final = 8
+"""Most health watches that one caller may have open: they are open to all, and take places that frames need."""
 _GROUPS: Final = {
     f"{_OURS}Segment": RpcGroup.FRAMES,
     f"{_OURS}StreamSegment": RpcGroup.FRAMES,
@@ -39,7 +43,7 @@ _GROUPS: Final = {
 
 
 class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is untyped
-    """Refuses what the policy does not allow.
+    """Refuses what the policy does not allow, and streams beyond a caller's share.
 
     A method that stands in no group is refused to everybody: whoever adds one says who may call it.
 
@@ -49,18 +53,23 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # gr
 
     def __init__(self, rules: Callable[[], Rulebook]) -> None:
         self._rules = rules
-        self.streams = 0
+        self._counts = StreamCounts()
+        self._watches = StreamCounts()
+
+    @property
+    def streams(self) -> int:
         """Streams that are open now, those of health left out."""
+        return self._counts.total
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Wrap the handler, if it exists and is not open to all."""
+        """Wrap the handler, if it exists and is not a short call that is open to all."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or is_open(method):
+        if handler is None or (is_open(method) and method != _HEALTH_WATCH):
             return handler
         for shape, make in _MAKERS.items():
             behaviour = getattr(handler, shape)
@@ -76,8 +85,7 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # gr
         if inspect.isasyncgenfunction(behaviour):
 
             async def generate(request: Any, context: Context) -> AsyncIterator[Any]:
-                await self._check(method, context)
-                with self._counted(streaming):
+                with await self._admitted(method, context, streaming=streaming):
                     async with aclosing(behaviour(request, context)) as responses:
                         async for response in responses:
                             yield response
@@ -85,29 +93,28 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # gr
             return generate
 
         async def call(request: Any, context: Context) -> Any:
-            await self._check(method, context)
-            with self._counted(streaming):
+            with await self._admitted(method, context, streaming=streaming):
                 return await behaviour(request, context)
 
         return call
 
-    async def _check(self, method: str, context: Context) -> None:
-        vehicle = vehicle_of(context)
-        group = group_of(method)
-        if group is not None and group in self._rules().grant_of(vehicle).allow:
-            return
-        error = refusal(vehicle, group)
-        logger.info("%s from %s: %s", method, context.peer(), error)
-        status = rpc_status.to_status(status_of(error))
-        await context.abort(status.code, status.details, status.trailing_metadata)
-
-    @contextmanager
-    def _counted(self, streaming: bool) -> Iterator[None]:
-        self.streams += streaming
+    async def _admitted(self, method: str, context: Context, *, streaming: bool) -> AbstractContextManager[None]:
+        """Hold this while the call runs; a call that may not run is aborted instead."""
         try:
-            yield
-        finally:
-            self.streams -= streaming
+            return self._admit(method, vehicle_of(context), streaming=streaming)
+        except ServingError as error:
+            logger.info("%s from %s: %s", method, context.peer(), error)
+            status = rpc_status.to_status(status_of(error))
+            await context.abort(status.code, status.details, status.trailing_metadata)
+            raise
+
+    def _admit(self, method: str, vehicle: str, *, streaming: bool) -> AbstractContextManager[None]:
+        if method == _HEALTH_WATCH:
+            return self._watches.hold(vehicle, MAX_HEALTH_WATCHES)
+        group, grant = group_of(method), self._rules().grant_of(vehicle)
+        if group is None or group not in grant.allow:
+            raise refusal(vehicle, group)
+        return self._counts.hold(vehicle, grant.max_streams) if streaming else nullcontext()
 
 
 def is_open(method: str) -> bool:

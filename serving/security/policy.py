@@ -59,6 +59,8 @@ class Grant:
     """Frames that may come at once after a pause; by default those of one second, at least one."""
     max_in_flight: Annotated[int, Field(gt=0)] | None = None
     """Frames that may be in the server at once; null for no bound of its own."""
+    max_streams: Annotated[int, Field(gt=0)] | None = 64
+    """Streams that may be open at once, WatchModel's among them; null for no bound of its own."""
     weight: Annotated[float, Field(gt=0, le=100)] = 1.0
     """Its share of a busy server, compared with the weights of others."""
 
@@ -77,6 +79,8 @@ class Grant:
 
 NOTHING = Grant(allow=())
 EVERYTHING = Grant(allow=tuple(RpcGroup))
+OPEN_HOUSE = Grant(allow=tuple(RpcGroup), max_streams=None)
+"""Where nobody is asked who they are: behind one address there may be a whole fleet and its proxy."""
 
 
 @config
@@ -104,7 +108,8 @@ class Policy:
     others: Grant = NOTHING
     """For callers with a certificate that no rule names."""
     anonymous: Grant = NOTHING
-    """For callers without a certificate. They share one bucket and one cap for each host that they come from."""
+    """For callers without a certificate. They share one bucket and one cap of each kind for each host that they come
+    from."""
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

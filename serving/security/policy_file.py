@@ -8,7 +8,7 @@ from typing import Final
 
 from isthmus.configuration import parse_config
 from isthmus.errors import ConfigurationError
-from isthmus.serving.security.policy import EVERYTHING, NOTHING, Policy, Rulebook
+from isthmus.serving.security.policy import EVERYTHING, NOTHING, OPEN_HOUSE, Policy, Rulebook
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class PolicyFile:
         self.problem = ""
         """Why a newer file was refused."""
         if path is None:
-            nobody = NOTHING if certificates_required else EVERYTHING
+            nobody = NOTHING if certificates_required else OPEN_HOUSE
             self.rulebook = Rulebook(Policy(others=EVERYTHING, anonymous=nobody))
             """What is in force."""
         else:

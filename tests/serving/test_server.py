@@ -28,9 +28,12 @@ from isthmus.errors import (
 from isthmus.serving.client import SegmentationClient
 from isthmus.serving.config import LimitsConfig, ProviderPolicy, ServerConfig
 from isthmus.serving.engine import OrtEngine
+from isthmus.serving.engine_config import BackendConfig, EngineConfig
 from isthmus.serving.probe import probe
 from isthmus.serving.scheduling.config import SchedulerConfig
+from isthmus.serving.security import access
 from isthmus.serving.server import SERVICES
+from isthmus.serving.swap.config import GuardConfig, SwapConfig
 from isthmus.serving.transport import RPCS_BESIDE_FRAMES, channel_options, server_options
 
 TIMEOUT_S = 30.0
@@ -164,7 +167,8 @@ def test_stop_answers_what_runs_and_refuses_the_rest(start_server, model_file, t
         pass
 
 
-def test_concurrent_calls_are_bounded(start_server, model_file):
+def test_concurrent_calls_are_bounded(start_server, model_file, monkeypatch):
+    monkeypatch.setattr(access, "MAX_HEALTH_WATCHES", 100)  # one caller stands for many here
     bounds = {"limits": LimitsConfig(max_in_flight=1), "scheduler": SchedulerConfig(max_streams=1)}
     server = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1, **bounds)).server
     with grpc.insecure_channel(server.address) as channel:
@@ -223,6 +227,28 @@ def test_open_address_needs_insecure(model_file):
 def test_one_source_of_models(fields):
     with pytest.raises(ConfigurationError, match="exactly one"):
         ServerConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"model_file": Path("m.onnx")},
+        {"engine": EngineConfig(backend=BackendConfig(address="127.0.0.1:8001", model="m"))},
+    ],
+)
+@pytest.mark.parametrize(
+    "swap",
+    [
+        {"public_keys": (Path("gate.key.pub"),)},
+        {"shadow_percent": 1.0},
+        {"guard": GuardConfig(min_frames=10)},
+        {"allow_label_space_change": True},
+    ],
+)
+def test_options_of_promotion_are_not_ignored_where_nothing_is_promoted(source, swap):
+    ServerConfig(**source)
+    with pytest.raises(ConfigurationError, match="registered model"):
+        ServerConfig(**source, swap=SwapConfig(**swap))
 
 
 def test_a_registered_model_needs_its_registry():
@@ -301,6 +327,25 @@ def test_process_ends_on_sigterm_whatever_hangs(model_file, tmp_path, tiny, wher
     assert process.returncode == 0, log
     assert "still at work" in log
     assert not port_file.exists()
+
+
+FAIL_WHILE_A_THREAD_HANGS = """
+import sys, threading
+from pathlib import Path
+from isthmus.serving import server
+from isthmus.serving.config import ServerConfig
+
+threading.Thread(target=threading.Event().wait, name="engine-hangs").start()
+server.serve(ServerConfig(model_file=Path(sys.argv[1]), port=0))
+"""
+
+
+def test_process_ends_after_an_error_whatever_hangs(tmp_path):
+    command = [sys.executable, "-c", FAIL_WHILE_A_THREAD_HANGS, str(tmp_path / "missing.onnx")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 1
+    assert "engine-hangs is still at work" in done.stderr
+    assert "missing.onnx" in done.stderr
 
 
 def test_process_drains_on_sigterm(model_file, tmp_path, tiny):

@@ -30,6 +30,10 @@ class BackendOptions:
     """PEM file of this gateway's certificate, for a back end that asks for one."""
     backend_key: Path | None = None
     """PEM file of its private key."""
+    backend_timeout_s: float | None = None
+    """Most seconds that one request there may take; 10 by default."""
+    backend_probe_interval_s: float | None = None
+    """Seconds between two questions whether the model there is ready; 1 by default."""
 
     def resolve(self) -> "BackendConfig | None":
         """What was given; None where nothing was.
@@ -53,12 +57,13 @@ class BackendOptions:
             ca_file=self.backend_ca,
             cert_file=self.backend_cert,
             key_file=self.backend_key,
+            **given(timeout_s=self.backend_timeout_s, probe_interval_s=self.backend_probe_interval_s),
         )
 
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How much is taken at once, and what goes together."""
+    """How much is taken at once, what goes together, and how long a stream lives."""
 
     max_frame_pixels: int | None = None
     """Largest frame that is decoded."""
@@ -72,6 +77,18 @@ class LoadOptions:
     """Most frames of different callers in one batch; by default 1 on a CPU, max_batch_size on a GPU."""
     gather_wait_ms: float | None = None
     """Longest that a free engine waits for a batch to fill up; by default 0 on a CPU, 2 on a GPU."""
+    max_model_bytes: int | None = None
+    """Largest ONNX file that is downloaded or opened; 1 GiB by default."""
+    max_waiting_bytes: int | None = None
+    """Most bytes that all frames hold from their arrival to their answer; 512 MiB by default."""
+    bulk_share: float | None = None
+    """Bulk frames for each live frame while both wait, between 0 and 1; 0.1 by default."""
+    max_stream_age_s: float | None = None
+    """Seconds after which a stream is asked to reconnect, so that vehicles spread over new servers; 480 by default."""
+    reconnect_grace_s: float | None = None
+    """Seconds that a client then has to end its stream; 2 by default."""
+    outbox_size: int | None = None
+    """Most masks that wait for a slow reader in a stream before the oldest is dropped; 4 by default."""
 
     def limits(self) -> "LimitsConfig":
         """What is refused."""
@@ -82,15 +99,25 @@ class LoadOptions:
                 max_frame_pixels=self.max_frame_pixels,
                 max_batch_size=self.max_batch_size,
                 max_in_flight=self.max_in_flight,
+                max_model_bytes=self.max_model_bytes,
             )
         )
 
     def scheduler(self) -> "SchedulerConfig":
-        """What goes together."""
+        """What goes together, and how long a stream lives."""
         from isthmus.serving.scheduling.config import SchedulerConfig
 
         return SchedulerConfig(
-            **given(max_streams=self.max_streams, max_batch_size=self.gather, max_batch_wait_ms=self.gather_wait_ms)
+            **given(
+                max_streams=self.max_streams,
+                max_batch_size=self.gather,
+                max_batch_wait_ms=self.gather_wait_ms,
+                max_waiting_bytes=self.max_waiting_bytes,
+                bulk_share=self.bulk_share,
+                max_stream_age_s=self.max_stream_age_s,
+                reconnect_grace_s=self.reconnect_grace_s,
+                outbox_size=self.outbox_size,
+            )
         )
 
 

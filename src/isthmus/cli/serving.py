@@ -21,6 +21,7 @@ def serve(
     port_file: Path | None = None,
     provider: Literal["require_cuda", "prefer_cuda", "cpu"] = "cpu",
     gpu_mem_limit_mb: int | None = None,
+    bound_shapes: int | None = None,
     cache_dir: Path | None = None,
     num_threads: int | None = None,
     num_codec_threads: int | None = None,
@@ -52,6 +53,7 @@ def serve(
         port_file: The bound port is written here, for as long as the server listens.
         provider: require_cuda refuses to start without a GPU; prefer_cuda then warns and uses the CPU.
         gpu_mem_limit_mb: Most GPU memory of one model; under half the card, since two live during a swap.
+        bound_shapes: How many batch and frame sizes keep buffers of their own on the GPU.
         cache_dir: Where downloaded models are kept; this user's alone.
         num_threads: Threads of the engine on a CPU; by default what this process may use.
         num_codec_threads: Threads that decode frames and encode masks.
@@ -87,7 +89,9 @@ def serve(
             swap=swap.resolve(),
             security=security.resolve(),
             telemetry=telemetry.resolve(),
-            engine=EngineConfig(backend=backend.resolve(), **given(gpu_mem_limit_mb=gpu_mem_limit_mb)),
+            engine=EngineConfig(
+                backend=backend.resolve(), **given(gpu_mem_limit_mb=gpu_mem_limit_mb, bound_shapes=bound_shapes)
+            ),
             **given(
                 cache_dir=cache_dir,
                 num_threads=num_threads,

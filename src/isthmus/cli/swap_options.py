@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SwapOptions:
-    """Promotion while the server runs: what a version must show, and when the server goes back."""
+    """Promotion while the server runs: what a version must show, and when the server goes back. Only with --model."""
 
     trust: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Public key (PEM) of a gate whose signed verdicts count; say it once for each. Without one, verdicts are not

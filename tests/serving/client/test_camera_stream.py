@@ -1,5 +1,6 @@
 """The stream on a thread of its own."""
 
+import asyncio
 import threading
 
 import numpy as np
@@ -73,3 +74,35 @@ def test_unread_reports_are_bounded(nobody):
             stream.send(PICTURE)
     assert [report.sequence_number for report in stream] == [9, 10]
     assert stream.statistics().unread == 8
+
+
+def test_a_report_that_sends_again_does_not_hold_up_the_end(nobody):
+    refused = []
+
+    def send_again(report):
+        try:
+            stream.send(PICTURE)
+        except ServingError as error:
+            refused.append(str(error))
+
+    stream = CameraStream(nobody, config=CONFIG, on_report=send_again)
+    stream.send(PICTURE)  # waits for a server until the end, and is reported then
+    closing = threading.Thread(target=stream.close, args=(0.1,), daemon=True)
+    closing.start()
+    closing.join(4)  # below what a held-up close waits before it gives up
+    assert not closing.is_alive()
+    assert any("closed" in message for message in refused)
+
+
+def test_a_close_that_fails_ends_the_reports_all_the_same(nobody, monkeypatch):
+    stream = CameraStream(nobody, config=CONFIG)
+
+    async def fail(timeout_s):
+        raise RuntimeError("cannot")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stream._stream, "close", fail)
+        with pytest.raises(RuntimeError, match="cannot"):
+            stream.close()
+    assert stream.next_report(30) is None
+    asyncio.run_coroutine_threadsafe(stream._stream.close(0.1), stream._loop).result(30)

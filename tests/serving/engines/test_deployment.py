@@ -84,6 +84,16 @@ def test_deployment_runs_what_the_command_line_knows(kubernetes):
     assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
 
 
+def test_pods_trust_a_gate_whose_key_is_mounted(kubernetes):
+    pod = kubernetes["Deployment"]["spec"]["template"]["spec"]
+    container = container_of(kubernetes["Deployment"])
+    key = check_arguments(container)["trust"]
+    (mount,) = (mount for mount in container["volumeMounts"] if key.startswith(f"{mount['mountPath']}/"))
+    assert mount["readOnly"]
+    (volume,) = (volume for volume in pod["volumes"] if volume["name"] == mount["name"])
+    assert volume["configMap"] == {"name": "isthmus-gate"}
+
+
 def test_selectors_find_the_pods(kubernetes):
     labels = kubernetes["Deployment"]["spec"]["template"]["metadata"]["labels"]
     assert kubernetes["Deployment"]["spec"]["selector"]["matchLabels"] == labels
@@ -163,6 +173,11 @@ def test_haproxys_check_tells_serving_from_not_serving(deploy, start_server, mod
         ServerConfig(model_name="tiny", tracking_uri=empty, cache_dir=tmp_path / "cache", port=0, num_threads=1)
     ).server
     assert not haproxy_check(config, waiting.port)
+
+
+def test_haproxy_lets_a_draining_server_answer(deploy):
+    config = (deploy / "haproxy" / "haproxy.cfg").read_text()
+    assert "shutdown-sessions" not in config
 
 
 def test_haproxy_moves_frames_away_from_a_killed_server(deploy, start_server, model_file, tiny, tmp_path):

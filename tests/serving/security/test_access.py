@@ -1,13 +1,17 @@
 """Every kind of method is checked before its handler begins, and streams are counted."""
 
+import asyncio
+
 import grpc
 import pytest
 
+from isthmus.errors import QuotaExceededError
 from isthmus.protos.inference import open_inference_pb2 as oip
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.serving.identity import is_named, vehicle_of
 from isthmus.serving.security import access
-from isthmus.serving.security.policy import EVERYTHING, NOTHING, Policy, Rulebook
+from isthmus.serving.security.policy import EVERYTHING, NOTHING, Grant, Policy, RpcGroup, Rulebook
+from isthmus.serving.security.stream_counts import StreamCounts
 
 TIMEOUT_S = 30.0
 OURS = "/isthmus.serving.v1.SegmentationService/"
@@ -31,6 +35,7 @@ class Bench:
         self.rules = Rulebook(Policy(anonymous=EVERYTHING))
         self.interceptor = access.AccessInterceptor(lambda: self.rules)
         self.ran = []
+        self.release = asyncio.Event()
 
     async def one(self, request, context):
         self.ran.append(self.interceptor.streams)
@@ -41,6 +46,10 @@ class Bench:
         yield b"a"
         yield b"b"
 
+    async def waits(self, request, context):
+        await context.write(b"open")
+        await self.release.wait()
+
     async def writes_two(self, request, context):
         self.ran.append(self.interceptor.streams)
         await context.write(b"a")
@@ -49,6 +58,7 @@ class Bench:
     def service(self, details):
         kinds = {
             "Segment": (grpc.unary_unary_rpc_method_handler, self.one),
+            "Watch": (grpc.unary_stream_rpc_method_handler, self.waits),
             "New": (grpc.unary_unary_rpc_method_handler, self.one),
             "ModelInfer": (grpc.stream_unary_rpc_method_handler, self.one),
             "WatchModel": (grpc.unary_stream_rpc_method_handler, self.two),
@@ -107,6 +117,37 @@ async def test_a_method_without_a_group_is_refused_to_everybody(bench):
         await ask(bench.channel, f"{OURS}New", "unary_unary")
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert bench.ran == []
+
+
+def open_stream(channel, method):
+    make = channel.unary_stream(method, request_serializer=None, response_deserializer=None)
+    return make(b"x", timeout=TIMEOUT_S)
+
+
+@pytest.mark.parametrize(
+    ("method", "most"), [(f"{OURS}WatchModel", 2), ("/grpc.health.v1.Health/Watch", access.MAX_HEALTH_WATCHES)]
+)
+async def test_one_caller_cannot_take_every_stream(bench, method, most, monkeypatch):
+    monkeypatch.setattr(bench, "two", bench.waits)
+    bench.rules = Rulebook(Policy(anonymous=Grant(allow=(RpcGroup.WATCH,), max_streams=2)))
+    calls = [open_stream(bench.channel, method) for _ in range(most)]
+    assert [await call.read() for call in calls] == [b"open"] * most
+    with pytest.raises(grpc.aio.AioRpcError, match="share") as caught:
+        await open_stream(bench.channel, method).read()
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    bench.release.set()
+    assert [await call.read() for call in calls] == [grpc.aio.EOF] * most
+    assert await open_stream(bench.channel, method).read() == b"open"  # places come back
+
+
+def test_streams_are_counted_for_each_caller():
+    counts = StreamCounts()
+    with counts.hold("ipv4:10.0.0.1:5000", 1):
+        with pytest.raises(QuotaExceededError, match="share"):
+            counts.hold("ipv4:10.0.0.1:5001", 1)  # another port of the same host
+        with counts.hold("ipv4:10.0.0.2:5000", 1), counts.hold("urn:vehicle:1", 1), counts.hold("urn:vehicle:2", 1):
+            assert counts.total == 4
+    assert counts.total == 0
 
 
 class Caller:

@@ -64,6 +64,7 @@ def test_nothing_is_allowed_by_default():
         ("rules: [{identities: ['ipv4:127.0.0.1:*'], grant: {allow: []}}]", "is no URI"),
         ("rules: [{identities: ['IPv4:127.0.0.1'], grant: {allow: []}}]", "is no URI"),
         ("rules: [{identities: ['a:b', 'a:b'], grant: {allow: []}}]", "'a:b' stands in two places"),
+        ("others: {allow: [frames], max_streams: 0}", "others.max_streams"),
         ("- 1", "no mapping"),
         ("{", "not valid YAML"),
     ],
@@ -77,6 +78,7 @@ def test_mistakes_are_named(text, said):
 def test_without_a_file_everybody_may_do_everything_whom_the_connection_lets_in(certificates_required, anonymous):
     file = PolicyFile(None, certificates_required=certificates_required)
     assert file.rulebook.grant_of("spiffe://fleet.example/vehicle/17").allow == tuple(RpcGroup)
+    assert file.rulebook.grant_of("spiffe://fleet.example/vehicle/17").max_streams == 64
     assert file.rulebook.grant_of("ipv4:127.0.0.1:5000").allow == anonymous
     file.refresh()
     assert file.rulebook.sha256 == ""

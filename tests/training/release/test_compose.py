@@ -5,12 +5,14 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import yaml
 
 from isthmus import cli
+from isthmus.cli.swap_options import SwapOptions
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +59,16 @@ def test_mlflow_answers_to_the_name_that_serving_calls(compose: dict):
 
 def test_serve_is_asked_for_options_that_it_has(compose: dict):
     options = [word for word in compose["services"]["serve"]["command"] if word.startswith("--")]
-    assert options == ["--model", "--host", "--insecure"]
-    known = inspect.signature(cli.VERBS["serve"]).parameters
-    assert all(option.removeprefix("--").replace("-", "_") in known for option in options)
+    assert options == ["--model", "--trust", "--host", "--insecure"]
+    known = {*inspect.signature(cli.VERBS["serve"]).parameters, *(field.name for field in fields(SwapOptions))}
+    assert {option.removeprefix("--").replace("-", "_") for option in options} <= known
+
+
+def test_serve_trusts_a_key_that_it_is_given(compose: dict):
+    serve = compose["services"]["serve"]
+    (mounted,) = serve["configs"]
+    assert serve["command"][serve["command"].index("--trust") + 1] == mounted["target"]
+    assert mounted["source"] in compose["configs"]
 
 
 def test_docker_reads_it_too(repository: Path):
@@ -70,7 +79,7 @@ def test_docker_reads_it_too(repository: Path):
     done = subprocess.run(
         ["docker", "compose", "config", "--quiet"],
         cwd=repository,
-        env={**os.environ, "POSTGRES_PASSWORD": "a", "S3_SECRET_KEY": "b"},
+        env={**os.environ, "POSTGRES_PASSWORD": "a", "S3_SECRET_KEY": "b", "GATE_PUBLIC_KEY": __file__},
         capture_output=True,
         text=True,
     )
