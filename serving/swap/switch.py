@@ -87,6 +87,12 @@ class Switch:
         self._slots.serve(model)
         self.live = LiveRecord(model.version, self._clock)
 
+    def make_room(self) -> None:
+        """Free the previous model, once its trial is over, for one that is about to be loaded."""
+        if self._previous is not None and not self.on_trial:
+            self._stop_keeping()
+            self._let_go(self._previous)
+
     def relabel(self, model: LoadedModel) -> None:
         """Go on with the same engine under a description that has become better."""
         self._slots.serve(model)

@@ -243,6 +243,7 @@ class Watcher:
             IsthmusError: It may not; see `ModelStore.fetch`, `check_label_space`, `warm_up` and `check_speed`.
         """
         logger.info("version %s has the alias %s and is looked at", version, CHAMPION)
+        self._switch.make_room()
         model = await in_thread(lambda: self._store.fetch(version))
         live = self._switch.live
         assert live is not None

@@ -82,6 +82,18 @@ async def test_the_model_before_is_freed_in_time_once_no_batch_of_it_runs(stage)
     await at.switch.stop()
 
 
+async def test_room_is_made_only_after_the_trial(stage):
+    at = stage()
+    at.switch.swap(at.two, seconds=0)
+    at.switch.make_room()
+    assert at.switch.previous is at.one
+    at.clock.now = GUARD.window_s + 1
+    at.switch.make_room()
+    await settled()
+    assert (at.switch.previous, at.one.engine.closed) == (None, True)
+    await at.switch.stop()
+
+
 async def test_keeping_ends(stage):
     at = stage(SwapConfig(keep_previous_s=0.001, guard=GuardConfig(window_s=0)))
     at.switch.swap(at.two, seconds=0)
