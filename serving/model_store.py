@@ -116,7 +116,8 @@ class ModelStore:
             standing = self._standing(found) if alias == CHAMPION else Standing.UNCHECKED
             path = self._cache.find(found.manifest) or self._download(found, Path(scratch))
         model = self._open(path, found, standing, num_threads=num_threads)
-        self._fetched[version] = found
+        if alias == CHAMPION or version not in self._fetched:  # a challenger comes without the verdict known here
+            self._fetched[version] = found
         return model
 
     def confirm(self, model: LoadedModel) -> LoadedModel:

@@ -9,6 +9,7 @@ config.pbtxt on. For all others the operator names the `model.onnx` or the `mode
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from math import prod
@@ -18,16 +19,25 @@ from typing import Any, Final
 import grpc
 
 from isthmus.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_CONFIDENCE, OUTPUT_LABELS, SHA256_KEY, ModelCard
-from isthmus.errors import BackendUnavailableError, ContractError, IsthmusError, NoModelError
+from isthmus.errors import (
+    BackendUnavailableError,
+    ContractError,
+    IsthmusError,
+    ModelRefusedError,
+    NoModelError,
+    ServingError,
+)
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving.config import ProviderPolicy, ServerConfig
 from isthmus.serving.engine_config import BackendConfig
+from isthmus.serving.events import Change, Events, ModelChanged
 from isthmus.serving.model import LoadedModel, check_golden
 from isthmus.serving.off_loop import in_thread
 from isthmus.serving.pipeline import Pipeline
 from isthmus.serving.remote_engine import OipEngine, connect
 from isthmus.serving.session import open_session
+from isthmus.serving.swap.refusals import Refusals
 
 logger = logging.getLogger(__name__)
 
@@ -71,16 +81,21 @@ class BackendFollower:
     Args:
         config: The back end, and the pause between two tries to load.
         pipeline: Serves the model.
-        tell: Takes whether the back end is ready; awaited whenever that changes.
+        tell: Takes whether the back end is ready; awaited at least whenever that changes.
+        events: Told of changes.
     """
 
     previous: LoadedModel | None = None
     challenger: LoadedModel | None = None
 
-    def __init__(self, config: ServerConfig, pipeline: Pipeline, tell: Callable[[bool], Awaitable[None]]) -> None:
+    def __init__(
+        self, config: ServerConfig, pipeline: Pipeline, tell: Callable[[bool], Awaitable[None]], events: Events
+    ) -> None:
         self._config = config
         self._pipeline = pipeline
         self._tell = tell
+        self._events = events
+        self._refusals = Refusals(config.poll_interval_s)
 
     def prepare(self) -> None:
         """Nothing is kept on this machine."""
@@ -97,9 +112,14 @@ class BackendFollower:
         """Find the model and serve it.
 
         Raises:
-            IsthmusError: See `load_remote`.
+            IsthmusError: See `load_remote`; whatever the back end answers is a BackendUnavailableError here.
         """
-        model = await in_thread(partial(load_remote, self._config))
+        try:
+            model = await in_thread(partial(load_remote, self._config))
+        except BackendUnavailableError:
+            raise
+        except ServingError as error:  # full, or failing: it may do better when it is asked again
+            raise BackendUnavailableError(str(error)) from error
         self._pipeline.serve(model)
         await self._tell(True)
         logger.info("serving %s version %s (%s) on %s", model.name, model.version, model.sha256[:12], model.provider)
@@ -118,7 +138,7 @@ class BackendFollower:
             await asyncio.sleep(self._config.poll_interval_s)
             try:
                 await self.first()
-            except (BackendUnavailableError, ContractError) as error:
+            except IsthmusError as error:
                 cause = error
         while True:
             await self._follow()
@@ -130,20 +150,57 @@ class BackendFollower:
         model = self._pipeline.current
         assert model is not None
         assert isinstance(model.engine, OipEngine)
+        await model.engine.follow(self._tell)
+        started = time.monotonic()
         try:
-            await model.engine.follow(self._tell)
-            new = await in_thread(partial(load_remote, self._config))
-        except (BackendUnavailableError, ContractError) as error:
-            logger.error("the back end's new version is refused: %s", error)  # noqa: TRY400 - no traceback for people
-            ready, _ = await model.engine.look()  # does the old one still answer?
-            await self._tell(ready)
-            await asyncio.sleep(self._config.poll_interval_s)
+            new = await in_thread(partial(self._load_after, model))
+        except IsthmusError as error:
+            await self._refuse(model, model.engine, error, time.monotonic() - started)
             return
         before = self._pipeline.serve(new)
+        self._refusals.keep_only()
+        seconds = time.monotonic() - started
+        self._events.tell(ModelChanged(change=Change.SWAPPED, model_version=new.version, seconds=seconds))
         logger.info("back end changed to version %s (%s)", new.version, new.sha256[:12])
         if before is not None:
             await self._pipeline.drained(before)
             before.engine.close()
+
+    def _load_after(self, before: LoadedModel) -> LoadedModel:
+        new = load_remote(self._config)
+        space, known = new.card.label_space.id_hash, before.card.label_space.id_hash
+        if space != known and not self._config.swap.allow_label_space_change:
+            new.engine.close()
+            raise ModelRefusedError(
+                f"its label space is {space}, and masks until now were of {known}",
+                where=new.provider,
+                remedy="If every client reads the new one, start the gateway with --allow-label-space-change.",
+            )
+        return new
+
+    async def _refuse(self, model: LoadedModel, engine: OipEngine, error: IsthmusError, seconds: float) -> None:
+        """Go on with `model` until it is time to try again, or the back end has yet other versions."""
+        ready, versions = await engine.look()
+        await self._tell(ready)
+        named = ",".join(versions or ())
+        self._refusals.keep_only(named)
+        if self._refusals.note(named, "", str(error)):
+            logger.error("the back end's new version is refused: %s", error)
+            self._events.tell(
+                ModelChanged(
+                    change=Change.REFUSED,
+                    model_version=model.version,
+                    reason=str(error),
+                    refused_version=versions[-1] if versions else "",
+                    seconds=seconds,
+                )
+            )
+        while not self._refusals.may_try(named, ""):
+            await asyncio.sleep(self._config.poll_interval_s)
+            ready, now = await engine.look()
+            await self._tell(ready)
+            if now not in (None, versions):
+                return
 
 
 def _card_from(backend: BackendConfig, config: ServerConfig) -> tuple[ModelCard, str]:

@@ -201,7 +201,7 @@ class Server:
 
     def _model_source(self) -> Watcher | BackendFollower:
         if self.config.engine.backend is not None:
-            return BackendFollower(self.config, self._pipeline, self._tell_health)
+            return BackendFollower(self.config, self._pipeline, self._tell_health, self._events)
         return Watcher(
             self.config,
             ModelStore(self.config),

@@ -126,11 +126,12 @@ class _Pace:
 
 
 async def _pace_beside_frames(candidate: LoadedModel, live: LiveRecord) -> _Pace | None:
-    """None where too few batches of one shape came."""
+    """None where too few batches of one shape came meanwhile."""
     shape = live.usual_shape
     assert shape is not None
+    started = live.now()  # earlier batches had the machine to themselves
     times = await _times(candidate, shape, live)
-    current = live.seconds_of(shape)
+    current = live.seconds_of(shape, since=started)
     return _Pace(shape, median(times), median(current)) if len(current) >= _FEWEST_LIVE else None
 
 

@@ -23,7 +23,7 @@ class GuardConfig:
     """Frames of each model that must have been answered before they are compared; a tenth of them, all of the new
     model, before failures count."""
     max_error_rate: Share = 0.02
-    """Largest share of the new model's frames that may fail in the engine."""
+    """How much larger the new model's share of failures in the engine may be than the old one's."""
     max_p99_ratio: Ratio = 2.0
     """Largest 99th percentile of the new model's time in the engine, as a multiple of the old one's."""
     max_confidence_drift: Share = 0.15

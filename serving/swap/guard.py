@@ -19,9 +19,10 @@ def objection(new: LiveRecord, old: LiveRecord, config: GuardConfig) -> str:
         old: What the old model's last frames showed, as long as it served.
         config: The limits.
     """
-    num_frames = new.num_answered + new.num_failed
-    if num_frames * _ERRORS_COUNT_AFTER >= config.min_frames and new.error_rate > config.max_error_rate:
-        return f"{new.num_failed} of {num_frames} frames failed, {config.max_error_rate:.1%} may"
+    allowed = old.error_rate + config.max_error_rate
+    num_seen = new.num_answered + new.num_failed
+    if num_seen * _ERRORS_COUNT_AFTER >= config.min_frames and new.error_rate > allowed:
+        return f"the engine failed {new.num_failed} times in {num_seen}, {allowed:.1%} may"
     if min(new.num_answered, old.num_answered) < config.min_frames:
         return ""
     return _slower(new, old, config) or _drifted(new, old, config)

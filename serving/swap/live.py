@@ -44,7 +44,7 @@ class LiveRecord:
         self.num_answered = 0
         """Frames with a mask."""
         self.num_failed = 0
-        """Frames that the engine could not compute."""
+        """Batches that the engine could not compute."""
         self._clock = clock
         self._batches: deque[_Batch] = deque(maxlen=_BATCHES)
         self._seconds: deque[float] = deque(maxlen=_FRAMES)
@@ -58,14 +58,17 @@ class LiveRecord:
             self._note_frame(event)
 
     def _note_batch(self, event: BatchDone) -> None:
-        if event.model_version == self.version and event.prediction is not None:
+        if event.model_version != self.version:
+            return
+        if event.error is not None:
+            self.num_failed += 1  # not each frame: those of a failed batch run again alone
+        elif event.prediction is not None:
             shape = BatchShape(event.padded_to, *event.images.shape[1:3])
             self._batches.append(_Batch(self._clock(), shape, event.infer_s))
 
     def _note_frame(self, event: FrameDone) -> None:
-        if event.verdict == "failed":
-            self.num_failed += 1
-        elif event.verdict == "segmented":
+        # A frame may also have failed for what is no fault of the model: the server drains, or its codec gave up.
+        if event.verdict == "segmented":
             self.num_answered += 1
             if event.infer_s is not None:
                 self._seconds.append(event.infer_s)
@@ -93,13 +96,17 @@ class LiveRecord:
         counted = Counter((batch.shape.height, batch.shape.width) for batch in self._batches)
         return [size for size, _ in counted.most_common(most)]
 
-    def seconds_of(self, shape: BatchShape) -> list[float]:
-        """How long the last batches of a shape took in the engine."""
-        return [batch.infer_s for batch in self._batches if batch.shape == shape]
+    def now(self) -> float:
+        """The moment, on this record's clock."""
+        return self._clock()
+
+    def seconds_of(self, shape: BatchShape, since: float) -> list[float]:
+        """How long the batches of a shape took in the engine that ended since a moment; see `now`."""
+        return [batch.infer_s for batch in self._batches if batch.shape == shape and batch.at >= since]
 
     @property
     def error_rate(self) -> float:
-        """Share of the frames that failed in the engine, of those that reached it."""
+        """Failures of the engine, as a share of them and the answered frames."""
         return self.num_failed / max(1, self.num_failed + self.num_answered)
 
     @property

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from isthmus.serving.events import Change, Event, Events, FrameDone, ModelChanged
+from isthmus.serving.events import BatchDone, Change, Event, Events, FrameDone, ModelChanged
 from isthmus.serving.model import LoadedModel
 from isthmus.serving.swap.config import SwapConfig
 from isthmus.serving.swap.guard import objection
@@ -21,7 +21,7 @@ from isthmus.serving.swap.slots import Slots
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY: Final = 10
-"""Frames of the new model between two looks at its trial; a failed frame is looked at in any case."""
+"""Frames of the new model between two looks at its trial; a batch that failed is looked at in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,12 @@ class Switch:
         self._slots.serve(model)
         self.live = LiveRecord(model.version, self._clock)
 
+    def make_room(self) -> None:
+        """Free the previous model, once its trial is over, for one that is about to be loaded."""
+        if self._previous is not None and not self.on_trial:
+            self._stop_keeping()
+            self._let_go(self._previous)
+
     def relabel(self, model: LoadedModel) -> None:
         """Go on with the same engine under a description that has become better."""
         self._slots.serve(model)
@@ -117,15 +123,19 @@ class Switch:
         """Note what frames show, and go back where the trial demands it."""
         if self.live is not None:
             self.live.heard(event)
-        if isinstance(event, FrameDone) and self.on_trial and self.live is not None:
+        if isinstance(event, FrameDone | BatchDone) and self.on_trial and self.live is not None:
             self._look(event, self.live)
 
-    def _look(self, event: FrameDone, live: LiveRecord) -> None:
+    def _look(self, event: FrameDone | BatchDone, live: LiveRecord) -> None:
         if event.model_version != live.version:
             return
-        self._heard_on_trial += 1
-        if event.verdict != "failed" and self._heard_on_trial % _LOOK_EVERY:
-            return
+        if isinstance(event, BatchDone):
+            if event.error is None:
+                return
+        else:
+            self._heard_on_trial += 1
+            if self._heard_on_trial % _LOOK_EVERY:
+                return
         assert self._before is not None
         reason = objection(live, self._before, self._config.guard)
         if reason:

@@ -224,7 +224,12 @@ class Watcher:
         try:
             model = await self._checked(version, current)
         except _REFUSED as error:
-            await self._refuse(version, current, error, verdict, time.monotonic() - started)
+            if self._slots.current is current:
+                await self._refuse(version, current, error, verdict, time.monotonic() - started)
+            return  # else it was measured against a model that is gone, which `_went_back` looks again for
+        await self._note_return()  # a note that came after the swap's would bring an older model back
+        if self._slots.current is not current:
+            model.engine.close()
             return
         self._states[version] = "serving"  # first: the way back may come while this waits for the registry
         self._switch.swap(model, seconds=time.monotonic() - started)
@@ -238,6 +243,7 @@ class Watcher:
             IsthmusError: It may not; see `ModelStore.fetch`, `check_label_space`, `warm_up` and `check_speed`.
         """
         logger.info("version %s has the alias %s and is looked at", version, CHAMPION)
+        self._switch.make_room()
         model = await in_thread(lambda: self._store.fetch(version))
         live = self._switch.live
         assert live is not None

@@ -1,6 +1,7 @@
 """A gateway before a back end: real servers, one behind the other."""
 
 import asyncio
+import queue
 import threading
 import time
 from concurrent import futures
@@ -26,6 +27,7 @@ from isthmus.protos.inference import open_inference_pb2_grpc
 from isthmus.serving.client import SegmentationClient
 from isthmus.serving.config import LimitsConfig, ServerConfig
 from isthmus.serving.engine_config import BackendConfig, EngineConfig
+from isthmus.serving.events import Change, ModelChanged
 from isthmus.serving.remote_engine import OipEngine
 from isthmus.serving.remote_model import load_remote
 
@@ -170,6 +172,52 @@ def test_new_version_is_checked_and_served(start_server, triton, tiny):
         while client.segment(tiny.street()).model_version != "2":  # no frame fails meanwhile
             assert time.monotonic() < until
     assert {version for version, _ in triton.asked} == {"", "1", "2"}
+
+
+class Changes:
+    """What a gateway tells of its model, to wait for."""
+
+    def __init__(self, server):
+        self.told = queue.SimpleQueue()
+        server._events.subscribe(self)
+
+    def heard(self, event):
+        if isinstance(event, ModelChanged):
+            self.told.put(event)
+
+    def next(self):
+        return self.told.get(timeout=TIMEOUT_S)
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL])
+def test_a_back_end_in_trouble_does_not_end_its_gateway(start_server, triton, tiny, code):
+    triton.failure = (code, "trouble")  # already at the start
+    front = start_server(gateway(triton.address)).server
+    assert health_of(front.address) == NOT_SERVING
+    triton.failure = None
+    watch_health(front.address, SERVING)
+    changes = Changes(front)
+    triton.failure, triton.versions = (code, "trouble"), ["1", "2"]
+    refused = changes.next()
+    assert (refused.change, refused.model_version, refused.refused_version) == (Change.REFUSED, "1", "2")
+    triton.failure = None
+    assert (changes.next().change, front._pipeline.current.version) == (Change.SWAPPED, "2")
+
+
+def test_another_label_space_of_the_back_end_is_refused(start_server, triton, tiny):
+    front = start_server(gateway(triton.address)).server
+    changes = Changes(front)
+    card = tiny.make_card()
+    triton.card = card.model_copy(
+        update={"label_space": card.label_space.model_copy(update={"id_hash": "ba9876543210"})}
+    )
+    triton.versions = ["1", "2"]
+    refused = changes.next()
+    assert refused.change is Change.REFUSED
+    assert "its label space is ba9876543210" in refused.reason
+    assert front._pipeline.current.version == "1"
+    triton.card, triton.versions = card, ["1", "3"]  # looked at without waiting for the pause
+    assert (changes.next().change, front._pipeline.current.version) == (Change.SWAPPED, "3")
 
 
 @pytest.mark.parametrize("kind", ["onnx", "json"])

@@ -12,6 +12,7 @@ from isthmus.artifact import Manifest
 from isthmus.errors import ContractError
 from isthmus.serving.client import SegmentationClient
 from isthmus.serving.model_cache import Avoided, Champion, Known, ModelCache
+from isthmus.serving.model_store import ModelStore
 from isthmus.serving.swap.config import SwapConfig
 from isthmus.serving.swap.verdicts import Evidence
 
@@ -123,3 +124,13 @@ def test_a_server_deletes_the_versions_before_the_last_two(versions, config, fol
     kept = {path.name for path in (tmp_path / "cache" / "objects").iterdir()}
     assert kept <= {versions.sha256(version) for version in "234"}
     assert versions.sha256("4") in kept
+
+
+def test_a_look_as_challenger_does_not_lose_the_verdict(versions, config, keys):
+    version = versions.add(alias="champion")
+    versions.judge(version, keys.ours)
+    store = ModelStore(config(swap=SwapConfig(public_keys=(keys.public,))))
+    store.prepare()
+    store.fetch(version).engine.close()
+    store.fetch(version, "challenger").engine.close()
+    assert store._fetched[version].verdict is not None

@@ -73,6 +73,17 @@ async def test_beside_frames_the_current_model_is_left_alone(fakes, clock):
     assert (current.engine.shapes, set(candidate.engine.shapes)) == ([], {(2, 4, 6, 3)})
 
 
+async def test_only_frames_that_came_beside_the_candidate_count(fakes, clock):
+    live = LiveRecord("1", clock)
+    for _ in range(50):
+        live.heard(fakes.batch("1", size=2, hw=(4, 6), infer_s=0.001))  # before the check, the machine at rest
+    clock.now += 0.5
+    current = fakes.model("1", fakes.Engine(seconds=0.010, clock=clock))
+    candidate = fakes.model("2", fakes.Engine(seconds=0.010, clock=clock))
+    await check_speed(candidate, current, live, 1.5)  # else: 10 ms against 1 ms
+    assert len(current.engine.shapes) == 5
+
+
 async def test_too_few_frames_to_compare_with(fakes, clock):
     live = LiveRecord("1", lambda: 0.0)
     live.heard(fakes.batch("1", infer_s=1e-6))

@@ -122,11 +122,11 @@ def test_the_guard_goes_back_and_the_version_is_not_tried_again(
     versions.add(alias="champion", step=20)
     heard.wait_for(ModelChanged, change=Change.SWAPPED)
     tell = thread.server._events.tell
-    thread._loop.call_soon_threadsafe(tell, fakes.frame("2", verdict="failed"))
+    thread._loop.call_soon_threadsafe(tell, fakes.batch("2", prediction=None, error=RuntimeError("no kernel")))
     (told,) = heard.wait_for(ModelChanged, change=Change.ROLLED_BACK)
-    assert (told.model_version, told.reason) == ("1", "1 of 1 frames failed, 2.0% may")
+    assert (told.model_version, told.reason) == ("1", "the engine failed 1 times in 1, 2.0% may")
     assert version_of(thread.server.address, tiny) == "1"
-    wait_until(lambda: versions.state("2").startswith("rejected: rolled back, 1 of 1"))
+    wait_until(lambda: versions.state("2").startswith("rejected: rolled back, the engine failed 1"))
     # A restart knows it too, although the alias still points there.
     thread.call(thread.server.stop())
     again, heard_again = follow(config())

@@ -31,6 +31,10 @@ class Stage:
         for _ in range(count):
             self.events.tell(self.fakes.frame(version, **changes))
 
+    def failures(self, version, count):
+        for _ in range(count):
+            self.events.tell(self.fakes.batch(version, prediction=None, error=RuntimeError("no kernel")))
+
     def changes(self):
         return [event for event in self.told.events if isinstance(event, ModelChanged)]
 
@@ -78,6 +82,18 @@ async def test_the_model_before_is_freed_in_time_once_no_batch_of_it_runs(stage)
     await at.switch.stop()
 
 
+async def test_room_is_made_only_after_the_trial(stage):
+    at = stage()
+    at.switch.swap(at.two, seconds=0)
+    at.switch.make_room()
+    assert at.switch.previous is at.one
+    at.clock.now = GUARD.window_s + 1
+    at.switch.make_room()
+    await settled()
+    assert (at.switch.previous, at.one.engine.closed) == (None, True)
+    await at.switch.stop()
+
+
 async def test_keeping_ends(stage):
     at = stage(SwapConfig(keep_previous_s=0.001, guard=GuardConfig(window_s=0)))
     at.switch.swap(at.two, seconds=0)
@@ -91,7 +107,6 @@ async def test_keeping_ends(stage):
 @pytest.mark.parametrize(
     ("changes", "count", "reason"),
     [
-        ({"verdict": "failed"}, 2, "2 of 2 frames failed, 2.0% may"),
         ({"infer_s": 0.021}, 20, "up to 21.0 ms in the engine, those of version 1 10.0 ms; 2 times"),
         ({"confidence_mean": 0.64}, 20, "mean confidence is 0.64, that of version 1 was 0.80"),
         ({"confidence_mean": 0.96}, 20, "mean confidence is 0.96"),
@@ -118,13 +133,51 @@ async def test_the_server_goes_back_from_a_bad_model(stage, changes, count, reas
     await at.switch.stop()
 
 
+async def test_failures_in_the_engine_are_looked_at_at_once(stage):
+    at = stage()
+    at.switch.swap(at.two, seconds=0)
+    at.failures("2", 2)
+    await settled()
+    assert at.slots.current is at.one
+    assert at.changes()[-1].reason == "the engine failed 2 times in 2, 2.0% may"
+    await at.switch.stop()
+
+
+async def test_frames_that_fail_outside_the_engine_are_no_fault_of_the_model(stage):
+    at = stage()
+    at.switch.swap(at.two, seconds=0)
+    at.frames("2", 100, verdict="failed")  # as while the server drains
+    await settled()
+    assert at.slots.current is at.two
+    await at.switch.stop()
+
+
+def test_a_batch_that_runs_again_frame_by_frame_counts_once(fakes):
+    new = LiveRecord("2")
+    new.heard(fakes.batch("2", size=8, prediction=None, error=RuntimeError("odd frame")))
+    new.heard(fakes.batch("2", prediction=None, error=RuntimeError("odd frame")))
+    assert new.num_failed == 2
+
+
+def test_a_new_model_may_fail_as_often_as_the_old_one(fakes):
+    old, new = LiveRecord("1"), LiveRecord("2")
+    for live, count in ((old, 5), (new, 6)):
+        for at in range(100):
+            failed = {"prediction": None, "error": RuntimeError("odd frame")}
+            live.heard(fakes.batch(live.version, **failed) if at < count else fakes.frame(live.version))
+    assert objection(new, old, GUARD) == ""
+    for _ in range(3):
+        new.heard(fakes.batch("2", prediction=None, error=RuntimeError("odd frame")))
+    assert "the engine failed 9 times in 103, 7.0% may" in objection(new, old, GUARD)
+
+
 async def test_a_good_model_stays(stage):
     at = stage()
     at.switch.swap(at.two, seconds=0)
     at.frames("2", 200, infer_s=0.019, confidence_mean=0.94)
-    at.frames("2", 4, verdict="failed")
+    at.failures("2", 4)
     at.frames("2", 50, verdict="expired", infer_s=9.0)
-    at.frames("1", 50, verdict="failed")  # the one before, addressed by its version
+    at.failures("1", 50)  # the one before, addressed by its version
     await settled()
     assert at.slots.current is at.two
     await at.switch.stop()
@@ -135,7 +188,7 @@ async def test_after_the_trial_nothing_goes_back(stage):
     at.switch.swap(at.two, seconds=0)
     at.clock.now = GUARD.window_s + 1
     assert not at.switch.on_trial
-    at.frames("2", 100, verdict="failed")
+    at.failures("2", 100)
     await settled()
     assert at.slots.current is at.two
     await at.switch.stop()
@@ -144,7 +197,7 @@ async def test_after_the_trial_nothing_goes_back(stage):
 async def test_a_window_of_nothing_never_goes_back(stage):
     at = stage(SwapConfig(guard=GuardConfig(window_s=0)))
     at.switch.swap(at.two, seconds=0)
-    at.frames("2", 100, verdict="failed")
+    at.failures("2", 100)
     await settled()
     assert at.slots.current is at.two
     await at.switch.stop()
@@ -153,7 +206,7 @@ async def test_a_window_of_nothing_never_goes_back(stage):
 async def test_a_swap_that_comes_before_the_way_back_wins(stage):
     at = stage()
     at.switch.swap(at.two, seconds=0)
-    at.frames("2", 10, verdict="failed")
+    at.failures("2", 10)
     at.switch.swap(at.three, seconds=0)
     await settled()
     assert (at.slots.current, at.returns) == (at.three, [])
@@ -166,8 +219,8 @@ def test_few_frames_say_nothing_but_failures_do(fakes):
         old.heard(fakes.frame("1"))
         new.heard(fakes.frame("2", infer_s=9.0, confidence_mean=0.1))
     assert objection(new, old, GUARD) == ""
-    new.heard(fakes.frame("2", verdict="failed"))
-    assert "1 of 20 frames failed" in objection(new, old, GUARD)
+    new.heard(fakes.batch("2", prediction=None, error=RuntimeError("no kernel")))
+    assert "the engine failed 1 times in 20" in objection(new, old, GUARD)
 
 
 def test_a_rise_that_no_clock_shows_is_none(fakes):
@@ -196,8 +249,9 @@ def test_what_is_live(fakes):
     live.heard(fakes.batch("1", hw=(9, 9), prediction=None))
     shape = live.usual_shape
     assert (shape.size, shape.height, shape.width) == (2, 4, 8)
-    assert live.seconds_of(shape) == [2.0, 2.0]
+    assert live.seconds_of(shape, since=10.0) == [2.0, 2.0]
     assert live.frame_sizes(1) == [(4, 8)]
     assert live.busy
     clock.now += 1.0
     assert not live.busy
+    assert live.seconds_of(shape, since=live.now()) == []
