@@ -171,7 +171,7 @@ class Server:
         limits = self.config.limits
         self._grpc = grpc.aio.server(
             interceptors=[self._telemetry.calls, self._guard.interceptor, ErrorInterceptor()],
-            options=transport.server_options(limits),
+            options=transport.server_options(limits, self.config.scheduler),
             maximum_concurrent_rpcs=limits.max_in_flight
             + self.config.scheduler.max_streams
             + transport.RPCS_BESIDE_FRAMES,
