@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 _CODE: Final = grpc.StatusCode
 _GONE: Final = frozenset({_CODE.UNAVAILABLE, _CODE.NOT_FOUND, _CODE.FAILED_PRECONDITION, _CODE.CANCELLED})
 _RECONNECT: Final = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
+_PROBE_TIMEOUT_S: Final = 2.0  # a back end that hangs is told from a slow batch by short questions
 _THREADS: Final = 2  # one for batches, which come one after the other, and one for probes
 _FRAMES_FAULT: Final = (InvalidFrameError, FrameTooLargeError, OverloadedError)
 
@@ -129,8 +130,11 @@ class OipEngine:
         """Whether the model is ready at the back end, and its versions there; None where they cannot be had."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._look)
 
-    def metadata(self) -> pb.ModelMetadataResponse:
+    def metadata(self, timeout_s: float = math.inf) -> pb.ModelMetadataResponse:
         """Inputs, outputs and versions of the model at the back end.
+
+        Args:
+            timeout_s: Seconds to wait, where that is less than for any request.
 
         Raises:
             BackendUnavailableError: It cannot be reached, or does not have the model.
@@ -138,7 +142,9 @@ class OipEngine:
         """
         request = pb.ModelMetadataRequest(name=self._backend.model)
         try:
-            metadata: pb.ModelMetadataResponse = self._stub.ModelMetadata(request, timeout=self._backend.timeout_s)
+            metadata: pb.ModelMetadataResponse = self._stub.ModelMetadata(
+                request, timeout=min(timeout_s, self._backend.timeout_s)
+            )
         except grpc.RpcError as error:
             raise self._translated(error, math.inf) from error
         if self._versions is None:
@@ -153,8 +159,9 @@ class OipEngine:
     def _look(self) -> tuple[bool, tuple[str, ...] | None]:
         request = pb.ModelReadyRequest(name=self._backend.model, version=self.version)
         try:
-            ready = bool(self._stub.ModelReady(request, timeout=self._backend.timeout_s).ready)
-            return ready, tuple(self.metadata().versions)
+            timeout_s = min(_PROBE_TIMEOUT_S, self._backend.timeout_s)
+            ready = bool(self._stub.ModelReady(request, timeout=timeout_s).ready)
+            return ready, tuple(self.metadata(timeout_s).versions)
         except (grpc.RpcError, ServingError):
             return False, None
 

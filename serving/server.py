@@ -16,7 +16,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from isthmus.errors import ServingError
 from isthmus.protos.inference import open_inference_pb2_grpc
@@ -26,6 +26,7 @@ from isthmus.serving.admin import AdminServicer, Operated
 from isthmus.serving.admin_socket import AdminSocket
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.events import Events
+from isthmus.serving.health import HealthServicer
 from isthmus.serving.interceptors import ErrorInterceptor
 from isthmus.serving.model_store import ModelStore
 from isthmus.serving.off_loop import LOADER
@@ -75,7 +76,7 @@ class Server:
         self._models = self._model_source()
         self._pipeline.slots.shadowed = lambda: self._models.challenger
         self._admin = AdminSocket(config.security.admin_socket)
-        self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]
+        self._health = HealthServicer()
         self._port_file = PortFile(config.port_file)
         self._grpc: grpc.aio.Server | None = None
         self._working: asyncio.Task[None] | None = None
@@ -137,6 +138,7 @@ class Server:
             return
         self._port_file.remove()
         ending = asyncio.get_running_loop().create_task(self._grpc.stop(self.config.drain_timeout_s))
+        await self._health.end_watches()
         await asyncio.wait([ending], timeout=self.config.drain_timeout_s)
         await self._stop_models()  # calls that still run wait for it alone
         await asyncio.wait([ending], timeout=_CUT_OFF_S)

@@ -141,7 +141,8 @@ def wait_until(condition):
 
 
 def test_stop_answers_what_runs_and_refuses_the_rest(start_server, model_file, tiny, held_engine):
-    thread = start_server(ServerConfig(model_file=model_file, port=0, num_threads=1))
+    config = ServerConfig(model_file=model_file, port=0, num_threads=1, drain_timeout_s=2 * TIMEOUT_S)
+    thread = start_server(config)
     address = thread.server.address
     with (
         SegmentationClient(address) as client,
@@ -159,7 +160,7 @@ def test_stop_answers_what_runs_and_refuses_the_rest(start_server, model_file, t
             late.segment(tiny.street())
         held_engine.release.set()
         assert running.result(TIMEOUT_S).mask.shape == (48, 64)
-        watch.cancel()
+        assert list(states) == []  # the watch ends with the server, and does not hold it up
         stopping.result(TIMEOUT_S)
     assert not thread.server._pipeline.is_ready
     # What gRPC had taken in before it stopped meets this.

@@ -312,8 +312,8 @@ def test_slow_readers_masks_are_bounded_in_all(make_room):
     height, width = 1000, 3000
     for number in range(1, 9):
         camera.send(number, data=bytes(height * width * 3), height=height, width=width)
-        until(lambda number=number: len(room.engine.ran) == number)
-        assert room.pipeline.places.bytes <= 20_000_000
+        # Masks may hold half of the limit; the next frame needs the place of this one's pixels.
+        until(lambda number=number: len(room.engine.ran) == number and room.pipeline.places.bytes <= 10_000_000)
     counts = Counter((item.verdict, item.reason_code) for item in camera.rest())
     assert counts[pb.VERDICT_OVERLOADED, "OVERLOADED"] > 0
     assert counts[pb.VERDICT_SEGMENTED, ""] >= 3

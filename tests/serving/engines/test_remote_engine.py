@@ -2,6 +2,7 @@
 
 import asyncio
 import queue
+import socket
 import threading
 import time
 from concurrent import futures
@@ -24,6 +25,7 @@ from isthmus.errors import (
 )
 from isthmus.protos.inference import open_inference_pb2 as pb
 from isthmus.protos.inference import open_inference_pb2_grpc
+from isthmus.serving import remote_engine
 from isthmus.serving.client import SegmentationClient
 from isthmus.serving.config import LimitsConfig, ServerConfig
 from isthmus.serving.engine_config import BackendConfig, EngineConfig
@@ -327,3 +329,14 @@ async def test_limits_of_the_back_end_reach_the_client(start_server, model_file,
 def test_wrong_back_ends_are_one_error(fields, message):
     with pytest.raises(ConfigurationError, match=message):
         gateway(fields.pop("address"), **{key: Path(value) for key, value in fields.items()})
+
+
+async def test_a_back_end_that_hangs_is_soon_known(monkeypatch):
+    monkeypatch.setattr(remote_engine, "_PROBE_TIMEOUT_S", 0.1)
+    with socket.socket() as silent:  # takes connections and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        backend = BackendConfig(address=f"127.0.0.1:{silent.getsockname()[1]}", model="m", timeout_s=600)
+        engine = OipEngine(backend, LimitsConfig(), 1)
+        assert await asyncio.wait_for(engine.look(), TIMEOUT_S) == (False, None)
+        engine.close()
