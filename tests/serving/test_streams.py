@@ -292,7 +292,7 @@ def test_slow_reader_loses_the_oldest_masks_but_no_verdict(make_room):
     # What waits: one mask that is being sent, and in the outbox one and the small one of the last frame.
     until(lambda: 0 < room.pipeline.places.bytes - 2 * height * width < 1000)
     gc.collect()
-    kept = [item for item in gc.get_objects() if isinstance(item, Prediction) and item.labels.size == height * width]
+    kept = [item for item in gc.get_objects() if type(item) is Prediction and item.labels.size == height * width]
     assert kept == [], "predictions must not wait for the reader"
     results = camera.rest()
     assert [item.sequence_number for item in results] == list(range(1, 16))
