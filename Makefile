@@ -47,7 +47,8 @@ check: .venv/.ready ## Lint, types, import rules, Dockerfile, protos, host names
 	$(BIN)/python tools/guard_files.py
 
 unit: .venv/.ready ## Run the tests without the checks
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --ignore tests/serving
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/serving
 
 format: .venv/.ready ## Format and mend what ruff can mend
 	$(BIN)/ruff format .
