@@ -94,12 +94,16 @@ def test_packing_again_gives_the_same_bytes(camvid, tmp_path):
 
 PACK_AND_WAIT = """
 import sys
+import time
 from pathlib import Path
 from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.datasets.shards import packing
 sample, done = packing._sample, []
 def waiting(*arguments):
     if len(done) == 5:  # in the middle of the second shard
+        journal = Path(sys.argv[2]) / ".train.packing.jsonl"
+        while "train-000000" not in journal.read_text():  # another thread notes the first one
+            time.sleep(0.01)
         print("waiting", flush=True)
         sys.stdin.read()
     done.append(arguments)
