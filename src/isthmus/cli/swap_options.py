@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
+from isthmus.cli.serve_options import given
 from isthmus.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class SwapOptions:
             public_keys=self.trust,
             require_verdict=self._require_verdict(),
             allow_label_space_change=self.allow_label_space_change,
-            guard=GuardConfig(**_given(guard)),
-            **_given(swap),
+            guard=GuardConfig(**given(**guard)),
+            **given(**swap),
         )
 
     def _require_verdict(self) -> bool | None:
@@ -76,7 +77,3 @@ class SwapOptions:
                 "--require-verdict and --no-require-verdict cannot both be meant", remedy="Leave one of them out."
             )
         return True if self.require_verdict else False if self.no_require_verdict else None
-
-
-def _given(options: dict[str, float | int | None]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
