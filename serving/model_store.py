@@ -8,7 +8,7 @@ its champion is refused, the last good model serves, and says so.
 
 import dataclasses
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -57,8 +57,12 @@ class ModelStore:
             self._cache.prepare()
             self._policy.announce()
 
-    def load(self) -> LoadedModel:
+    def load(self, prove: Callable[[LoadedModel], LoadedModel] = lambda model: model) -> LoadedModel:
         """The model that this server shall begin with.
+
+        Args:
+            prove: Tries a model out, and gives it with what it has learnt; a `ContractError` of it refuses the model
+                before it is remembered as good. See `swap.checks.warm_up`.
 
         Raises:
             NoModelError: The registry has no champion of that name.
@@ -68,12 +72,12 @@ class ModelStore:
             ProviderError: The provider policy cannot be satisfied.
         """
         if self._config.model_file is not None:
-            return self._load_file(self._config.model_file)
+            return _proven(self._load_file(self._config.model_file), prove)
         try:
-            return self._load_champion()
+            return self._load_champion(prove)
         except _REFUSED as error:
             cause = error
-        return self._load_last_good(cause)
+        return self._load_last_good(cause, prove)
 
     def look(self) -> dict[str, str]:
         """Version by alias, as the registry has it now; one cheap call.
@@ -195,7 +199,7 @@ class ModelStore:
         check_size(path.stat().st_size, self._config.limits.max_model_bytes, path)
         return load_model(path, self._config, name=None, version=FILE_VERSION, sha256=sha256_of(path))
 
-    def _load_champion(self) -> LoadedModel:
+    def _load_champion(self, prove: Callable[[LoadedModel], LoadedModel]) -> LoadedModel:
         registry = self._registry
         version = registry.aliases().get(CHAMPION)
         if version is None:
@@ -214,13 +218,16 @@ class ModelStore:
         try:
             if known is not None:
                 self.check_label_space(model, known.champion.manifest.label_space_hash)
-            self.remember(model)
+            proven = prove(model)
+            self.remember(proven)
         except BaseException:
             model.engine.close()
             raise
-        return model
+        return proven
 
-    def _load_last_good(self, cause: RegistryError | ContractError | ModelRefusedError) -> LoadedModel:
+    def _load_last_good(
+        self, cause: RegistryError | ContractError | ModelRefusedError, prove: Callable[[LoadedModel], LoadedModel]
+    ) -> LoadedModel:
         registry = self._registry
         known = self._cache.recall(registry.name, registry.uri)
         path = None if known is None else self._cache.find(known.champion.manifest)
@@ -228,7 +235,7 @@ class ModelStore:
             raise cause
         champion = known.champion
         try:
-            model = self._open(path, champion, self._standing(champion), from_cache=True)
+            model = _proven(self._open(path, champion, self._standing(champion), from_cache=True), prove)
         except (ContractError, ModelRefusedError) as error:
             raise error from cause
         self._fetched[champion.version] = champion
@@ -309,3 +316,11 @@ class ModelStore:
                 remedy="Register the model again.",
             )
         return dataclasses.replace(model, standing=standing)
+
+
+def _proven(model: LoadedModel, prove: Callable[[LoadedModel], LoadedModel]) -> LoadedModel:
+    try:
+        return prove(model)
+    except BaseException:
+        model.engine.close()
+        raise

@@ -115,23 +115,27 @@ class Watcher:
             EngineLostError: The execution provider failed for good.
         """
         try:
-            model = await in_thread(self._store.load)
+            model = await in_thread(lambda: self._store.load(self._warmed))
         except (NoModelError, ContractError, ModelRefusedError):
             self._on_answer()
             raise
         if not model.from_cache:
             self._on_answer()
         try:
-            # A CPU has next to nothing to warm, and its first frames shall not wait for it.
-            seconds = {} if model.provider == CPU else await warm_up(model, self._config.limits)
             if model.from_cache:
                 self._avoided = await in_thread(self._store.avoided)
         except BaseException:
             model.engine.close()
             raise
-        self._switch.begin(dataclasses.replace(model, batch_seconds=seconds))
+        self._switch.begin(model)
         await self._on_first()
         logger.info("serving %s version %s (%s) on %s", model.name, model.version, model.sha256[:12], model.provider)
+
+    def _warmed(self, model: LoadedModel) -> LoadedModel:
+        """On the loader's thread. A CPU has next to nothing to warm, and its first frames shall not wait for it."""
+        if model.provider == CPU:
+            return model
+        return dataclasses.replace(model, batch_seconds=asyncio.run(warm_up(model, self._config.limits)))
 
     async def run(self, cause: IsthmusError | None = None) -> None:
         """Look again and again until cancelled.

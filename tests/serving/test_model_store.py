@@ -90,6 +90,25 @@ def test_registry_that_is_no_database(config, tmp_path):
         load(config(tracking_uri=f"sqlite:///{tmp_path / 'broken.db'}"))
 
 
+def test_champion_that_fails_its_trial_is_not_remembered_as_good(config, registry, export, monkeypatch):
+    first = registry.register(export, config().model_name)
+    load(config())
+    second = registry.register(export, config().model_name)
+
+    def prove(model):
+        if model.version == second:
+            raise ContractError("a batch of 8 does not fit")
+        return model
+
+    store = ModelStore(config())
+    store.prepare()
+    model = store.load(prove)
+    model.engine.close()
+    assert (model.version, model.from_cache) == (first, True)
+    monkeypatch.setattr("mlflow.MlflowClient.get_registered_model", _no_answer)
+    assert load(config()).version == first
+
+
 def test_registry_down_serves_the_last_good_model(config, registry, export, tmp_path, caplog, monkeypatch):
     version = registry.register(export, config().model_name)
     load(config())
