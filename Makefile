@@ -11,7 +11,7 @@ export PYTHONSAFEPATH := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help setup demo test browser check unit format protos lock bench docker clean
+.PHONY: help setup demo test browser check unit unit-training unit-others format protos lock bench docker clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,8 +47,15 @@ check: .venv/.ready ## Lint, types, import rules, Dockerfile, protos, host names
 	$(BIN)/python tools/guard_files.py
 
 unit: .venv/.ready ## Run the tests without the checks
-	$(BIN)/pytest --ignore tests/serving
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit-training unit-others
 	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/serving
+
+# Two plain processes side by side: these tests fork data loaders, which xdist's threads do not bear.
+unit-training: .venv/.ready
+	$(BIN)/pytest tests/training
+
+unit-others: .venv/.ready
+	$(BIN)/pytest --ignore tests/training --ignore tests/serving
 
 format: .venv/.ready ## Format and mend what ruff can mend
 	$(BIN)/ruff format .
