@@ -7,6 +7,7 @@ from isthmus.configuration import config
 from isthmus.training.discriminators import PatchDiscriminatorConfig
 from isthmus.training.generators import GeneratorConfig
 from isthmus.training.madan.color_jitter import ColorJitterConfig
+from isthmus.training.madan.self_training import SelfTrainingConfig
 
 
 @config
@@ -30,11 +31,14 @@ class StagesConfig:
     """Training of the segmenter on adapted images."""
     features_from: float = 0.6
     """Feature- and category-level alignment."""
+    self_training_from: float | None = None
+    """Self-training on the target, where it shall wait. null: together with the task."""
     ramp: float = 0.05
     """Each that has a beginning of its own grows from 0 to its whole weight within so much of the run."""
 
     def __post_init__(self) -> None:
-        for name in ("generators_from", "semantic_from", "sad_from", "ccd_from", "task_from", "features_from", "ramp"):
+        beginnings = ("semantic_from", "sad_from", "ccd_from", "task_from", "features_from", "self_training_from")
+        for name in ("generators_from", *beginnings, "ramp"):
             share = getattr(self, name)
             if share is not None and not 0.0 <= share <= 1.0:
                 raise ValueError(f"{name} is {share}: write a share of the run, from 0 to 1")
@@ -44,11 +48,13 @@ class StagesConfig:
                 raise ValueError(
                     f"{name} is {share}, before generators_from ({self.generators_from}): it needs adapted images"
                 )
-        if self.features_from < self.task_from:
-            raise ValueError(
-                f"features_from is {self.features_from}, before task_from ({self.task_from}): alignment moves the "
-                "segmenter, which rests until then"
-            )
+        for name, part in (("features_from", "alignment"), ("self_training_from", "self-training")):
+            share = getattr(self, name)
+            if share is not None and share < self.task_from:
+                raise ValueError(
+                    f"{name} is {share}, before task_from ({self.task_from}): {part} moves the segmenter, which rests "
+                    "until then"
+                )
 
 
 @config
@@ -73,9 +79,13 @@ class WeightsConfig:
     """The same on F's class scores, which the released code does first."""
     category: float = 0.0
     """Category-level alignment of MADAN+."""
+    self_training: float = 0.0
+    """Self-training with class mixing, which no MADAN paper has: ours, after DACS."""
 
     def __post_init__(self) -> None:
-        for name in ("gan", "cycle", "semantic", "sad", "ccd", "source", "feature", "score", "category"):
+        for name in (
+            "gan", "cycle", "semantic", "sad", "ccd", "source", "feature", "score", "category", "self_training"
+        ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: write 0 or more")
         if self.gan == 0 and self.cycle == 0:
@@ -119,6 +129,8 @@ class MadanConfig:
     is the whole, which aggregation and the segmenter see."""
     category_grid_hw: tuple[int, int] = (4, 8)
     """Cells of the category-level alignment's grid."""
+    self_training: SelfTrainingConfig = SelfTrainingConfig()
+    """How far F_A's answers on the target are believed."""
     ema_decay: float = 0.99
     """How slowly F_A follows F, a step."""
     pool_size: int = 50

@@ -14,6 +14,7 @@ from isthmus.training.madan.color_jitter import ColorJitter
 from isthmus.training.madan.config import MadanConfig
 from isthmus.training.madan.pictures import Shown, draw
 from isthmus.training.madan.pixel import Frames, PixelAdaptation, Translated
+from isthmus.training.madan.self_training import ClassMixer
 from isthmus.training.madan.semantics import Semantics
 from isthmus.training.madan.stages import Stage, stage_at
 from isthmus.training.madan.watch import Watch
@@ -68,6 +69,7 @@ class Madan:
         self._alignment = Alignment(config, segmenter.feature_channels, runtime)
         # The last of this process's thousand numbers: pools and draws of the pixel level count from the first on.
         self._jitter = None if config.color_jitter is None else ColorJitter(config.color_jitter, own_seed + 999)
+        self._mixer = ClassMixer(config.self_training, own_seed + 998)
         self._watch = Watch()
         self._is_warm = False
 
@@ -146,29 +148,43 @@ class Madan:
         """(7) and (8): F on adapted images, its target side moved towards them, then the feature discriminators."""
         truth = torch.cat(list(frames.masks))
         aligned = self._alignment.is_active(stage)
-        batches = [
-            torch.cat(self._adapted(frames, translated)),
-            *([torch.cat(list(frames.images))] if stage.source > 0 else []),
-            *([frames.target] if aligned else []),
-        ]
-        # One pass for all, so that normalisation layers see the mixture and gradients are averaged once.
-        outputs = _split(self._forward(self._jittered(torch.cat(batches))), [len(batch) for batch in batches])
-        losses = {"task": self._task_loss(outputs[0], truth)}
-        total = stage.task * losses["task"]
+        adapted = torch.cat(self._adapted(frames, translated))
+        batches = {"task": adapted}
         if stage.source > 0:
-            losses["source"] = self._task_loss(outputs[1], truth)
-            total = total + stage.source * losses["source"]
+            batches["source"] = torch.cat(list(frames.images))
         if aligned:
-            for name, loss in self._alignment.segmenter_losses(outputs[-1], stage).items():
-                losses[name] = loss
-                total = total + getattr(stage, name) * loss
+            batches["target"] = frames.target
+        if stage.self_training > 0:
+            mixed = self._mixer(adapted, truth, frames.target, self._answers(frames.target))
+            batches["self_training"] = mixed.images
+        outputs = self._outputs(batches)
+        losses = {name: self._task_loss(outputs[name], truth) for name in ("task", "source") if name in outputs}
+        if stage.self_training > 0:
+            losses["self_training"] = self._mixer.loss(
+                _logits(outputs["self_training"], truth), mixed, self._class_weights
+            )
+        if aligned:
+            losses |= self._alignment.segmenter_losses(outputs["target"], stage)
+        total = torch.stack([getattr(stage, name) * loss for name, loss in losses.items()]).sum()
         self._optimiser.zero_grad()
         cast(Any, total).backward()
         metrics = self._optimiser.step(step)
         losses = {name: loss.detach() for name, loss in losses.items()}
         if aligned:
-            losses |= self._alignment.update(outputs[0], truth, outputs[-1], stage)
+            losses |= self._alignment.update(outputs["task"], truth, outputs["target"], stage)
         return losses, metrics
+
+    def _outputs(self, batches: Mapping[str, Tensor]) -> dict[str, SegmenterOutput]:
+        """F on several batches in one pass: normalisation layers see the mixture, gradients are averaged once."""
+        output = self._forward(self._jittered(torch.cat(list(batches.values()))))
+        features, logits = (torch.split(one, [len(batch) for batch in batches.values()]) for one in output)
+        return {name: SegmenterOutput(*pair) for name, *pair in zip(batches, features, logits, strict=True)}
+
+    @torch.no_grad()
+    def _answers(self, target: Tensor) -> Tensor:
+        """Probabilities of F_A on target frames as they are."""
+        with self._runtime.autocast():
+            return self._semantics.adapted_segmenter(target).float().softmax(1)
 
     def _adapted(self, frames: Frames, translated: Sequence[Translated]) -> list[Tensor]:
         """Each source's whole frames in the target's look: those of the generator phase where they are the same."""
@@ -185,8 +201,7 @@ class Madan:
             return SegmenterOutput(*self._parallel(image))
 
     def _task_loss(self, output: SegmenterOutput, mask: Tensor) -> Tensor:
-        height, width = mask.shape[-2:]
-        return cross_entropy(upsample_logits(output.logits, (height, width)), mask, self._class_weights)
+        return cross_entropy(_logits(output, mask), mask, self._class_weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Optimisers, class weights, and whether the first stage is over."""
@@ -217,19 +232,20 @@ class Madan:
     def local_state(self) -> dict[str, Any]:
         """Pools and draws, which differ between processes."""
         jitter = {} if self._jitter is None else {"jitter": self._jitter.state_dict()}
-        return self._pixel.local_state() | jitter
+        return self._pixel.local_state() | {"mixer": self._mixer.state_dict()} | jitter
 
     def load_local_state(self, state: dict[str, Any]) -> None:
         """Restore what `local_state` gave."""
         self._pixel.load_local_state(state)
+        self._mixer.load_state_dict(state["mixer"])
         if self._jitter is not None:
             self._jitter.load_state_dict(state["jitter"])
 
 
-def _split(output: SegmenterOutput, sizes: list[int]) -> list[SegmenterOutput]:
-    """One output for each part of a batch."""
-    features, logits = (torch.split(one, sizes) for one in output)
-    return [SegmenterOutput(*pair) for pair in zip(features, logits, strict=True)]
+def _logits(output: SegmenterOutput, mask: Tensor) -> Tensor:
+    """Scores at the size of their labels [B,H,W]."""
+    height, width = mask.shape[-2:]
+    return upsample_logits(output.logits, (height, width))
 
 
 def _total(losses: Mapping[str, Tensor], stage: Stage) -> Tensor:
@@ -237,6 +253,6 @@ def _total(losses: Mapping[str, Tensor], stage: Stage) -> Tensor:
     weights = {
         "gan_to_target": stage.gan, "gan_to_source": stage.gan, "cycle": stage.cycle, "semantic": stage.semantic,
         "sad": stage.sad, "ccd": stage.ccd, "task": stage.task, "source": stage.source, "feature": stage.feature,
-        "score": stage.score, "category": stage.category,
+        "score": stage.score, "category": stage.category, "self_training": stage.self_training,
     }  # fmt: skip
     return torch.stack([weight * losses[name] for name, weight in weights.items() if name in losses]).sum()

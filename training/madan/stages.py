@@ -22,6 +22,7 @@ class Stage:
     feature: float
     score: float
     category: float
+    self_training: float
 
 
 def stage_at(config: MadanConfig, step: int, total_steps: int, num_sources: int) -> Stage:
@@ -44,6 +45,7 @@ def stage_at(config: MadanConfig, step: int, total_steps: int, num_sources: int)
 
     several = float(num_sources > 1)
     aligned, task = grown(stages.features_from), grown(stages.task_from)
+    alone = task if stages.self_training_from is None else grown(stages.self_training_from)
     return Stage(
         warm_up=at < stages.generators_from,
         gan=weights.gan,
@@ -56,4 +58,5 @@ def stage_at(config: MadanConfig, step: int, total_steps: int, num_sources: int)
         feature=weights.feature * aligned,
         score=weights.score * aligned,
         category=weights.category * aligned,
+        self_training=weights.self_training * alone,
     )

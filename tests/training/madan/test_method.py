@@ -194,10 +194,11 @@ def test_f_a_begins_where_f_is_and_follows_it(build: Build) -> None:
         ("feature", {"feature", "feature_discriminator"}),
         ("score", {"score", "score_discriminator"}),
         ("category", {"category", "category_discriminator"}),
+        ("self_training", {"self_training"}),
     ],
 )
 def test_a_switch_takes_out_exactly_its_part(build: Build, part: str, gone: set[str]) -> None:
-    weights = WeightsConfig(score=0.1, category=0.1, source=0.5)
+    weights = WeightsConfig(score=0.1, category=0.1, source=0.5, self_training=1.0)
     with_it, without_it = build(weights=weights), build(weights=replace(weights, **{part: 0.0}))
     whole, without = step_of(with_it, 0), step_of(without_it, 0)
     assert set(whole) - set(without) == gone
@@ -236,6 +237,22 @@ def test_colours_change_for_the_segmenter_alone(build: Build, monkeypatch: pytes
     assert losses["task"] != plain["task"]
     (batch,) = seen
     assert not torch.equal(batch[-2:], batches_of(0)[1]["image"])  # the target's frames, last in the batch
+
+
+def test_self_training_shows_the_segmenter_target_frames_with_adapted_objects_on_them(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = build(weights=WeightsConfig(feature=0.0, self_training=1.0))
+    seen: list[Tensor] = []
+    forward = method._forward
+    monkeypatch.setattr(method, "_forward", lambda image: (seen.append(image), forward(image))[1])
+    step_of(method, 0)
+    (batch,) = seen
+    adapted, mixed, target = batch[:4], batch[4:], batches_of(0)[1]["image"]
+    of_target = (mixed == target).all(1)
+    of_adapted = (mixed[:, None] == adapted[None]).all(2).any(1)
+    assert (of_target ^ of_adapted).all()
+    assert all(0.3 < float(share) < 0.7 for share in of_target.float().mean((1, 2)))
 
 
 def test_the_first_stage_learns_from_changed_colours_too(build: Build) -> None:
@@ -305,7 +322,8 @@ def test_generators_may_learn_from_crops_while_the_segmenter_sees_whole_frames(b
 
 @pytest.mark.parametrize("jitter", [None, ColorJitterConfig()])
 def test_a_restored_method_goes_on_bit_for_bit(build: Build, jitter: ColorJitterConfig | None) -> None:
-    whole, begun, restored = (build(color_jitter=jitter) for _ in range(3))
+    weights = WeightsConfig(score=0.1, category=0.1, self_training=1.0)
+    whole, begun, restored = (build(color_jitter=jitter, weights=weights) for _ in range(3))
     expected = [step_of(whole, step) for step in range(4)]
     for step in range(2):
         step_of(begun, step)

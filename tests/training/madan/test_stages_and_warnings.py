@@ -50,6 +50,12 @@ class TestStages:
         assert stage.semantic == pytest.approx(2.0 * share)
         assert stage_at(config_of(weights=WeightsConfig(semantic=2.0)), step, 100, 2).semantic == 2.0
 
+    @pytest.mark.parametrize(("begin", "shares"), [(None, (0.0, 0.1, 1.0)), (0.5, (0.0, 0.0, 0.1))])
+    def test_self_training_begins_with_the_task_or_later(self, begin: float | None, shares: tuple[float, ...]) -> None:
+        config = config_of(stages=replace(STAGES, self_training_from=begin), weights=WeightsConfig(self_training=2.0))
+        found = [stage_at(config, step, 100, 2).self_training for step in (39, 40, 50)]
+        assert found == pytest.approx([2.0 * share for share in shares])
+
     def test_one_source_is_not_aggregated(self) -> None:
         stage = stage_at(config_of(), 99, 100, 1)
         assert (stage.sad, stage.ccd) == (0.0, 0.0)
@@ -62,6 +68,7 @@ class TestStages:
         (StagesConfig, {"ramp": 1.5}, "ramp is 1.5: write a share"),
         (StagesConfig, {"sad_from": 0.1}, "sad_from is 0.1, before generators_from"),
         (StagesConfig, {"features_from": 0.2}, "features_from is 0.2, before task_from"),
+        (StagesConfig, {"self_training_from": 0.2}, "self_training_from is 0.2, before task_from"),
         (StagesConfig, {"semantic_from": 0.1}, "semantic_from is 0.1, before generators_from"),
         (WeightsConfig, {"cycle": -1.0}, "cycle is -1.0: write 0 or more"),
         (WeightsConfig, {"cycle": 0.0, "gan": 0.0}, "nothing trains the generators"),
