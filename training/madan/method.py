@@ -14,7 +14,7 @@ from isthmus.training.madan.color_jitter import ColorJitter
 from isthmus.training.madan.config import MadanConfig
 from isthmus.training.madan.pictures import Shown, draw
 from isthmus.training.madan.pixel import Frames, PixelAdaptation, Translated
-from isthmus.training.madan.self_training import ClassMixer
+from isthmus.training.madan.self_training import ClassMixer, Mixed
 from isthmus.training.madan.semantics import Semantics
 from isthmus.training.madan.stages import Stage, stage_at
 from isthmus.training.madan.watch import Watch
@@ -154,12 +154,15 @@ class Madan:
             batches["source"] = torch.cat(list(frames.images))
         if aligned:
             batches["target"] = frames.target
-        if stage.self_training > 0:
-            mixed = self._mixer(adapted, truth, frames.target, self._answers(frames.target))
+        mixed = self._mixed(adapted, truth, frames.target) if stage.self_training > 0 else None
+        if mixed is not None:
             batches["self_training"] = mixed.images
         outputs = self._outputs(batches)
-        losses = {name: self._task_loss(outputs[name], truth) for name in ("task", "source") if name in outputs}
-        if stage.self_training > 0:
+        losses: dict[str, Tensor] = {}
+        for name in ("task", "source"):
+            if name in outputs:
+                losses[name] = self._task_loss(outputs[name], truth)
+        if mixed is not None:
             losses["self_training"] = self._mixer.loss(
                 _logits(outputs["self_training"], truth), mixed, self._class_weights
             )
@@ -181,10 +184,11 @@ class Madan:
         return {name: SegmenterOutput(*pair) for name, *pair in zip(batches, features, logits, strict=True)}
 
     @torch.no_grad()
-    def _answers(self, target: Tensor) -> Tensor:
-        """Probabilities of F_A on target frames as they are."""
+    def _mixed(self, adapted: Tensor, masks: Tensor, target: Tensor) -> Mixed:
+        """Adapted objects on target frames, which F_A labels as they are."""
         with self._runtime.autocast():
-            return self._semantics.adapted_segmenter(target).float().softmax(1)
+            answers = self._semantics.adapted_segmenter(target).float().softmax(1)
+        return self._mixer(adapted, masks, target, answers)
 
     def _adapted(self, frames: Frames, translated: Sequence[Translated]) -> list[Tensor]:
         """Each source's whole frames in the target's look: those of the generator phase where they are the same."""

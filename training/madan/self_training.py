@@ -3,7 +3,7 @@
 Legend: `B` batch, `N` adapted images, `C` classes, `H W` pixels.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -89,9 +89,11 @@ class ClassMixer:
         return (mixed.trust * each).sum() / norm
 
     def _drawn_classes(self, mask: Tensor) -> Tensor:
-        present = mask[mask != IGNORE_INDEX].unique()
+        # torch leaves the tensor's own method untyped under strict checking.
+        present = cast(Tensor, torch.unique(mask[mask != IGNORE_INDEX]))
         order = torch.randperm(len(present), generator=self._draws).to(present.device)
-        return present[order[: (len(present) + 1) // 2]]
+        drawn: Tensor = present[order[: (len(present) + 1) // 2]]
+        return drawn
 
     def state_dict(self) -> dict[str, Any]:
         """The random state."""
