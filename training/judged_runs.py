@@ -135,7 +135,8 @@ class JudgedRun:
     @property
     def best(self) -> dict[str, tuple[int, float]]:
         """Step and mIoU of the best evaluation, by target; see `OPTIMISTIC`."""
-        return {title: max(curve.items(), key=lambda point: point[1]) for title, curve in self.curves.items()}
+        learned = {t: {step: miou for step, miou in curve.items() if step > 0} for t, curve in self.curves.items()}
+        return {title: max(curve.items(), key=lambda point: point[1]) for title, curve in learned.items()}
 
     @property
     def best_miou(self) -> dict[str, float]:
@@ -237,7 +238,8 @@ def _choice(folder: Path, settings: _Settings, judged: Mapping[tuple[int, str], 
             where=folder,
             remedy="Train it with held-out frames of a source as validation, or with null.",
         )
-    best = max(judged.values(), key=lambda row: (row.miou or 0.0, -row.step))
+    learned = [row for row in judged.values() if row.step > 0]
+    best = max(learned, key=lambda row: (row.miou or 0.0, -row.step))
     return best.step, f"best on {'source ' if of_source else ''}validation {validation.title}"
 
 

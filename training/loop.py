@@ -26,7 +26,7 @@ class LoopState:
     step: int = 0
     """Steps done."""
     best_step: int | None = None
-    """Step with the best validation mIoU so far, None where there is no validation set."""
+    """Step with the best validation mIoU so far, from 1; None where there is no validation set, or nothing learned."""
     best_miou: float | None = None
     """That mIoU."""
     window: dict[str, Tensor] = field(default_factory=dict)
@@ -173,7 +173,8 @@ def _log(session: Session, state: LoopState, images_per_second: float) -> None:
 
 def _judge(session: Session, state: LoopState) -> Judgement:
     judgement = session.judge(state.step)
-    if judgement.validation is not None:
+    # What was there before the first step is no work of this run, however well it scores.
+    if judgement.validation is not None and state.step > 0:
         miou = judgement.validation.scores.miou or 0.0
         if state.best_miou is None or miou > state.best_miou:
             state.best_step, state.best_miou = state.step, miou

@@ -125,6 +125,13 @@ def test_a_new_best_is_saved_at_once(tmp_path):
     assert (state.best_step, state.best_miou) == (2, 0.4)  # an equal score later is no better
 
 
+def test_what_a_run_began_with_is_never_its_best(tmp_path):
+    bench = Bench(tmp_path, Counting(), mious=(0.9, 0.4, 0.3, 0.2))
+    state = LoopState()
+    run_loop(bench.session, loop_config(checkpoint_every=9), state)
+    assert (state.best_step, state.best_miou) == (2, 0.4)
+
+
 def test_history_holds_means_over_the_window(tmp_path):
     bench = Bench(tmp_path, Counting())
     run_loop(bench.session, loop_config(), LoopState())
