@@ -88,9 +88,9 @@ def test_without_validation_the_last_step_counts_however_bad(write_run):
     assert run.miou == {"street": 0.4, "camvid/val": 0.3}
 
 
-def test_validation_without_a_score_counts_as_zero_as_in_the_loop(write_run):
+def test_validation_without_a_score_counts_as_zero_and_the_first_weights_not_at_all(write_run):
     curves = {**CURVES, "gta5/all:holdout": [None, None, 0.0]}
-    assert report_on([write_run("a", curves=curves)]).runs[0].step == 0
+    assert report_on([write_run("a", curves=curves)]).runs[0].step == 10
 
 
 def test_means_over_targets_and_spread_over_seeds(write_run):
