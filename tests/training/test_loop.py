@@ -106,7 +106,7 @@ def test_judges_and_saves_before_it_trains_and_after_the_last_step(tmp_path):
     assert method.targets == [None] * 5
     assert bench.events == [
         *("judge 0", "save 0 True"),
-        *("judge 2", "draw 2 batch"),
+        *("judge 2", "draw 2 batch", "save 2 True"),
         "save 3 False",
         *("judge 4", "draw 4 batch"),
         *("judge 5", "draw 5 batch", "save 5 True"),
