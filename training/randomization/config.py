@@ -79,6 +79,9 @@ class RandomizationConfig:
     """What is made alike, and how strongly."""
     class_weights: Literal["none", "enet"] = "none"
     """Of the segmentation loss; see source_only."""
+    running_statistics: Literal["views", "frames"] = "views"
+    """Whose mean and deviation normalisation layers keep for use after training: those of all that the network learns
+    from, or of the frames as they are, for which one more pass of theirs is paid. The paper's VGG16 keeps none."""
     views_per_pass: int | None = None
     """Views and crops of each frame that go through the network at once, to bound memory; null sends all together.
     Normalisation layers then see one pass at a time, and below `styles.views` consistency costs a second forward pass

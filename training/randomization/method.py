@@ -105,6 +105,8 @@ class Randomization:
         pixels = self._pixels(scene.masks)
         losses: dict[str, Tensor] = {}
         kept = []
+        keeps_frames = self._config.running_statistics == "frames"
+        before = [buffer.clone() for buffer in self._segmenter.buffers()] if keeps_frames else []
         self._optimiser.zero_grad()
         for part in parts:
             logits, terms = self._learn(step, scene, part, targets, pixels)
@@ -112,6 +114,8 @@ class Randomization:
                 losses[name] = losses[name] + term if name in losses else term
             kept.append(logits)
         metrics = self._optimiser.step(step)
+        if keeps_frames:
+            self._keep_statistics_of(scene.images[:1], before)
         if "pcd" in losses or "pci" in losses:
             metrics = {**metrics, "consistency_ramp": self._ramp(step)}
         shown = Shown(scene.images[:, 0].clone(), scene.masks[:, 0].clone(), torch.cat(kept), scene.num_views)
@@ -185,6 +189,14 @@ class Randomization:
         if max(consistency.weight_pcd, consistency.weight_pci) > 0 and LOGITS in consistency.layers:
             maps[LOGITS] = logits.softmax(1)
         return logits, {name: one.float().reshape(*images.shape[:2], *one.shape[1:]) for name, one in maps.items()}
+
+    @torch.no_grad()
+    def _keep_statistics_of(self, frames: Tensor, before: Sequence[Tensor]) -> None:
+        """Running statistics go on from what they were before the step, by frames [1,N,3,H,W] alone."""
+        for buffer, value in zip(self._segmenter.buffers(), before, strict=True):
+            buffer.copy_(value)
+        with torch.random.fork_rng([self._runtime.device] if self._runtime.device.type == "cuda" else []):
+            self._forward(self._network, frames)
 
     def _ramp(self, step: int) -> float:
         """What the consistency weights are multiplied by; the first step already moves it."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -72,7 +72,12 @@ def optimiser_of(segmenter: Segmenter) -> ScheduledOptimiser:
     return ScheduledOptimiser(groups, config, ScheduleConfig(warmup_steps=0), STEPS)
 
 
-def config_of(views: int = 3, views_per_pass: int | None = None, **consistency: Any) -> RandomizationConfig:
+def config_of(
+    views: int = 3,
+    views_per_pass: int | None = None,
+    running_statistics: Literal["views", "frames"] = "views",
+    **consistency: Any,
+) -> RandomizationConfig:
     styles = StylesConfig(views=views, domains=4, weights=StyleWeightsConfig(amplitude=1.0))
     options = {"ramp": 0.0, "levels": (1, 2, 4), **consistency}
     return RandomizationConfig(
@@ -80,6 +85,7 @@ def config_of(views: int = 3, views_per_pass: int | None = None, **consistency: 
         styles=styles,
         consistency=ConsistencyConfig(**options),
         views_per_pass=views_per_pass,
+        running_statistics=running_statistics,
     )
 
 

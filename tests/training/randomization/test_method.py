@@ -50,6 +50,30 @@ def test_one_view_is_source_only_bit_for_bit(
     assert all(torch.equal(left[key], right[key]) for key in left)
 
 
+@pytest.mark.parametrize("views_per_pass", [None, 1])
+def test_normalisation_may_keep_the_statistics_of_the_frames_as_they_are(
+    build: Build, frames: Frames, views_per_pass: int | None
+) -> None:
+    of_views, of_frames = (
+        build(running_statistics=kind, views_per_pass=views_per_pass) for kind in ("views", "frames")
+    )
+    alone = build(running_statistics="frames").segmenter
+    losses = [losses_of(method, 0, frames(0)) for method in (of_views, of_frames)]
+    assert losses[0] == losses[1]
+    left, right = weights_of(of_views), weights_of(of_frames)
+    assert {key for key in left if not torch.equal(left[key], right[key])} >= {
+        "network.encoder.second.1.running_mean",
+        "network.encoder.second.1.running_var",
+    }
+    assert all(torch.equal(left[key], right[key]) for key in left if "running" not in key and "num_batches" not in key)
+    learned = {key: value for key, value in right.items() if "running" not in key and "num_batches" not in key}
+    alone.load_state_dict(learned, strict=False)
+    with torch.no_grad():
+        alone(torch.cat([batch["image"] for batch in frames(0)]))
+    for key, value in alone.state_dict().items():
+        torch.testing.assert_close(right[key], value)
+
+
 def test_views_change_what_is_learned(build: Build, frames: Frames) -> None:
     one, three = build(views=1, weight_pcd=0.0, weight_pci=0.0), build(views=3, weight_pcd=0.0, weight_pci=0.0)
     for method in (one, three):
