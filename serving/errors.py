@@ -71,22 +71,45 @@ def error_of(call: Any, address: str) -> ServingError:
     kind, retry_after_s = _told(status.details if status is not None else ())
     if kind is not None:
         return kind(message, where=address, retry_after_s=retry_after_s)
-    if code is grpc.StatusCode.UNAVAILABLE and "handshake" in message.lower():
-        return ServingError(
-            f"the TLS handshake failed: {message}",
-            where=address,
-            remedy="Both sides need certificates of an authority that the other one trusts.",
-        )
     if code is grpc.StatusCode.UNAVAILABLE:
-        return ServingError(
-            "no server answers", where=address, remedy="Start one with `isthmus serve`, or check host and port."
-        )
+        return _unavailable(message, address)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return ServingError("no answer in time", where=address, remedy="Give it longer with --timeout-s (timeout_s).")
     return ServingError(f"{code.name}: {message}", where=address)
 
 
 def reason_code(error: BaseException) -> str:
     """Why, for programs: `INVALID_FRAME` for an `InvalidFrameError`, `INTERNAL` for what is not meant for clients."""
     return _reason(type(error)) if isinstance(error, ServingError) and error.status != "INTERNAL" else "INTERNAL"
+
+
+def _unavailable(message: str, address: str) -> ServingError:
+    """What gRPC says where no call came through, for people: the first of its hints that fits."""
+    hints = (
+        (
+            "handshake",
+            f"the TLS handshake failed: {message}",
+            "Both sides need certificates of an authority that the other one trusts.",
+        ),
+        (
+            "hostname verification",
+            f"the server's certificate does not name this host: {message}",
+            "Use a name that stands in the certificate, or have one made for this name.",
+        ),
+        (
+            "socket closed",
+            "something is there, but it closed the connection",
+            "If the server has TLS, name its authority with --ca, and your certificate with --cert and --key where it "
+            "asks for one; otherwise check the port.",
+        ),
+        ("connection refused", "no server answers", "Start one with `isthmus serve`, or check host and port."),
+    )
+    for hint, problem, remedy in hints:
+        if hint in message.lower():
+            return ServingError(problem, where=address, remedy=remedy)
+    return ServingError(
+        f"no server answers: {message}", where=address, remedy="Start one with `isthmus serve`, or check host and port."
+    )
 
 
 def _told(details: Iterable[any_pb2.Any]) -> tuple[type[ServingError] | None, float | None]:

@@ -194,6 +194,8 @@ class ModelStore:
         return Registry(uri, name)
 
     def _load_file(self, path: Path) -> LoadedModel:
+        if path.is_dir():
+            raise ContractError("is a folder", where=path, remedy=f"Name the file in it: {path / 'model.onnx'}.")
         if not path.is_file():
             raise ContractError("no such model file", where=path, remedy="Make one with `isthmus export`.")
         check_size(path.stat().st_size, self._config.limits.max_model_bytes, path)

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from isthmus.serving.client import FrameReport, Verdict, overlay
 from isthmus.serving.codec import MaskFormat, encode_mask
 from isthmus.serving.video import Image, VideoWriter
@@ -25,20 +27,26 @@ class SegmentedVideo:
 
     Args:
         verdicts: How many frames got which verdict.
-        masks: Folder of the masks, `NUMBER.png` by the frame's place in the video; None where none were asked for.
-        overlay: The video with class colours, in which frames without a mask are left as they are; None where it was
-            not asked for, or no frame came.
+        masks: Folder of the masks, `NUMBER.png` by the frame's place in the video; None where none were asked for, or
+            none came.
+        overlay: The video with class colours, in which frames without a mask are grey; None where it was not asked
+            for, or no frame came.
     """
 
     verdicts: Mapping[Verdict, int]
     masks: Path | None
     overlay: Path | None
 
+    @property
+    def num_segmented(self) -> int:
+        """Frames that got a mask."""
+        return self.verdicts.get(Verdict.SEGMENTED, 0)
+
     def __str__(self) -> str:
         """One line for people."""
         counts = ", ".join(f"{count} {verdict.value}" for verdict, count in sorted(self.verdicts.items()))
         made = " and ".join(str(path) for path in (self.masks, self.overlay) if path is not None)
-        return f"{sum(self.verdicts.values())} frames: {counts or 'none'}; {made}"
+        return f"{sum(self.verdicts.values())} frames: {counts or 'none'}; {made or 'nothing was made'}"
 
 
 class Reel:
@@ -90,14 +98,15 @@ class Reel:
     def result(self) -> SegmentedVideo:
         """What was made."""
         overlay_made = self._overlay if self._overlay is not None and self._overlay.exists() else None
-        return SegmentedVideo(dict(self._verdicts), self._masks, overlay_made)
+        masks_made = self._masks if self._verdicts[Verdict.SEGMENTED] else None
+        return SegmentedVideo(dict(self._verdicts), masks_made, overlay_made)
 
     def _write(self, place: int, image: Image, report: FrameReport) -> None:
         answer = report.segmentation
         if self._masks is not None and answer is not None:
             (self._masks / f"{place:06d}.png").write_bytes(encode_mask(answer.mask, MaskFormat.PNG))
         if self._writer is not None:
-            drawn = image
+            drawn = np.repeat(image.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
             if answer is not None and report.model is not None:
                 drawn = overlay(image, answer.mask, report.model.palette)
             self._writer.write(drawn)

@@ -5,6 +5,7 @@ The model card travels as a parameter of the configuration, which Triton's `Mode
 server uses (`serving/remote_model.py`).
 """
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -25,6 +26,7 @@ from isthmus.errors import ConfigurationError
 from isthmus.training.onnx_model import read_card
 
 _CONFIG: Final = "config.pbtxt"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _GPU_PARAMETERS: Final = {
     "cudnn_conv_algo_search": "1",  # HEURISTIC: an exhaustive search stalls the first frame of each shape
     "arena_extend_strategy": "1",  # kSameAsRequested: two versions must fit side by side
@@ -54,13 +56,19 @@ def write_triton_repository(
         The model's folder.
 
     Raises:
-        ConfigurationError: This version is there already, or a number is not positive.
+        ConfigurationError: This version is there already, a number is not positive, or the name is none for Triton.
         ContractError: The file is no model of ours.
     """
     if version < 1 or max_batch_size < 1:
         raise ConfigurationError(f"version {version} and max_batch_size {max_batch_size} must be 1 or more")
     card = read_card(onnx_file)
-    folder = out / (name or card.name)
+    name = name or card.name
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{name!r} is no name that Triton can serve",
+            remedy="Choose a --name of letters, digits, '-', '_' and '.', which begins with a letter or digit.",
+        )
+    folder = out / name
     final = folder / str(version)
     if final.exists():
         raise ConfigurationError("this version is there already", where=final, remedy="Choose another --version.")

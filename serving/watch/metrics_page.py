@@ -1,5 +1,6 @@
 """What a server's metrics page says of its frames."""
 
+import http.client
 import urllib.error
 import urllib.request
 from collections import defaultdict
@@ -42,7 +43,7 @@ def read_metrics(url: str) -> MetricsPage:
     """Fetch a page and read it; waits up to three seconds.
 
     Args:
-        url: For example `http://127.0.0.1:9100/metrics`.
+        url: For example `http://127.0.0.1:9464/metrics`.
 
     Raises:
         ConfigurationError: It is no http or https address.
@@ -52,9 +53,10 @@ def read_metrics(url: str) -> MetricsPage:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - the scheme is checked above
             text = answer.read(_MOST_BYTES).decode()
-    except (OSError, ValueError) as error:  # URLError is an OSError; a page that is not UTF-8 a ValueError
+    # URLError is an OSError; a page that is not UTF-8 a ValueError; what is no HTTP, or ends too early, the third.
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise ServingError(f"no metrics to be had: {reason}", where=url) from error
+        raise ServingError(f"no metrics to be had: {reason or type(reason).__name__}", where=url) from error
     return parse_metrics(text, where=url)
 
 
@@ -77,4 +79,10 @@ def parse_metrics(text: str, *, where: str) -> MetricsPage:
                     gauges[_GAUGES[sample.name]] += sample.value
     except (ValueError, KeyError, IndexError) as error:
         raise ServingError(f"is no metrics page: {error}", where=where) from error
+    if not frames and not gauges:
+        raise ServingError(
+            "is no metrics page of an isthmus server",
+            where=where,
+            remedy="Name the address that `isthmus serve --metrics-port` listens on.",
+        )
     return MetricsPage(dict(frames), dict(gauges))

@@ -263,6 +263,11 @@ def test_plain_file(model_file):
     assert (model.name, model.version) == ("tiny", "file")
 
 
+def test_a_folder_is_no_model_file(model_file):
+    with pytest.raises(ContractError, match=r"is a folder.*Name the file in it"):
+        load(file_config(model_file.parent))
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(ContractError, match="no such model file"):
         load(file_config(tmp_path / "model.onnx"))

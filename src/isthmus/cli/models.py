@@ -5,6 +5,8 @@ from typing import Final, Literal
 
 import tyro
 
+from isthmus.errors import ConfigurationError
+
 DEFAULT_GATE: Final = Path("configs/gate/default.yaml")
 
 
@@ -51,7 +53,7 @@ def triton(
     version: int = 1,
     device: Literal["gpu", "cpu"] = "gpu",
     max_batch_size: int = 8,
-    precision: Literal["fp32", "fp16"] = "fp32",
+    precision: Literal["fp32", "fp16"] | None = None,
 ) -> None:
     """Write a run or an export into a model repository that Triton serves, with its model card.
 
@@ -67,7 +69,7 @@ def triton(
         version: Its version there. Triton serves the highest.
         device: Where Triton runs it.
         max_batch_size: Most frames that Triton computes at once.
-        precision: Of a run's export; an export has its own.
+        precision: Of a run's export, fp32 where left out; an export has its own.
     """
     import tempfile
 
@@ -76,11 +78,18 @@ def triton(
     from isthmus.training.triton_repository import write_triton_repository
 
     onnx_file = source / "model.onnx" if source.is_dir() else source
+    if onnx_file.is_file() and precision is not None:
+        raise ConfigurationError(
+            "--precision was given, but this export has its own", where=onnx_file,
+            remedy=f"Leave it out, or name a run, or `isthmus export … --precision {precision}` first.",
+        )  # fmt: skip
+    if not source.exists():
+        raise ConfigurationError("is not there", where=source, remedy="Name a run, or what `isthmus export` wrote.")
     with tempfile.TemporaryDirectory() as scratch:
         if not onnx_file.is_file():
             from isthmus.training.exporting import export_run
 
-            exported = export_run(source, Path(scratch) / "export", name=name, precision=precision)
+            exported = export_run(source, Path(scratch) / "export", name=name, precision=precision or "fp32")
             onnx_file = exported.export.onnx_file
         made = write_triton_repository(
             onnx_file, out, name=name, version=version, device=device, max_batch_size=max_batch_size

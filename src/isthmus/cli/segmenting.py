@@ -28,13 +28,14 @@ def segment(
 ) -> None:
     """Segment pictures, videos or a camera through a server: id masks and colour overlays.
 
-    $ isthmus segment frames/ --server 127.0.0.1:50051 --out masks
-    $ isthmus segment drive.mp4 --server 127.0.0.1:50051 --out masks --every 5
-    $ isthmus segment --camera 0 --server 127.0.0.1:50051 --out masks --max-age-s 0.2
+    $ isthmus segment frames/ --server 127.0.0.1:50051 --out segmented
+    $ isthmus segment drive.mp4 --server 127.0.0.1:50051 --out segmented --every 5
+    $ isthmus segment --camera 0 --server 127.0.0.1:50051 --out segmented --max-age-s 0.2
 
     Pictures give OUT/masks/NAME.png (8-bit ids, 255 unlabelled) and OUT/overlays/NAME.png; a video or a camera gives
     OUT/masks/NAME/NUMBER.png and OUT/overlays/NAME.mp4. Of a video each frame is segmented, of a camera the newest:
-    at the end stands how many frames got which verdict. Ctrl-C ends a camera.
+    at the end stands how many frames got which verdict. Ctrl-C ends a camera. The exit code is 1 where a video
+    got no mask at all.
 
     Args:
         inputs: JPEG and PNG files, folders of them, and video files.
@@ -45,8 +46,9 @@ def segment(
         every: Of a video or camera, take each how many-th frame.
         max_fps: Send no more frames of it a second than this.
         frames: End after so many frames of it.
-        max_age_s: Seconds after which a frame's mask is of no use; the server then drops it.
-        jpeg_quality: Send frames as JPEG of this quality (1 to 100) instead of raw pixels: for thin links.
+        max_age_s: Of a video or camera, seconds after which a frame's mask is of no use; the server then drops it.
+        jpeg_quality: Of a video or camera, send frames as JPEG of this quality (1 to 100) instead of raw pixels: for
+            thin links.
         timeout_s: Seconds that one picture may take.
         ca: PEM file of the authority that signed the server's certificate; turns TLS on.
         cert: PEM file of this client's own certificate.
@@ -67,7 +69,7 @@ def segment(
 
     console = Console()
     credentials = client_credentials(ca, cert, key)
-    timeout_s = timeout_s or DEFAULT_TIMEOUT_S
+    timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
     videos = [path for path in inputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     pictures = [path for path in inputs if path not in videos]
     given: dict[str, Any] = {
@@ -80,15 +82,23 @@ def segment(
     }
     given = {name: value for name, value in given.items() if value is not None}
     if given and not videos and camera is None:
-        raise ConfigurationError("--only, --every, --max-fps, --frames, --max-age-s and --jpeg-quality are for videos")
+        flags = {"products": "--only", "max_frames": "--frames"}
+        named = [flags.get(name, "--" + name.replace("_", "-")) for name in given]
+        raise ConfigurationError(
+            f"{', '.join(named)}: for videos and cameras alone", remedy="Leave it out, or name a video or --camera."
+        )
     options = VideoOptions(timeout_s=timeout_s, **given)
     if pictures:
         made = segment_paths(pictures, server, out, timeout_s=timeout_s, credentials=credentials)
         console.print(f"{len(made)} masks in {out / 'masks'}, overlays in {out / 'overlays'}")
+    empty = False
     for video in segment_videos(videos, server, out, options, credentials):
         console.print(str(video))
+        empty |= video.num_segmented == 0
     if camera is not None:
         console.print(str(segment_camera(camera, server, out, options, credentials)))
+    if empty:
+        sys.exit(1)
 
 
 def watch(
@@ -104,7 +114,7 @@ def watch(
     """Watch a server: its model and each change of it, its health, its frames by verdict.
 
     $ isthmus watch 127.0.0.1:50051
-    $ isthmus watch 127.0.0.1:50051 --metrics http://127.0.0.1:9100/metrics --once
+    $ isthmus watch 127.0.0.1:50051 --metrics http://127.0.0.1:9464/metrics --once
 
     Ctrl-C ends it. With --once the exit code is 0 only if the server serves a model.
 

@@ -73,7 +73,8 @@ STARTS = {
 
 def blocks(repository):
     text = (repository / "docs" / "client.md").read_text(encoding="utf-8")
-    return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [block for block in found if "isthmus" in block]  # the rest is the reader's own camera
 
 
 def test_all_blocks_are_known(repository):

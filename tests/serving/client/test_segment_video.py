@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from isthmus import cli
+from isthmus.cli.segmenting import segment as segment_verb
 from isthmus.errors import (
     ConfigurationError,
     DataMissingError,
@@ -86,7 +87,7 @@ def test_lost_frames_of_a_video_are_sent_again(clip, scripted_thread, tmp_path):
     assert len(masks_in(made.masks)) == FRAMES
 
 
-def test_frames_without_a_mask_stay_in_the_overlay_video(clip, scripted_thread, tmp_path, say):
+def test_frames_without_a_mask_are_grey_in_the_overlay_video(clip, scripted_thread, tmp_path, say):
     server = scripted_thread().server
 
     def refuse_even(frame, tell):
@@ -100,7 +101,25 @@ def test_frames_without_a_mask_stay_in_the_overlay_video(clip, scripted_thread, 
     assert made.verdicts == {Verdict.INVALID: 5, Verdict.SEGMENTED: 5}
     assert list(masks_in(made.masks)) == [1, 3, 5, 7, 9]
     drawn = list(open_video(made.overlay))
-    np.testing.assert_allclose(drawn[0].mean((0, 1)), [230, 90, 90], atol=12)
+    np.testing.assert_allclose(drawn[0].mean((0, 1)), [137, 137, 137], atol=12)
+
+
+def test_a_video_without_any_mask_exits_with_1(clip, scripted_thread, tmp_path, say, capsys):
+    server = scripted_thread().server
+
+    def refuse(frame, tell):
+        result = pb.FrameResult(sequence_number=frame.sequence_number, verdict=pb.VERDICT_INVALID, reason="no")
+        tell(say.event(result))
+
+    server.on_frame = refuse
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["segment", str(clip), "--server", server.address, "--out", str(tmp_path / "a"), "--only", "masks"])
+    assert f"{FRAMES} frames: {FRAMES} invalid; nothing was made" in capsys.readouterr().out
+
+
+def test_options_of_videos_are_refused_for_pictures_by_name(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"--frames, --jpeg-quality: for videos and cameras alone"):
+        segment_verb((tmp_path,), server="a:1", out=tmp_path / "out", frames=3, jpeg_quality=80)
 
 
 def test_odd_sizes_are_filled_up(tmp_path):
@@ -124,7 +143,7 @@ def test_a_camera_is_newest_first_and_all_is_counted(scripted_thread, tmp_path):
     assert sum(made.verdicts.values()) == FRAMES
     assert set(made.verdicts) <= {Verdict.SEGMENTED, Verdict.SUPERSEDED_HERE, Verdict.NOT_SENT}
     assert len(masks_in(made.masks)) == made.verdicts.get(Verdict.SEGMENTED, 0)
-    assert len(list(open_video(made.overlay))) == FRAMES  # those without a mask as they are
+    assert len(list(open_video(made.overlay))) == FRAMES  # those without a mask too
     assert {frame.service_class for frame in server.frames} <= {pb.SERVICE_CLASS_LIVE}
 
 
@@ -169,7 +188,7 @@ def test_a_server_that_goes_for_good_ends_a_video(clip, scripted_thread, tmp_pat
     ("arguments", "message"),
     [
         (["a.mp4", "--camera", "0"], "--camera and files"),
-        (["a.png", "--every", "2"], "are for videos"),
+        (["a.png", "--every", "2"], "--every: for videos"),
         (["a.mp4", "--every", "0"], "every"),
         (["a.mp4", "--jpeg-quality", "101"], "jpeg_quality"),
         (["a.mp4", "--cert", "c.pem"], "key together"),

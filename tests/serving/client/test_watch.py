@@ -121,7 +121,14 @@ def test_pages_that_are_none_are_named(nobody):
         read_metrics(f"http://{nobody}/metrics")
     with pytest.raises(ConfigurationError, match="no http"):
         read_metrics("file:///etc/passwd")
-    assert parse_metrics("", where="http://a") == MetricsPage()
+    for foreign in ("", "node_load1 0.5\n"):
+        with pytest.raises(ServingError, match="is no metrics page of an isthmus server"):
+            parse_metrics(foreign, where="http://a")
+
+
+def test_a_port_that_speaks_no_http_is_no_metrics_page(address):
+    with pytest.raises(ServingError, match="no metrics to be had"):
+        read_metrics(f"http://{address}/metrics")
 
 
 def test_what_is_unusual_is_said(scripted_thread):

@@ -78,6 +78,20 @@ def test_a_second_version_stands_beside_the_first(exported, tmp_path, capsys):
         triton(exported.export.directory, out=tmp_path, version=2)
 
 
+@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "two words"])
+def test_names_that_triton_cannot_serve_are_refused(exported, tmp_path, name):
+    with pytest.raises(ConfigurationError, match="is no name that Triton can serve"):
+        write_triton_repository(exported.export.onnx_file, tmp_path / "models", name=name)
+    assert not (tmp_path / "models").exists()
+
+
+def test_an_exports_precision_cannot_be_changed_here(exported, tmp_path):
+    with pytest.raises(ConfigurationError, match="this export has its own"):
+        triton(exported.export.onnx_file, out=tmp_path / "models", precision="fp16")
+    with pytest.raises(ConfigurationError, match="is not there"):
+        triton(tmp_path / "nothing", out=tmp_path / "models")
+
+
 def test_what_is_no_model_of_ours_is_refused(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"\xff" * 10)
     with pytest.raises(ContractError):
