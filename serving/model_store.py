@@ -205,6 +205,13 @@ class ModelStore:
         registry = self._registry
         version = registry.aliases().get(CHAMPION)
         if version is None:
+            there = registry.models()
+            if registry.name not in there:
+                raise NoModelError(
+                    f"there is no model {registry.name!r}; there {'are' if there else 'is'}: "
+                    f"{', '.join(there) or 'none'}",
+                    remedy="Check --model, or register and promote one; this server will see it.",
+                )
             raise NoModelError(
                 f"no version of {registry.name!r} has the alias {CHAMPION!r}",
                 remedy="Promote one with `isthmus promote`; this server will see it.",

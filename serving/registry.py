@@ -60,6 +60,11 @@ class Registry:
                 return {}
         return {alias: str(version) for alias, version in found.items()}
 
+    def models(self) -> list[str]:
+        """Names of all registered models, sorted."""
+        with self._reached() as mlflow:
+            return sorted(model.name for model in mlflow.MlflowClient().search_registered_models())
+
     def tags(self, version: str) -> Mapping[str, str]:
         """The tags of a version."""
         with self._reached() as mlflow:

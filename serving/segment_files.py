@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from isthmus.errors import InvalidFrameError, ServingError
+from isthmus.errors import FrameTooLargeError, InvalidFrameError, ServingError
 from isthmus.serving.client import DEFAULT_TIMEOUT_S, ModelInfo, SegmentationClient, overlay
 from isthmus.serving.codec import MaskFormat, encode_mask
 
@@ -52,19 +52,32 @@ def segment_paths(
         show_progress: Draw a progress bar.
 
     Raises:
-        InvalidFrameError: There is no picture, two of them would get one name, or one cannot be read.
+        InvalidFrameError: There is no picture, or two of them would get one name; or some cannot be read, which is
+            said at the end, when all others are done.
         ServingError: No server, or no model yet.
     """
     images = find_images(paths)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    results = []
+    results: list[SegmentedFile] = []
+    failed: list[InvalidFrameError | FrameTooLargeError] = []
     with SegmentationClient(server, timeout_s=timeout_s, credentials=credentials) as client:
         info = client.model_info()  # before folders are made and a bar is drawn: an unreachable server leaves no trace
         for folder in ("masks", "overlays"):
             (out / folder).mkdir(parents=True, exist_ok=True)
         with Progress(*columns, disable=not show_progress) as bar:
             for image in bar.track(images, description=f"{info.name} version {info.version}"):
-                results.append(_segment_file(client, info, image, out))
+                try:
+                    results.append(_segment_file(client, info, image, out))
+                except (InvalidFrameError, FrameTooLargeError) as error:  # one bad picture is no reason to stop
+                    failed.append(error)
+    if len(failed) == 1 and not results:
+        raise failed[0]
+    if failed:
+        raise InvalidFrameError(
+            f"{len(failed)} of {len(images)} pictures have no mask, the others are done: "
+            + "; ".join(map(str, failed)),
+            where=out,
+        )
     return results
 
 

@@ -118,6 +118,15 @@ def test_unreadable_picture_is_named(address, tmp_path, tiny):
         segment_paths([path], address, tmp_path / "out", show_progress=False)
 
 
+def test_one_bad_picture_stops_no_others(address, tmp_path, tiny):
+    good = tiny.png(tiny.street())
+    for name, data in (("a", good), ("b", good[:-1]), ("c", b"text"), ("d", good)):
+        (tmp_path / f"{name}.png").write_bytes(data)
+    with pytest.raises(InvalidFrameError, match=r"2 of 4 pictures have no mask.*b\.png.*c\.png"):
+        segment_paths([tmp_path], address, tmp_path / "out", show_progress=False)
+    assert [path.name for path in sorted((tmp_path / "out" / "masks").iterdir())] == ["a.png", "d.png"]
+
+
 def test_every_error_names_its_picture(address, tmp_path, tiny, monkeypatch):
     def full(self, data):
         raise OverloadedError("8 requests are in flight already")

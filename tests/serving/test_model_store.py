@@ -71,7 +71,10 @@ def test_alias_decides_not_the_newest_version(config, registry, export):
 
 
 def test_no_champion(config, registry, export):
-    with pytest.raises(NoModelError, match="champion"):
+    with pytest.raises(NoModelError, match=r"there is no model '.*'; there (is|are): "):
+        load(config())
+    registry.register(export, "another")
+    with pytest.raises(NoModelError, match=r"there are: .*another"):
         load(config())
     registry.register(export, config().model_name, promote=False)
     with pytest.raises(NoModelError, match="isthmus promote"):
