@@ -58,11 +58,23 @@ def _channel(address: str, credentials: grpc.ChannelCredentials | None, server_n
     return grpc.secure_channel(address, credentials, options=options)
 
 
+def _port(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise ConfigurationError(
+            f"the port cannot be read: {reason}",
+            where=file,
+            remedy="It is there while a server that was started with the same --port-file listens.",
+        ) from error
+
+
 def main() -> None:
     """Command line of the probe."""
     parser = argparse.ArgumentParser(prog="python -m isthmus.serving.probe", description="Ask a server for its health.")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--address", default=DEFAULT_ADDRESS, help="HOST:PORT")
+    where.add_argument("--address", default=DEFAULT_ADDRESS, help="HOST:PORT; by default %(default)s")
     where.add_argument("--port-file", type=Path, help="what the server was given as --port-file; asks on loopback")
     parser.add_argument("--service", default="", help="full name of a service; by default the whole server")
     parser.add_argument("--ca", type=Path, help="authorities of the server's certificate; without it in plaintext")
@@ -73,10 +85,10 @@ def main() -> None:
     try:
         address = arguments.address
         if arguments.port_file is not None:
-            address = f"127.0.0.1:{arguments.port_file.read_text(encoding='utf-8').strip()}"
+            address = f"127.0.0.1:{_port(arguments.port_file)}"
         credentials = client_credentials(arguments.ca, arguments.cert, arguments.key)
         status = probe(address, arguments.service, credentials=credentials, server_name=arguments.server_name)
-    except (ConfigurationError, ServingError, OSError) as error:
+    except (ConfigurationError, ServingError) as error:
         status = str(error)
     print(status)  # noqa: T201 - the answer
     sys.exit(0 if status == "SERVING" else 1)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+import cv2
 import numpy as np
 
 from isthmus.serving.client import FrameReport, Verdict, overlay
@@ -26,27 +27,38 @@ class SegmentedVideo:
     """What was made of a video or a camera's frames.
 
     Args:
+        name: The video's.
         verdicts: How many frames got which verdict.
         masks: Folder of the masks, `NUMBER.png` by the frame's place in the video; None where none were asked for, or
-            none came.
-        overlay: The video with class colours, in which frames without a mask are grey; None where it was not asked
-            for, or no frame came.
+            no frame got one.
+        overlay: The video with class colours, in which frames without a mask are grey and say why; None where it was
+            not asked for, or no frame came.
+        reason: Why the last of the frames without a mask has none; empty if all have one.
+        num_older: Masks of an earlier run that lie in the same folder and were not written anew.
     """
 
+    name: str
     verdicts: Mapping[Verdict, int]
     masks: Path | None
     overlay: Path | None
+    reason: str = ""
+    num_older: int = 0
 
     @property
     def num_segmented(self) -> int:
-        """Frames that got a mask."""
+        """How many frames got a mask."""
         return self.verdicts.get(Verdict.SEGMENTED, 0)
 
     def __str__(self) -> str:
         """One line for people."""
         counts = ", ".join(f"{count} {verdict.value}" for verdict, count in sorted(self.verdicts.items()))
         made = " and ".join(str(path) for path in (self.masks, self.overlay) if path is not None)
-        return f"{sum(self.verdicts.values())} frames: {counts or 'none'}; {made or 'nothing was made'}"
+        num_frames = sum(self.verdicts.values())
+        line = f"{num_frames} {'frame' if num_frames == 1 else 'frames'}: {counts or 'none'}; {made or 'nothing made'}"
+        if not self.num_older:
+            return line
+        masks = "mask" if self.num_older == 1 else "masks"
+        return f"{line}; {self.num_older} {masks} of an earlier run lie there too"
 
 
 class Reel:
@@ -60,11 +72,14 @@ class Reel:
     """
 
     def __init__(self, out: Path, name: str, fps: float, products: frozenset[Product]) -> None:
+        self._name = name
         self._masks = out / "masks" / name if Product.MASKS in products else None
         self._overlay = out / "overlays" / f"{name}.mp4" if Product.OVERLAYS in products else None
-        for folder in (self._masks, self._overlay and self._overlay.parent):
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+        self._older = set() if self._masks is None else {path.name for path in self._masks.glob("*.png")}
+        self._any_mask = False
+        self._reason = ""
+        if self._overlay is not None:
+            self._overlay.parent.mkdir(parents=True, exist_ok=True)
         self._writer = None if self._overlay is None else VideoWriter(self._overlay, fps)
         self._verdicts: Counter[Verdict] = Counter()
         self._pictures: deque[tuple[int, int, Image]] = deque()
@@ -91,22 +106,47 @@ class Reel:
         """Take a report, and write all pictures whose turn it is."""
         self._verdicts[report.verdict] += 1
         self._reports[report.sequence_number] = report
+        if report.segmentation is None:
+            self._reason = report.reason
         while self._pictures and self._pictures[0][0] in self._reports:
             number, place, image = self._pictures.popleft()
             self._write(place, image, self._reports.pop(number))
 
     def result(self) -> SegmentedVideo:
         """What was made."""
-        overlay_made = self._overlay if self._overlay is not None and self._overlay.exists() else None
-        masks_made = self._masks if self._verdicts[Verdict.SEGMENTED] else None
-        return SegmentedVideo(dict(self._verdicts), masks_made, overlay_made)
+        return SegmentedVideo(
+            name=self._name,
+            verdicts=dict(self._verdicts),
+            masks=self._masks if self._any_mask else None,
+            overlay=self._overlay if self._writer is not None and self._writer.has_begun else None,
+            reason=self._reason,
+            num_older=len(self._older),
+        )
 
     def _write(self, place: int, image: Image, report: FrameReport) -> None:
         answer = report.segmentation
         if self._masks is not None and answer is not None:
-            (self._masks / f"{place:06d}.png").write_bytes(encode_mask(answer.mask, MaskFormat.PNG))
+            if not self._any_mask:  # not before: a folder without a mask would look like a result
+                self._masks.mkdir(parents=True, exist_ok=True)
+                self._any_mask = True
+            path = self._masks / f"{place:06d}.png"
+            path.write_bytes(encode_mask(answer.mask, MaskFormat.PNG))
+            self._older.discard(path.name)
         if self._writer is not None:
-            drawn = np.repeat(image.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
-            if answer is not None and report.model is not None:
+            if answer is None:
+                drawn = without_mask(image, report.verdict)
+            elif report.model is None:  # the server has not named its colours
+                drawn = image
+            else:
                 drawn = overlay(image, answer.mask, report.model.palette)
             self._writer.write(drawn)
+
+
+def without_mask(image: Image, verdict: Verdict) -> Image:
+    """A frame that got no mask, so that nobody takes it for one without objects: grey, with its verdict, RGB."""
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    scale = max(0.4, image.shape[0] / 600)
+    at = (round(10 * scale), round(30 * scale))
+    for color, width in (((0, 0, 0), max(2, round(4 * scale))), ((255, 255, 255), 1)):  # legible on any picture
+        cv2.putText(grey, f"no mask: {verdict.value}", at, cv2.FONT_HERSHEY_SIMPLEX, scale, color, width, cv2.LINE_AA)
+    return np.asarray(grey, np.uint8)

@@ -1,5 +1,6 @@
 """Files through a server: id masks and overlays for pictures on disk."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,14 @@ import grpc
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from isthmus.errors import FrameTooLargeError, InvalidFrameError, ServingError
+from isthmus.errors import FrameDroppedError, FrameTooLargeError, InvalidFrameError, ServingError
 from isthmus.serving.client import DEFAULT_TIMEOUT_S, ModelInfo, SegmentationClient, overlay
 from isthmus.serving.codec import MaskFormat, encode_mask
+from isthmus.serving.video import SUFFIXES as VIDEO_SUFFIXES
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
+_OF_THE_PICTURE: Final = (InvalidFrameError, FrameTooLargeError, FrameDroppedError)
+"""What is wrong with one picture alone: the next may do."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,19 @@ class SegmentedFile:
     overlay: Path
 
 
+@dataclass(frozen=True)
+class SegmentedFiles:
+    """What was made of all pictures.
+
+    Args:
+        made: Those that got a mask, in their order.
+        failures: Why the others got none; each names its picture.
+    """
+
+    made: tuple[SegmentedFile, ...]
+    failures: tuple[ServingError, ...]
+
+
 def segment_paths(
     paths: Sequence[Path],
     server: str,
@@ -40,8 +57,10 @@ def segment_paths(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     credentials: grpc.ChannelCredentials | None = None,
     show_progress: bool = True,
-) -> list[SegmentedFile]:
+) -> SegmentedFiles:
     """Segment pictures; writes `OUT/masks/NAME.png` and `OUT/overlays/NAME.png`.
+
+    A picture that cannot be read, or that the server does not take, does not keep the others from it.
 
     Args:
         paths: JPEG and PNG files, and folders whose JPEG and PNG files are taken.
@@ -52,14 +71,13 @@ def segment_paths(
         show_progress: Draw a progress bar.
 
     Raises:
-        InvalidFrameError: There is no picture, or two of them would get one name; or some cannot be read, which is
-            said at the end, when all others are done.
-        ServingError: No server, or no model yet.
+        InvalidFrameError: There is no picture, or two of them would get one name.
+        ServingError: No server, no model yet, or too much to do.
     """
     images = find_images(paths)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    results: list[SegmentedFile] = []
-    failed: list[InvalidFrameError | FrameTooLargeError] = []
+    made: list[SegmentedFile] = []
+    failures: list[ServingError] = []
     with SegmentationClient(server, timeout_s=timeout_s, credentials=credentials) as client:
         info = client.model_info()  # before folders are made and a bar is drawn: an unreachable server leaves no trace
         for folder in ("masks", "overlays"):
@@ -67,18 +85,10 @@ def segment_paths(
         with Progress(*columns, disable=not show_progress) as bar:
             for image in bar.track(images, description=f"{info.name} version {info.version}"):
                 try:
-                    results.append(_segment_file(client, info, image, out))
-                except (InvalidFrameError, FrameTooLargeError) as error:  # one bad picture is no reason to stop
-                    failed.append(error)
-    if len(failed) == 1 and not results:
-        raise failed[0]
-    if failed:
-        raise InvalidFrameError(
-            f"{len(failed)} of {len(images)} pictures have no mask, the others are done: "
-            + "; ".join(map(str, failed)),
-            where=out,
-        )
-    return results
+                    made.append(_segment_file(client, info, image, out))
+                except _OF_THE_PICTURE as error:
+                    failures.append(error)
+    return SegmentedFiles(tuple(made), tuple(failures))
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -99,7 +109,12 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
         else:
             raise InvalidFrameError("is no folder, no JPEG or PNG file and no video", where=path)
     if not found:
-        raise InvalidFrameError("holds no JPEG or PNG file", where=", ".join(map(str, paths)))
+        others = left_out(paths)
+        raise InvalidFrameError(
+            "holds no JPEG or PNG file" + (f", but {others}" if others else ""),
+            where=", ".join(map(str, paths)),
+            remedy="Name videos and inner folders themselves." if others else None,
+        )
     by_name: dict[str, Path] = {}
     for path in found:
         if (other := by_name.setdefault(path.stem, path)) is not path:
@@ -107,8 +122,29 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+def left_out(paths: Sequence[Path]) -> str:
+    """What lies directly in the folders among `paths` and is not taken, for people; empty if all is.
+
+    Returns:
+        For example `2 videos and 1 folder`.
+    """
+    counts: Counter[str] = Counter()
+    for item in (item for path in paths if path.is_dir() for item in path.iterdir()):
+        if item.is_dir():
+            counts["folder"] += 1
+        elif item.suffix.lower() in VIDEO_SUFFIXES:
+            counts["video"] += 1
+        elif item.suffix.lower() not in SUFFIXES and not item.name.startswith("."):
+            counts["other file"] += 1
+    parts = [f"{counts[kind]} {kind}{'' if counts[kind] == 1 else 's'}" for kind in sorted(counts, reverse=True)]
+    return " and ".join(", ".join(parts).rsplit(", ", 1))
+
+
 def _segment_file(client: SegmentationClient, info: ModelInfo, path: Path, out: Path) -> SegmentedFile:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidFrameError(f"cannot be read: {error.strerror or error}", where=path) from error
     try:
         mask = client.segment(data).mask
     except ServingError as error:

@@ -30,7 +30,11 @@ _ATTEMPTS: Final = 3
 RETRY: Final = RetryConfig(failures_to_open=10)
 """A server that is started again has about ten seconds before the frames of a file are given up."""
 _MOST_UNREAD: Final = 256
-_AGAIN: Final = frozenset({Verdict.LOST, Verdict.OVERLOADED, Verdict.SUPERSEDED, Verdict.FAILED})
+_LOOK_S: Final = 0.02
+_GONE: Final = frozenset(
+    {Verdict.LOST, Verdict.FAILED}
+)  # nothing the frame can do about: the next would fare no better
+_AGAIN: Final = _GONE | {Verdict.OVERLOADED, Verdict.SUPERSEDED}
 
 
 @config
@@ -76,7 +80,8 @@ def segment_videos(
         DataMissingError: A file is not there.
         UnreadableFileError: A file is no video.
         InvalidFrameError: Two files have the same name.
-        ServingError: No server, no model yet, or the server has gone for good.
+        ServingError: No server, no model yet, or the server has gone for good: a frame found nobody to send it to, or
+            got lost or failed three times. What was made until then is kept.
     """
     by_name: dict[str, Path] = {}
     for path in paths:
@@ -161,6 +166,13 @@ def _carry_all(
             assert report is not None, "each frame gets a report while the stream is open"
             if report.verdict is Verdict.NOT_SENT:
                 raise ServingError(f"frame {place} could not be sent: {report.reason}", where=stream.address)
+            if report.verdict in _GONE and attempt == _ATTEMPTS:
+                raise ServingError(
+                    f"frame {place} got no mask in {attempt} attempts, the last one {report.verdict.value}: "
+                    f"{report.reason}",
+                    where=stream.address,
+                    remedy="Look whether the server is shutting down, and at its log; then run the verb again.",
+                )
             if report.verdict not in _AGAIN or attempt == _ATTEMPTS:
                 reel.add(report.sequence_number, place, image)
                 reel.report(report)
@@ -178,6 +190,11 @@ def _carry_newest(
             while (report := stream.next_report(0)) is not None:
                 reel.report(report)
             yield
+        # The last frame may not even be sent yet, and closing would give it up.
+        until = time.monotonic() + options.timeout_s
+        while stream.statistics().unreported and time.monotonic() < until:
+            if (report := stream.next_report(_LOOK_S)) is not None:
+                reel.report(report)
     stream.close(options.timeout_s)
     for report in stream:
         reel.report(report)

@@ -105,6 +105,11 @@ class VideoWriter:
         self._fps = fps
         self._writer: Any = None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a frame was written, and with it the file."""
+        return self._writer is not None
+
     def close(self) -> None:
         """Complete the file."""
         if self._writer is not None:

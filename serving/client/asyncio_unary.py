@@ -28,6 +28,9 @@ class AsyncSegmentationClient:
         timeout_s: Seconds after which a call is given up.
         limits: The server's limits, as far as they differ from the defaults.
         credentials: For TLS, as `transport.client_credentials` makes them; None for plaintext.
+
+    Raises:
+        ConfigurationError: timeout_s is not positive.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class AsyncSegmentationClient:
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         self.address = address
-        self._timeout_s = timeout_s
+        self._timeout_s = messages.positive_seconds(timeout_s, "timeout_s")
         self._channel = open_channel(address, credentials, channel_options(limits or LimitsConfig()))
         self._stub: Any = segmentation_pb2_grpc.SegmentationServiceStub(self._channel)  # type: ignore[no-untyped-call]
 

@@ -95,7 +95,7 @@ class Lifeline:
             drain_s = 0.0
             self._failed(error)
         except Exception as error:  # a fault of ours must not leave the frames without anybody who sends them
-            logger.exception("camera %r: the connection failed", self._name)
+            logger.exception("stream %r: the connection failed", self._name)
             drain_s = 0.0
             self._failed(ServingError(f"{type(error).__name__}: {error}"))
         finally:
@@ -112,7 +112,7 @@ class Lifeline:
         was = self.breaker.state
         self.breaker.failed()
         now = self.breaker.state
-        logger.warning("camera %r: %s (failure %d, circuit %s)", self._name, error, self.breaker.failures, now.value)
+        logger.warning("stream %r: %s (failure %d, circuit %s)", self._name, error, self.breaker.failures, now.value)
         if now is Circuit.OPEN and was is not Circuit.OPEN:
             self._on_open_circuit(self.last_error)
 

@@ -7,7 +7,7 @@ import numpy as np
 from google.protobuf import duration_pb2, timestamp_pb2
 from numpy.typing import NDArray
 
-from isthmus.errors import FrameDroppedError, FrameExpiredError, InvalidFrameError
+from isthmus.errors import ConfigurationError, FrameDroppedError, FrameExpiredError, InvalidFrameError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
 from isthmus.serving import codec
 from isthmus.serving.client.results import Change, LabelClass, ModelChange, ModelInfo, Segmentation, Timings
@@ -131,6 +131,17 @@ def model_change_of(message: pb.WatchModelResponse) -> ModelChange:
         refused_version=message.refused_version,
         changed_at=at,
     )
+
+
+def positive_seconds(seconds: float, name: str) -> float:
+    """The same number.
+
+    Raises:
+        ConfigurationError: It is not positive.
+    """
+    if not seconds > 0:  # nan is not either
+        raise ConfigurationError(f"{seconds} is no positive number of seconds", where=name)
+    return seconds
 
 
 def duration(seconds: float) -> duration_pb2.Duration:

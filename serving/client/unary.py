@@ -28,6 +28,9 @@ class SegmentationClient:
         timeout_s: Seconds after which a call is given up.
         limits: The server's limits, as far as they differ from the defaults.
         credentials: For TLS, as `transport.client_credentials` makes them; None for plaintext.
+
+    Raises:
+        ConfigurationError: timeout_s is not positive.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class SegmentationClient:
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         self.address = address
-        self._timeout_s = timeout_s
+        self._timeout_s = messages.positive_seconds(timeout_s, "timeout_s")
         options = channel_options(limits or LimitsConfig())
         if credentials is None:
             self._channel = grpc.insecure_channel(address, options=options)

@@ -10,6 +10,7 @@ from typing import Final
 
 from isthmus.errors import ConfigurationError, ServingError
 
+_PREFIX: Final = "isthmus_"
 _FRAMES: Final = "isthmus_frames_total"
 _GAUGES: Final = {"isthmus_in_flight": "in flight", "isthmus_queue_depth": "waiting", "isthmus_streams": "streams"}
 _TIMEOUT_S: Final = 3.0
@@ -53,10 +54,15 @@ def read_metrics(url: str) -> MetricsPage:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - the scheme is checked above
             text = answer.read(_MOST_BYTES).decode()
-    # URLError is an OSError; a page that is not UTF-8 a ValueError; what is no HTTP, or ends too early, the third.
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except http.client.HTTPException as error:  # the gRPC port answers, but in HTTP/2; or the page breaks off
+        raise ServingError(
+            f"does not speak HTTP as a metrics page does ({type(error).__name__})",
+            where=url,
+            remedy="Give the port that the server was started with as --metrics-port, not the one for frames.",
+        ) from error
+    except (OSError, ValueError) as error:  # URLError is an OSError; a page that is not UTF-8 a ValueError
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise ServingError(f"no metrics to be had: {reason or type(reason).__name__}", where=url) from error
+        raise ServingError(f"no metrics to be had: {reason}", where=url) from error
     return parse_metrics(text, where=url)
 
 
@@ -64,14 +70,16 @@ def parse_metrics(text: str, *, where: str) -> MetricsPage:
     """Read a page in Prometheus' text format; what is not ours is passed over.
 
     Raises:
-        ServingError: It is not in that format.
+        ServingError: It is not in that format, or another program's.
     """
     from prometheus_client.parser import text_string_to_metric_families
 
     frames: dict[str, float] = defaultdict(float)
     gauges: dict[str, float] = defaultdict(float)
+    ours = False
     try:
         for family in text_string_to_metric_families(text):
+            ours |= family.name.startswith(_PREFIX)
             for sample in family.samples:
                 if sample.name == _FRAMES:
                     frames[sample.labels.get("verdict", "?")] += sample.value
@@ -79,10 +87,10 @@ def parse_metrics(text: str, *, where: str) -> MetricsPage:
                     gauges[_GAUGES[sample.name]] += sample.value
     except (ValueError, KeyError, IndexError) as error:
         raise ServingError(f"is no metrics page: {error}", where=where) from error
-    if not frames and not gauges:
+    if not ours:
         raise ServingError(
-            "is no metrics page of an isthmus server",
+            "is no metrics page of isthmus: nothing on it begins with isthmus_",
             where=where,
-            remedy="Name the address that `isthmus serve --metrics-port` listens on.",
+            remedy="Give the port that the server was started with as --metrics-port.",
         )
     return MetricsPage(dict(frames), dict(gauges))

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.live import Live
 
 from isthmus.errors import ServingError
-from isthmus.serving.client import AsyncSegmentationClient
+from isthmus.serving.client import AsyncSegmentationClient, Change, ModelChange
 from isthmus.serving.client.asyncio_unary import open_channel
 from isthmus.serving.config import LimitsConfig
 from isthmus.serving.transport import channel_options
 from isthmus.serving.watch.metrics_page import check_url, read_metrics
-from isthmus.serving.watch.state import WatchState
-from isthmus.serving.watch.view import draw
+from isthmus.serving.watch.state import NOT_ASKED, WatchState
+from isthmus.serving.watch.view import change_line, draw, line
 
 _TIMEOUT_S: Final = 3.0
 
@@ -34,7 +34,7 @@ def watch(
     once: bool = False,
     console: Console | None = None,
 ) -> bool:
-    """Show a server until Ctrl-C, or once.
+    """Show a server until Ctrl-C, or once; where there is no terminal, write a line for whatever changes.
 
     Args:
         address: `HOST:PORT`.
@@ -57,10 +57,36 @@ def watch(
     if once:
         asyncio.run(_look_once(state, credentials))
         where.print(draw(state))
+    elif not where.is_terminal:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_follow(state, credentials, interval_s, _Lines(state, where).show))
     else:
         with Live(draw(state), console=where, auto_refresh=False) as live, contextlib.suppress(KeyboardInterrupt):
             asyncio.run(_follow(state, credentials, interval_s, lambda: live.update(draw(state), refresh=True)))
     return state.is_serving
+
+
+class _Lines:
+    """Writes a line when the state, or the last change of the model, is another than before."""
+
+    def __init__(self, state: WatchState, console: Console) -> None:
+        self._state = state
+        self._console = console
+        self._last = ""
+        self._last_change: ModelChange | None = None
+
+    def show(self) -> None:
+        change = self._state.changes[-1][1] if self._state.changes else None
+        if change is not None and change is not self._last_change and change.change is not Change.CURRENT:
+            self._write(change_line(change))
+        self._last_change = change
+        if self._state.health != NOT_ASKED and (now := line(self._state)) != self._last:
+            self._write(now)
+            self._last = now
+
+    def _write(self, text: str) -> None:
+        stamp = datetime.now(UTC).isoformat(timespec="seconds")
+        self._console.print(f"{stamp} {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 async def _look_once(state: WatchState, credentials: grpc.ChannelCredentials | None) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from isthmus.serving.client import ModelChange, ModelInfo
 from isthmus.serving.watch.metrics_page import MetricsPage
 
+NOT_ASKED: Final = "not asked yet"
 _MOST_CHANGES: Final = 8
 
 
@@ -29,9 +30,9 @@ class WatchState:
 
     address: str
     metrics_url: str | None = None
-    health: str = "not asked yet"
+    health: str = NOT_ASKED
     model: ModelInfo | None = None
-    problem: str = "not asked yet"
+    problem: str = NOT_ASKED
     changes: deque[tuple[datetime, ModelChange]] = field(default_factory=lambda: deque(maxlen=_MOST_CHANGES))
     changes_problem: str = ""
     metrics_problem: str = ""

@@ -21,6 +21,24 @@ def draw(state: WatchState) -> RenderableType:
     return Panel(Group(*parts), title=f"isthmus at {state.address}", title_align="left")
 
 
+def line(state: WatchState) -> str:
+    """The state in one line, for a log: health, model, frames so far."""
+    model = state.model
+    parts = [state.health, state.problem if model is None else f"{model.name} version {model.version}"]
+    if state.metrics_problem:
+        parts.append(state.metrics_problem)
+    elif state.metrics is not None:
+        counts = sorted(state.metrics.frames.items())
+        parts.append(", ".join(f"{count:.0f} {verdict}" for verdict, count in counts) or "no frames so far")
+    return "; ".join(parts)
+
+
+def change_line(change: ModelChange) -> str:
+    """A change in one line, for a log."""
+    told = f"{change.change.value}: {_versions(change)}"
+    return f"{told}: {change.reason}" if change.reason else told
+
+
 def _server(state: WatchState) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("health", Text(state.health, "green" if state.health == "SERVING" else "red"))
@@ -67,5 +85,7 @@ def _frames(state: WatchState) -> RenderableType:
         table.add_row(verdict, f"{count:.0f}", rate)
     if not page.frames:
         table.add_row("none so far", "0", "")
-    gauges = ", ".join(f"{value:.0f} {name}" for name, value in sorted(page.gauges.items()))
+    gauges = ", ".join(
+        f"{value:.0f} {name.removesuffix('s') if value == 1 else name}" for name, value in sorted(page.gauges.items())
+    )
     return Group(table, Text(gauges)) if gauges else table

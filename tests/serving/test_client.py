@@ -1,16 +1,25 @@
 """The client, and pictures on disk through it."""
 
+import re
 import socket
 
 import cv2
 import numpy as np
 import pytest
 
-from isthmus.errors import FrameDroppedError, FrameExpiredError, InvalidFrameError, OverloadedError, ServingError
+from isthmus import cli
+from isthmus.errors import (
+    ConfigurationError,
+    FrameDroppedError,
+    FrameExpiredError,
+    InvalidFrameError,
+    OverloadedError,
+    ServingError,
+)
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
-from isthmus.serving.client import SegmentationClient, overlay
+from isthmus.serving.client import AsyncSegmentationClient, SegmentationClient, overlay
 from isthmus.serving.codec import MaskFormat
-from isthmus.serving.segment_files import find_images, segment_paths
+from isthmus.serving.segment_files import find_images, left_out, segment_paths
 
 
 @pytest.fixture
@@ -99,8 +108,9 @@ def test_folder_to_masks_and_overlays(address, tiny, tmp_path):
         (source / f"{name}.png").write_bytes(tiny.png(image))
     (source / "notes.txt").write_text("not a picture")
     results = segment_paths([source], address, tmp_path / "out", show_progress=False)
-    assert [item.image.name for item in results] == ["a.png", "b.png"]
-    for result in results:
+    assert results.failures == ()
+    assert [item.image.name for item in results.made] == ["a.png", "b.png"]
+    for result in results.made:
         image = images[result.image.stem]
         expected = tiny.expected_labels(image)
         mask = cv2.imread(str(result.mask), cv2.IMREAD_UNCHANGED)
@@ -111,20 +121,38 @@ def test_folder_to_masks_and_overlays(address, tiny, tmp_path):
         np.testing.assert_allclose(drawn[red].mean(0), (image[red].mean(0) + np.array([255, 0, 0])) / 2, atol=1)
 
 
-def test_unreadable_picture_is_named(address, tmp_path, tiny):
-    path = tmp_path / "cut.png"
-    path.write_bytes(tiny.png(tiny.street())[:-1])
-    with pytest.raises(InvalidFrameError, match=r"cut\.png: .*truncated"):
-        segment_paths([path], address, tmp_path / "out", show_progress=False)
+def test_unreadable_pictures_are_named_and_the_others_done(address, tmp_path, tiny):
+    source = tmp_path / "frames"
+    source.mkdir()
+    whole = tiny.png(tiny.street())
+    for name, data in {"a": whole, "cut": whole[:-1], "text": b"no picture", "z": whole}.items():
+        (source / f"{name}.png").write_bytes(data)
+    done = segment_paths([source], address, tmp_path / "out", show_progress=False)
+    assert [item.image.stem for item in done.made] == ["a", "z"]
+    cut, text = done.failures
+    assert isinstance(cut, InvalidFrameError)
+    assert re.search(r"cut\.png: .*truncated", str(cut))
+    assert "text.png: " in str(text)
 
 
-def test_one_bad_picture_stops_no_others(address, tmp_path, tiny):
-    good = tiny.png(tiny.street())
-    for name, data in (("a", good), ("b", good[:-1]), ("c", b"text"), ("d", good)):
-        (tmp_path / f"{name}.png").write_bytes(data)
-    with pytest.raises(InvalidFrameError, match=r"2 of 4 pictures have no mask.*b\.png.*c\.png"):
-        segment_paths([tmp_path], address, tmp_path / "out", show_progress=False)
-    assert [path.name for path in sorted((tmp_path / "out" / "masks").iterdir())] == ["a.png", "d.png"]
+def test_the_verb_goes_on_and_fails_in_the_end(address, tmp_path, tiny, capsys):
+    source = tmp_path / "frames"
+    (source / "inner").mkdir(parents=True)
+    (source / "a.png").write_bytes(tiny.png(tiny.street()))
+    verb = ["segment", str(source), "--server", address, "--out", str(tmp_path / "out")]
+    cli.main(verb)
+    told = capsys.readouterr()
+    assert told.out.endswith(f"1 mask in {tmp_path / 'out' / 'masks'}, overlay in {tmp_path / 'out' / 'overlays'}\n")
+    assert "left out in folders: 1 folder." in told.err
+    for name in "bc":
+        (source / f"{name}.jpg").write_text("no picture")
+    with pytest.raises(SystemExit) as caught:
+        cli.main(verb)
+    assert caught.value.code == 1
+    told = capsys.readouterr()
+    assert "1 mask in" in told.out
+    assert "error: 2 inputs got no mask:\n" in told.err
+    assert all(f"  {source / name}.jpg: " in told.err for name in "bc")
 
 
 def test_every_error_names_its_picture(address, tmp_path, tiny, monkeypatch):
@@ -138,7 +166,13 @@ def test_every_error_names_its_picture(address, tmp_path, tiny, monkeypatch):
 
 
 def test_find_images_refuses(tmp_path):
-    with pytest.raises(InvalidFrameError, match="holds no JPEG or PNG"):
+    with pytest.raises(InvalidFrameError, match=r"holds no JPEG or PNG file$"):
+        find_images([tmp_path])
+    (tmp_path / "val").mkdir()
+    for name in ("a.mp4", "b.MKV", "x.txt", ".hidden"):
+        (tmp_path / name).touch()
+    assert left_out([tmp_path, tmp_path / "x.txt"]) == "2 videos, 1 other file and 1 folder"
+    with pytest.raises(InvalidFrameError, match=r"PNG file, but 2 videos, 1 other file and 1 folder\. Name videos"):
         find_images([tmp_path])
     with pytest.raises(InvalidFrameError, match=r"missing\.png: no such file"):
         find_images([tmp_path / "missing.png"])
@@ -158,3 +192,10 @@ def test_a_path_or_nothing_is_no_picture(image):
         pytest.raises(InvalidFrameError, match=r"is no picture.*a file's bytes"),
     ):
         client.segment(image)
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1.0, float("nan")])
+async def test_a_timeout_is_positive(timeout_s):
+    for kind in (SegmentationClient, AsyncSegmentationClient):
+        with pytest.raises(ConfigurationError, match=r"timeout_s: .* is no positive number of seconds"):
+            kind("127.0.0.1:1", timeout_s=timeout_s)

@@ -1,12 +1,28 @@
 """Verbs that ask a server: pictures, videos and cameras through it, and a live view of it."""
 
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import tyro
 
-from isthmus.errors import ConfigurationError
+from isthmus.errors import ConfigurationError, ServingError
+
+if TYPE_CHECKING:
+    import grpc
+
+    from isthmus.serving.reel import SegmentedVideo
+
+_OF_VIDEOS: Final = {
+    "products": "--only",
+    "every": "--every",
+    "max_fps": "--max-fps",
+    "max_frames": "--frames",
+    "max_age_s": "--max-age-s",
+    "jpeg_quality": "--jpeg-quality",
+}
+"""Options that mean nothing for pictures, by their field."""
 
 
 def segment(
@@ -34,11 +50,14 @@ def segment(
 
     Pictures give OUT/masks/NAME.png (8-bit ids, 255 unlabelled) and OUT/overlays/NAME.png; a video or a camera gives
     OUT/masks/NAME/NUMBER.png and OUT/overlays/NAME.mp4. Of a video each frame is segmented, of a camera the newest:
-    at the end stands how many frames got which verdict. Ctrl-C ends a camera. The exit code is 1 where a video
-    got no mask at all.
+    at the end stands how many frames got which verdict; in the overlay video, those without a mask are grey. Ctrl-C
+    ends a camera.
+
+    The exit code is 0 if each picture got a mask, and at least one frame of each video or camera. A picture that fails
+    does not keep the others from it; a server that goes away ends the verb.
 
     Args:
-        inputs: JPEG and PNG files, folders of them, and video files.
+        inputs: JPEG and PNG files, folders of them (without what lies deeper), and video files.
         server: HOST:PORT.
         out: Folder for what is made.
         camera: Number of a camera of this machine instead; 0 is /dev/video0.
@@ -49,7 +68,7 @@ def segment(
         max_age_s: Of a video or camera, seconds after which a frame's mask is of no use; the server then drops it.
         jpeg_quality: Of a video or camera, send frames as JPEG of this quality (1 to 100) instead of raw pixels: for
             thin links.
-        timeout_s: Seconds that one picture may take.
+        timeout_s: Seconds that one picture or frame may take; 30 by default.
         ca: PEM file of the authority that signed the server's certificate; turns TLS on.
         cert: PEM file of this client's own certificate.
         key: PEM file of its private key.
@@ -58,18 +77,13 @@ def segment(
         raise ConfigurationError("no pictures named", remedy="Name JPEG or PNG files, folders of them, or videos.")
     if inputs and camera is not None:
         raise ConfigurationError("--camera and files were given", remedy="Run the verb once for each.")
-    from rich.console import Console
-
     from isthmus.serving.client import DEFAULT_TIMEOUT_S
     from isthmus.serving.reel import Product
-    from isthmus.serving.segment_files import segment_paths
     from isthmus.serving.segment_video import VideoOptions, segment_camera, segment_videos
     from isthmus.serving.transport import client_credentials
     from isthmus.serving.video import SUFFIXES
 
-    console = Console()
     credentials = client_credentials(ca, cert, key)
-    timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
     videos = [path for path in inputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     pictures = [path for path in inputs if path not in videos]
     given: dict[str, Any] = {
@@ -82,23 +96,50 @@ def segment(
     }
     given = {name: value for name, value in given.items() if value is not None}
     if given and not videos and camera is None:
-        flags = {"products": "--only", "max_frames": "--frames"}
-        named = [flags.get(name, "--" + name.replace("_", "-")) for name in given]
-        raise ConfigurationError(
-            f"{', '.join(named)}: for videos and cameras alone", remedy="Leave it out, or name a video or --camera."
-        )
-    options = VideoOptions(timeout_s=timeout_s, **given)
+        named = [_OF_VIDEOS[name] for name in given]
+        raise ConfigurationError(f"{' and '.join(named)} {'is' if len(named) == 1 else 'are'} for videos and cameras")
+    options = VideoOptions(timeout_s=DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s, **given)
+    without: list[str] = []
     if pictures:
-        made = segment_paths(pictures, server, out, timeout_s=timeout_s, credentials=credentials)
-        console.print(f"{len(made)} masks in {out / 'masks'}, overlays in {out / 'overlays'}")
-    empty = False
-    for video in segment_videos(videos, server, out, options, credentials):
-        console.print(str(video))
-        empty |= video.num_segmented == 0
+        without += _segment_pictures(pictures, server, out, options.timeout_s, credentials)
+    without += _told(segment_videos(videos, server, out, options, credentials))
     if camera is not None:
-        console.print(str(segment_camera(camera, server, out, options, credentials)))
-    if empty:
-        sys.exit(1)
+        without += _told([segment_camera(camera, server, out, options, credentials)])
+    if without:
+        several = len(without) > 1
+        raise ServingError("\n  ".join([f"{len(without)} inputs got no mask:", *without]) if several else without[0])
+
+
+def _segment_pictures(
+    paths: Sequence[Path], server: str, out: Path, timeout_s: float, credentials: "grpc.ChannelCredentials | None"
+) -> list[str]:
+    """Segment pictures and tell what was made; why some got no mask."""
+    from rich.console import Console
+
+    from isthmus.serving.segment_files import left_out, segment_paths
+
+    done = segment_paths(paths, server, out, timeout_s=timeout_s, credentials=credentials)
+    if others := left_out(paths):
+        note = f"left out in folders: {others}. Name videos and inner folders themselves."
+        Console(stderr=True).print(note, soft_wrap=True)
+    if done.made:
+        masks = "1 mask" if len(done.made) == 1 else f"{len(done.made)} masks"
+        told = f"{masks} in {out / 'masks'}, {'overlay' if len(done.made) == 1 else 'overlays'} in {out / 'overlays'}"
+        Console().print(told, markup=False, soft_wrap=True)
+    return [str(failure) for failure in done.failures]
+
+
+def _told(reels: "Iterable[SegmentedVideo]") -> list[str]:
+    """Tell what was made of each; why no frame of some got a mask."""
+    from rich.console import Console
+
+    without = []
+    for reel in reels:
+        Console().print(str(reel), markup=False, soft_wrap=True)
+        if reel.num_segmented == 0:
+            reason = f" ({reel.reason})" if reel.reason else ""
+            without.append(f"{reel.name}: no frame got a mask{reason}")
+    return without
 
 
 def watch(
@@ -116,7 +157,8 @@ def watch(
     $ isthmus watch 127.0.0.1:50051
     $ isthmus watch 127.0.0.1:50051 --metrics http://127.0.0.1:9464/metrics --once
 
-    Ctrl-C ends it. With --once the exit code is 0 only if the server serves a model.
+    Ctrl-C ends it. Without a terminal, as in a service's log, it writes a line whenever one of these changes. With
+    --once the exit code is 0 only if the server serves a model.
 
     Args:
         address: HOST:PORT.

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from isthmus import cli
-from isthmus.cli.segmenting import segment as segment_verb
 from isthmus.errors import (
     ConfigurationError,
     DataMissingError,
@@ -100,26 +99,11 @@ def test_frames_without_a_mask_are_grey_in_the_overlay_video(clip, scripted_thre
     (made,) = segment([clip], server, tmp_path / "out")
     assert made.verdicts == {Verdict.INVALID: 5, Verdict.SEGMENTED: 5}
     assert list(masks_in(made.masks)) == [1, 3, 5, 7, 9]
+    assert (made.num_segmented, made.reason) == (5, "no")
     drawn = list(open_video(made.overlay))
-    np.testing.assert_allclose(drawn[0].mean((0, 1)), [137, 137, 137], atol=12)
-
-
-def test_a_video_without_any_mask_exits_with_1(clip, scripted_thread, tmp_path, say, capsys):
-    server = scripted_thread().server
-
-    def refuse(frame, tell):
-        result = pb.FrameResult(sequence_number=frame.sequence_number, verdict=pb.VERDICT_INVALID, reason="no")
-        tell(say.event(result))
-
-    server.on_frame = refuse
-    with pytest.raises(SystemExit, match="1"):
-        cli.main(["segment", str(clip), "--server", server.address, "--out", str(tmp_path / "a"), "--only", "masks"])
-    assert f"{FRAMES} frames: {FRAMES} invalid; nothing was made" in capsys.readouterr().out
-
-
-def test_options_of_videos_are_refused_for_pictures_by_name(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"--frames, --jpeg-quality: for videos and cameras alone"):
-        segment_verb((tmp_path,), server="a:1", out=tmp_path / "out", frames=3, jpeg_quality=80)
+    spread = [float(np.ptp(image.mean((0, 1)))) for image in drawn]
+    assert max(spread[0::2]) < 8  # grey: all channels alike
+    assert min(spread[1::2]) > 50
 
 
 def test_odd_sizes_are_filled_up(tmp_path):
@@ -143,6 +127,7 @@ def test_a_camera_is_newest_first_and_all_is_counted(scripted_thread, tmp_path):
     assert sum(made.verdicts.values()) == FRAMES
     assert set(made.verdicts) <= {Verdict.SEGMENTED, Verdict.SUPERSEDED_HERE, Verdict.NOT_SENT}
     assert len(masks_in(made.masks)) == made.verdicts.get(Verdict.SEGMENTED, 0)
+    assert made.num_segmented > 0  # the last frame is waited for
     assert len(list(open_video(made.overlay))) == FRAMES  # those without a mask too
     assert {frame.service_class for frame in server.frames} <= {pb.SERVICE_CLASS_LIVE}
 
@@ -185,10 +170,76 @@ def test_a_server_that_goes_for_good_ends_a_video(clip, scripted_thread, tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("said", "verdict"), [(grpc.StatusCode.UNAVAILABLE, "lost"), (pb.VERDICT_FAILED, "failed")], ids=["lost", "failed"]
+)
+def test_a_server_that_answers_no_frame_any_more_ends_a_video(clip, scripted_thread, tmp_path, say, said, verdict):
+    server = scripted_thread().server
+    answer = server.on_frame
+
+    def refuse_from_the_third(frame, tell):
+        if len(masks_in(tmp_path / "out" / "masks" / "clip") if (tmp_path / "out" / "masks").exists() else ()) < 2:
+            answer(frame, tell)
+        elif isinstance(said, grpc.StatusCode):
+            tell(said)
+        else:
+            tell(say.event(pb.FrameResult(sequence_number=frame.sequence_number, verdict=said, reason="it drains")))
+
+    server.on_frame = refuse_from_the_third
+    with pytest.raises(ServingError, match=rf"frame 2 got no mask in 3 attempts, the last one {verdict}: .+ run the"):
+        segment([clip], server, tmp_path / "out")
+    assert len(masks_in(tmp_path / "out" / "masks" / "clip")) == 2
+
+
+def test_a_video_without_a_mask_is_a_failure(clip, scripted_thread, tmp_path, say, capsys):
+    server = scripted_thread().server
+    server.on_frame = lambda frame, tell: tell(
+        say.event(pb.FrameResult(sequence_number=frame.sequence_number, verdict=pb.VERDICT_EXPIRED, reason="too late"))
+    )
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["segment", str(clip), "--server", server.address, "--out", str(out), "--frames", "2"])
+    assert caught.value.code == 1
+    told = capsys.readouterr()
+    assert "error: clip: no frame got a mask (too late)" in told.err
+    assert told.out.endswith(f"2 frames: 2 expired; {out / 'overlays' / 'clip.mp4'}\n")
+    assert not (out / "masks").exists()
+
+
+def test_masks_of_an_earlier_run_are_counted(clip, scripted_thread, tmp_path):
+    server, out = scripted_thread().server, tmp_path / "out"
+    (first,) = segment([clip], server, out)
+    assert first.num_older == 0
+    (second,) = segment([clip], server, out, every=3)
+    assert second.num_older == FRAMES - 4
+    assert str(second).endswith("; 6 masks of an earlier run lie there too")
+
+
+@pytest.mark.usefixtures("camera")
+def test_one_frame_of_a_camera_is_waited_for(scripted_thread, tmp_path):
+    server = scripted_thread().server
+    made = segment_camera(0, server.address, tmp_path / "out", VideoOptions(max_frames=1), show_progress=False)
+    assert str(made) == f"1 frame: 1 segmented; {made.masks} and {made.overlay}"
+
+
+def test_pictures_that_fail_do_not_keep_a_video_from_its_masks(clip, scripted_thread, tmp_path, capsys):
+    server, bad = scripted_thread().server, tmp_path / "bad.png"
+    bad.mkdir()
+    (bad / "a.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["segment", str(bad), str(clip), "--server", server.address, "--out", str(tmp_path / "out")])
+    assert caught.value.code == 1
+    told = capsys.readouterr()
+    assert f"error: {bad / 'a.png'}: cannot be read" in told.err
+    assert f"{FRAMES} frames: {FRAMES} segmented" in told.out
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["a.mp4", "--camera", "0"], "--camera and files"),
-        (["a.png", "--every", "2"], "--every: for videos"),
+        (["a.png", "--every", "2"], "^--every is for videos and cameras"),
+        (["a.png", "--max-age-s", "2", "--jpeg-quality", "9"], "^--max-age-s and --jpeg-quality are for videos"),
+        (["a.png", "--timeout-s", "0"], "timeout_s"),
         (["a.mp4", "--every", "0"], "every"),
         (["a.mp4", "--jpeg-quality", "101"], "jpeg_quality"),
         (["a.mp4", "--cert", "c.pem"], "key together"),

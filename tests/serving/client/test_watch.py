@@ -1,5 +1,7 @@
 """The live view of a server."""
 
+import datetime as dt
+import http.client
 import http.server
 import io
 import threading
@@ -10,12 +12,15 @@ from rich.console import Console
 from isthmus import cli
 from isthmus.errors import ConfigurationError, ServingError
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2 as pb
+from isthmus.serving.client import Change, ModelChange
+from isthmus.serving.client.messages import model_info_of
 from isthmus.serving.watch import watch
 from isthmus.serving.watch.metrics_page import MetricsPage, parse_metrics, read_metrics
-from isthmus.serving.watch.run import _follow
+from isthmus.serving.watch.run import _follow, _Lines
 from isthmus.serving.watch.state import WatchState
 from isthmus.serving.watch.view import draw
 
+NOW = dt.datetime.now(dt.UTC)
 PAGE = """# HELP isthmus_frames_total Frames.
 # TYPE isthmus_frames_total counter
 isthmus_frames_total{rpc="Segment",service_class="live",verdict="segmented"} 40.0
@@ -121,14 +126,71 @@ def test_pages_that_are_none_are_named(nobody):
         read_metrics(f"http://{nobody}/metrics")
     with pytest.raises(ConfigurationError, match="no http"):
         read_metrics("file:///etc/passwd")
-    for foreign in ("", "node_load1 0.5\n"):
-        with pytest.raises(ServingError, match="is no metrics page of an isthmus server"):
-            parse_metrics(foreign, where="http://a")
+    foreign = "# HELP node_load1 Load.\n# TYPE node_load1 gauge\nnode_load1 0.5\n"
+    for page in ("", foreign):
+        with pytest.raises(ServingError, match=r"is no metrics page of isthmus.*--metrics-port"):
+            parse_metrics(page, where="http://a")
+    assert parse_metrics("# TYPE isthmus_frames_total counter\n", where="http://a") == MetricsPage()
 
 
-def test_a_port_that_speaks_no_http_is_no_metrics_page(address):
-    with pytest.raises(ServingError, match="no metrics to be had"):
+def test_the_port_for_frames_has_no_metrics(address):
+    with pytest.raises(ServingError, match=r"does not speak HTTP .*--metrics-port"):
         read_metrics(f"http://{address}/metrics")
+
+
+def test_a_page_that_breaks_off(metrics_url, monkeypatch):
+    def broken(self, *args):
+        raise http.client.IncompleteRead(b"isthmus")
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", broken)
+    with pytest.raises(ServingError, match="IncompleteRead"):
+        read_metrics(metrics_url)
+
+
+def test_without_a_terminal_each_change_is_a_line(say):
+    state, console = WatchState("a:1", metrics_url="http://a"), Console(file=io.StringIO(), width=20)
+    lines = _Lines(state, console)
+
+    def told():
+        lines.show()
+        text = console.file.getvalue()
+        console.file.seek(0)
+        console.file.truncate()
+        return [line.partition(" ")[2] for line in text.splitlines()]
+
+    assert told() == []  # before the first look
+    state.health, state.problem = "NOT_SERVING", "no model yet"
+    assert told() == ["NOT_SERVING; no model yet"]
+    state.health, state.model = "SERVING", model_info_of(say.MODEL)
+    state.read(1.0, MetricsPage({"segmented": 2.0, "expired": 1.0}))
+    assert told() == ["SERVING; scripted version 1; 1 expired, 2 segmented"]
+    assert told() == []
+    state.changes.append((NOW, ModelChange(Change.CURRENT, state.model, "", "", None)))
+    assert told() == []
+    state.changes.append((NOW, ModelChange(Change.REFUSED, state.model, "too slow", "3", None)))
+    assert told() == ["refused: version 3 refused, version 1 goes on: too slow"]
+    state.metrics_problem = "no metrics to be had"
+    assert told() == ["SERVING; scripted version 1; no metrics to be had"]
+
+
+def test_watching_without_a_terminal(scripted_thread, monkeypatch):
+    server, console = scripted_thread().server, Console(file=io.StringIO())
+
+    def stop_when_told(self):
+        show(self)
+        if "SERVING; scripted version 1" in console.file.getvalue():
+            raise KeyboardInterrupt
+
+    show = _Lines.show
+    monkeypatch.setattr(_Lines, "show", stop_when_told)
+    assert watch(server.address, console=console, interval_s=0.01)
+    assert len(console.file.getvalue().splitlines()) == 1
+
+
+def test_one_of_a_kind_is_singular():
+    state = WatchState("a:1", metrics_url="http://a")
+    state.read(1.0, MetricsPage({}, {"streams": 1.0, "waiting": 1.0}))
+    assert "1 stream, 1 waiting" in shown(state)
 
 
 def test_what_is_unusual_is_said(scripted_thread):

@@ -106,12 +106,12 @@ class Places:
         program = shlex.quote(str(Path(sys.executable).with_name("isthmus")))
         mlflow = shlex.quote(str(Path(sys.executable).with_name("mlflow")))
         key = shlex.quote(str(self.public_key))
-        frames, masks = shlex.quote(str(self.street_frames)), shlex.quote(str(self.output / "masks"))
+        frames, out = shlex.quote(str(self.street_frames)), shlex.quote(str(self.output / "segmented"))
         return [
             f"export MLFLOW_TRACKING_URI={shlex.quote(self.store)}",
             f"{mlflow} ui --backend-store-uri {shlex.quote(self.store)}",
             f"{program} registry list {MODEL}",
             f"{program} registry show {MODEL} --public-key {key}",
             f"{program} serve --model {MODEL} --port 50051 --trust {key}",
-            f"{program} segment {frames} --server 127.0.0.1:50051 --out {masks}",
+            f"{program} segment {frames} --server 127.0.0.1:50051 --out {out}",
         ]
