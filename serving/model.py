@@ -135,7 +135,8 @@ def check_golden(engine: _Predicting, golden: GoldenFrame, where: str | Path) ->
         raise ContractError(
             f"agrees with torch on {agreement:.2%} of the golden frame, {MIN_GOLDEN_AGREEMENT:.1%} are required",
             where=where,
-            remedy="Export the model again; if it recurs, this machine's onnxruntime computes differently.",
+            remedy="Export the model again; if it recurs, this machine's onnxruntime computes differently, or a "
+            "gateway's --backend-card is another model's.",
         )
 
 

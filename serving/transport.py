@@ -68,7 +68,7 @@ def client_credentials(
         named.
 
     Raises:
-        ConfigurationError: A file is missing, not named, or not PEM.
+        ConfigurationError: A file is missing, not named, or not PEM, or the key is another certificate's.
     """
     if ca is None and cert is None and key is None:
         return None
@@ -77,7 +77,12 @@ def client_credentials(
             "an encrypted connection needs the server's authority, and a certificate and its key together",
             remedy="Give --ca, or --ca, --cert and --key.",
         )
-    chain, private = (None, None) if cert is None or key is None else (_pem(cert), _pem(key))
+    if cert is None or key is None:
+        return grpc.ssl_channel_credentials(_pem(ca))
+    from isthmus.serving.security.certificates import check_pair  # cryptography is for those who need it
+
+    chain, private = _pem(cert), _pem(key)
+    check_pair(chain, private, cert, key)
     return grpc.ssl_channel_credentials(_pem(ca), private, chain)
 
 

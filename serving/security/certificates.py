@@ -183,6 +183,15 @@ def _check_closed(status: os.stat_result, path: Path) -> None:
         )
 
 
+def check_pair(chain: bytes, key: bytes, cert_path: Path, key_path: Path) -> None:
+    """See that a key is that of the first certificate in a file.
+
+    Raises:
+        ConfigurationError: It is not, or one of them is not in PEM.
+    """
+    _check_key(key, _certificates(chain, cert_path)[0], key_path)
+
+
 def _certificates(data: bytes, path: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(data)
@@ -207,7 +216,7 @@ def _check_key(data: bytes, leaf: x509.Certificate, path: Path) -> None:
         raise ConfigurationError(
             "the key belongs to another certificate",
             where=path,
-            remedy="The server's own certificate comes first in its file, and both files are renewed together.",
+            remedy="The key's own certificate comes first in its file, and both files are renewed together.",
         )
 
 

@@ -128,6 +128,13 @@ def test_a_server_of_another_authority_is_named(secure, tmp_path, certificates):
     assert "CERTIFICATE_VERIFY_FAILED" in str(caught.value)
 
 
+def test_a_key_of_another_certificate_is_refused_before_it_is_shown(secure, certificates):
+    _, folder = secure
+    (folder / "other.key").write_bytes(certificates.pem(*certificates.make("another"))[1])
+    with pytest.raises(ConfigurationError, match=r"other\.key: the key belongs to another certificate"):
+        client_credentials(folder / "ca.pem", folder / "vehicle.pem", folder / "other.key")
+
+
 def test_credentials_that_cannot_work_are_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="certificate and its key together"):
         client_credentials(tmp_path / "ca.pem", tmp_path / "a.pem", None)

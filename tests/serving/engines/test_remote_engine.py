@@ -267,7 +267,7 @@ async def test_failures_become_ours(triton, engine, tiny, code, expected):
 
 async def test_deadline_is_passed_on_and_the_loop_goes_on(triton, engine, tiny):
     await engine.infer(tiny.street()[None], deadline=time.monotonic() + 5)
-    assert triton.time_left[-1] <= 5
+    assert triton.time_left[-1] <= 5.5  # clocks of two processes
     triton.wait.clear()
     late = asyncio.create_task(engine.infer(tiny.street()[None], deadline=time.monotonic() + 0.2))
     turns = 0
