@@ -117,7 +117,7 @@ class ServerConfig:
         backend = self.engine.backend
         if sum(source is not None for source in (self.model_name, self.model_file, backend)) != 1:
             raise ConfigurationError(
-                "exactly one of model_name, model_file and engine.backend must be given",
+                "exactly one must be given: a registered model, a model file, or a server that computes",
                 remedy="Name a registered model with --model, a model.onnx with --model-file, or a server that "
                 "computes with --backend.",
             )
@@ -137,7 +137,7 @@ class ServerConfig:
             )
         if self.model_name is not None and self.tracking_uri is None:
             raise ConfigurationError(
-                "model_name is given without tracking_uri",
+                "a registered model is given, but no registry",
                 remedy="Name the registry in MLFLOW_TRACKING_URI, for example sqlite:///mlruns/mlflow.db.",
             )
         if self.security.is_encrypted and self.insecure:

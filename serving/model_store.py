@@ -8,7 +8,7 @@ its champion is refused, the last good model serves, and says so.
 
 import dataclasses
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from isthmus.errors import ContractError, ModelRefusedError, NoModelError, Regis
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.model import FILE_VERSION, LoadedModel, load_model
 from isthmus.serving.model_cache import Avoided, Champion, Known, ModelCache
-from isthmus.serving.registry import Registry, check_size
+from isthmus.serving.registry import Registry, check_address, check_size
 from isthmus.serving.swap.verdicts import Evidence, Standing, VerdictPolicy, evidence_from
 from isthmus.verdict import TAG, VerdictTag, gate_fact
 
@@ -48,14 +48,18 @@ class ModelStore:
         self._fetched: dict[str, Champion] = {}
 
     def prepare(self) -> None:
-        """Make the cache, where one is needed, and say whose verdicts count.
+        """See what no waiting can mend; make the cache, where one is needed, and say whose verdicts count.
 
         Raises:
-            ConfigurationError: See `ModelCache.prepare`.
+            ConfigurationError: The registry's address is none; see also `ModelCache.prepare`.
+            ContractError: There is no model file at the path.
         """
-        if self._config.model_file is None:
-            self._cache.prepare()
-            self._policy.announce()
+        if self._config.model_file is not None:
+            self._check_file(self._config.model_file)
+            return
+        check_address(self._registry.uri)
+        self._cache.prepare()
+        self._policy.announce()
 
     def load(self, prove: Callable[[LoadedModel], LoadedModel] = lambda model: model) -> LoadedModel:
         """The model that this server shall begin with.
@@ -193,27 +197,31 @@ class ModelStore:
         assert uri is not None
         return Registry(uri, name)
 
-    def _load_file(self, path: Path) -> LoadedModel:
+    def _check_file(self, path: Path) -> None:
         if path.is_dir():
             raise ContractError("is a folder", where=path, remedy=f"Name the file in it: {path / 'model.onnx'}.")
         if not path.is_file():
             raise ContractError("no such model file", where=path, remedy="Make one with `isthmus export`.")
         check_size(path.stat().st_size, self._config.limits.max_model_bytes, path)
+
+    def _load_file(self, path: Path) -> LoadedModel:
+        self._check_file(path)
         return load_model(path, self._config, name=None, version=FILE_VERSION, sha256=sha256_of(path))
 
     def _load_champion(self, prove: Callable[[LoadedModel], LoadedModel]) -> LoadedModel:
         registry = self._registry
-        version = registry.aliases().get(CHAMPION)
+        aliases = registry.aliases()
+        version = aliases.get(CHAMPION)
         if version is None:
             there = registry.models()
             if registry.name not in there:
                 raise NoModelError(
-                    f"there is no model {registry.name!r}; there {'are' if there else 'is'}: "
-                    f"{', '.join(there) or 'none'}",
+                    f"there is no model {registry.name!r}; {_listed(there)}",
                     remedy="Check --model, or register and promote one; this server will see it.",
                 )
             raise NoModelError(
-                f"no version of {registry.name!r} has the alias {CHAMPION!r}",
+                f"no version of {registry.name!r} has the alias {CHAMPION!r}; "
+                + _listed([f"{alias} ({aliases[alias]})" for alias in sorted(aliases)]),
                 remedy="Promote one with `isthmus promote`; this server will see it.",
             )
         known = self._known()
@@ -325,6 +333,17 @@ class ModelStore:
                 remedy="Register the model again.",
             )
         return dataclasses.replace(model, standing=standing)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """What there is instead.
+
+    >>> _listed([]), _listed(["street"]), _listed(["a", "b"])
+    ('there is none', 'there is: street', 'there are: a, b')
+    """
+    if not names:
+        return "there is none"
+    return f"there {'is' if len(names) == 1 else 'are'}: {', '.join(names)}"
 
 
 def _proven(model: LoadedModel, prove: Callable[[LoadedModel], LoadedModel]) -> LoadedModel:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from isthmus.artifact import Manifest
-from isthmus.errors import ContractError, RegistryError
+from isthmus.errors import ConfigurationError, ContractError, RegistryError
 from isthmus.verdict import TAG
 
 STATE_TAG: Final = f"{TAG}serving_state"
@@ -63,7 +63,13 @@ class Registry:
     def models(self) -> list[str]:
         """Names of all registered models, sorted."""
         with self._reached() as mlflow:
-            return sorted(model.name for model in mlflow.MlflowClient().search_registered_models())
+            client = mlflow.MlflowClient()
+            page = client.search_registered_models()
+            names = [model.name for model in page]
+            while page.token:
+                page = client.search_registered_models(page_token=page.token)
+                names += [model.name for model in page]
+        return sorted(names)
 
     def tags(self, version: str) -> Mapping[str, str]:
         """The tags of a version."""
@@ -136,6 +142,21 @@ class Registry:
             raise RegistryError(
                 f"the registry does not answer: {redacted(str(error))}", where=redacted(self.uri)
             ) from None  # the cause may hold the password too
+
+
+def check_address(uri: str) -> None:
+    """Refuse what can be no registry's address, however long one waits for it.
+
+    Raises:
+        ConfigurationError: It is a path, or a database's address that is not whole.
+    """
+    wrong_sqlite = uri.startswith("sqlite:") and not uri.startswith(_SQLITE)
+    if wrong_sqlite or not ("://" in uri or uri.startswith("databricks")):
+        raise ConfigurationError(
+            "this is no address of a registry",
+            where=redacted(uri),
+            remedy="Write MLFLOW_TRACKING_URI like sqlite:///mlruns/mlflow.db or https://mlflow.example.com.",
+        )
 
 
 def check_size(size: int, limit: int, where: str | Path) -> None:

@@ -98,7 +98,14 @@ class BackendFollower:
         self._refusals = Refusals(config.poll_interval_s)
 
     def prepare(self) -> None:
-        """Nothing is kept on this machine."""
+        """See that a card that was named can be read; nothing is kept on this machine.
+
+        Raises:
+            ContractError: It cannot.
+        """
+        backend = self._config.engine.backend
+        if backend is not None and backend.card is not None:
+            _card_in(backend.card)
 
     async def roll_back(self, reason: str) -> None:  # noqa: ARG002 - the shape is `admin.SwapControl`'s
         """Refuse: which version answers is the back end's affair.

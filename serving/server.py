@@ -92,14 +92,15 @@ class Server:
         """Listen, then load the model; without one in the registry, go on looking for it in the background.
 
         Raises:
-            ConfigurationError: The cache or the admin socket cannot be used, or the port file not be written.
-            ContractError: The model file is not ours to serve.
+            ConfigurationError: The cache or the admin socket cannot be used, the port file not be written, or the
+                registry's address is none.
+            ContractError: The model file, or the card of a back end's model, is not ours to serve.
             ProviderError: The provider policy cannot be satisfied.
             ServingError: The address, or the metrics' own, is taken.
         """
         check_policy(self.config.provider_policy)
-        self._models.prepare()
         self._port_file.clear()
+        self._models.prepare()
         self._working = self._pipeline.start()
         for service in ("", *SERVICES):
             await self._health.set(service, _NOT_SERVING)

@@ -134,7 +134,7 @@ def refusal(vehicle: str, group: RpcGroup | None) -> ServingError:
         return NotAllowedError(f"the policy does not allow {what}", where=vehicle)
     return UnauthenticatedError(
         f"{what} need a client certificate with one URI that names the caller",
-        remedy="Connect with a certificate of the authority that the server trusts.",
+        remedy="Connect with a certificate of the authority that the server trusts, with one URI in it.",
     )
 
 

@@ -47,6 +47,14 @@ class Refusals:
         self._refused[version] = _Refusal(reason, verdict, pause, self._clock() + pause)
         return known is None or _without_numbers(known.reason) != _without_numbers(reason)
 
+    def pause_s(self, version: str) -> float:
+        """Seconds from a refusal that was noted until the next try."""
+        return self._refused[version].pause_s
+
+    def is_known(self, version: str) -> bool:
+        """Whether it was refused before."""
+        return version in self._refused
+
     def keep_only(self, *versions: str | None) -> None:
         """Forget the others: the alias has moved on."""
         self._refused = {version: known for version, known in self._refused.items() if version in versions}

@@ -246,7 +246,8 @@ class Watcher:
         Raises:
             IsthmusError: It may not; see `ModelStore.fetch`, `check_label_space`, `warm_up` and `check_speed`.
         """
-        logger.info("version %s has the alias %s and is looked at", version, CHAMPION)
+        level = logging.DEBUG if self._refusals.is_known(version) else logging.INFO
+        logger.log(level, "version %s has the alias %s and is looked at", version, CHAMPION)
         self._switch.make_room()
         model = await in_thread(lambda: self._store.fetch(version))
         live = self._switch.live
@@ -264,6 +265,8 @@ class Watcher:
         self, version: str, current: LoadedModel, error: IsthmusError, verdict: str, seconds: float
     ) -> None:
         if not self._refusals.note(version, verdict, str(error)):
+            pause_s = self._refusals.pause_s(version)
+            logger.info("version %s is still refused; it is looked at again in %.0f s", version, pause_s)
             return
         logger.error("REFUSED version %s, version %s goes on: %s", version, current.version, error)
         self._events.tell(

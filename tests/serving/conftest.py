@@ -237,8 +237,8 @@ class Registry:
             self.promote(name, version)
         return version
 
-    def promote(self, name: str, version: str) -> None:
-        self._client.set_registered_model_alias(name, "champion", version)
+    def promote(self, name: str, version: str, alias: str = "champion") -> None:
+        self._client.set_registered_model_alias(name, alias, version)
 
 
 def forget_registry() -> None:

@@ -76,8 +76,11 @@ def test_no_champion(config, registry, export):
     registry.register(export, "another")
     with pytest.raises(NoModelError, match=r"there are: .*another"):
         load(config())
-    registry.register(export, config().model_name, promote=False)
-    with pytest.raises(NoModelError, match="isthmus promote"):
+    version = registry.register(export, config().model_name, promote=False)
+    with pytest.raises(NoModelError, match=r"has the alias 'champion'; there is none.*isthmus promote"):
+        load(config())
+    registry.promote(config().model_name, version, "challenger")
+    with pytest.raises(NoModelError, match=rf"has the alias 'champion'; there is: challenger \({version}\)"):
         load(config())
 
 

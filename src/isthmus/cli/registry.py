@@ -102,7 +102,7 @@ def _list_models(*, as_json: bool) -> None:
 
 
 def show(name: tyro.conf.Positional[str], *, version: str = "champion", public_key: Path | None = None) -> None:
-    """Show a version: where it comes from, its verdicts and whose signature they bear, and the log of its model.
+    """Show a version: where it is from, its verdicts and their signatures, what servers made of it, its model's log.
 
     $ isthmus registry show street-segmenter --version 3
     $ isthmus registry show street-segmenter --public-key keys/gate.key.pub

@@ -90,6 +90,7 @@ def details_page(console: Console, details: "VersionDetails", moves: Iterable["M
         "SHA-256": version.sha256,
         "made": f"{version.created_at:%Y-%m-%d %H:%M} UTC by run {version.run_id}",
         "copied from": version.facts.get("origin", ""),
+        "at the servers": version.facts.get("serving_state", ""),
         "network": f"{card.decoder} over {card.encoder}, method {card.method}, {card.step} steps",
         "commit": card.git_commit,
         "lock": card.lock_hash,

@@ -237,6 +237,14 @@ def test_card_from_a_file(triton, tiny, model_file, tmp_path, kind):
     model.engine.close()
 
 
+def test_a_card_that_cannot_be_read_ends_the_start(start_server, triton, tmp_path):
+    card = tmp_path / "a.txt"
+    card.write_text("no model")
+    for path, message in ((card, "a.txt"), (tmp_path / "nope.onnx", "no such file")):
+        with pytest.raises(ContractError, match=message):
+            start_server(gateway(triton.address, card=path))
+
+
 def test_golden_frame_is_checked_at_the_back_end(triton, tiny):
     image = tiny.street(seed=7)
     triton.card = tiny.make_card(golden=image, labels=tiny.expected_labels(image) ^ 1)

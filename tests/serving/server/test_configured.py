@@ -45,5 +45,5 @@ def test_options_of_promotion_are_not_ignored_where_nothing_is_promoted(source, 
 
 
 def test_a_registered_model_needs_its_registry():
-    with pytest.raises(ConfigurationError, match="without tracking_uri"):
+    with pytest.raises(ConfigurationError, match="a registered model is given, but no registry"):
         ServerConfig(model_name="a")

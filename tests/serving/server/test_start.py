@@ -1,5 +1,7 @@
 """How a server comes up: health, services, its port's file; and what stops the start."""
 
+import logging
+
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -98,3 +100,25 @@ def test_port_file_is_there_while_the_server_listens(start_server, tiny, model_f
     assert int(path.read_text()) == thread.server.port
     thread.call(thread.server.stop())
     assert not path.exists()
+
+
+@pytest.mark.parametrize("uri", ["sqlite:file.db", "mlruns"])
+def test_an_address_that_is_none_ends_the_start_before_it_listens(start_server, tmp_path, uri):
+    port_file = tmp_path / "port"
+    config = ServerConfig(
+        model_name="street", tracking_uri=uri, cache_dir=tmp_path / "cache", port=0, port_file=port_file
+    )
+    with pytest.raises(ConfigurationError, match=r"no address of a registry.*sqlite:///mlruns/mlflow\.db"):
+        start_server(config)
+    assert not port_file.exists()
+
+
+def test_a_model_file_that_is_missing_ends_the_start_before_it_listens(start_server, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="isthmus")
+    port_file = tmp_path / "port"
+    port_file.write_text("of another server")
+    for path, message in ((tmp_path, "is a folder"), (tmp_path / "m.onnx", "no such model file")):
+        with pytest.raises(ContractError, match=message):
+            start_server(ServerConfig(model_file=path, port=0, port_file=port_file))
+    assert not port_file.exists()
+    assert not [line for line in caplog.messages if "listening" in line]

@@ -32,6 +32,15 @@ def test_another_measurement_is_no_news(fakes):
     assert refusals.note("2", "", "another label space")
 
 
+def test_what_was_refused_tells_its_pause(fakes):
+    refusals = Refusals(2.0, fakes.Clock())
+    assert not refusals.is_known("2")
+    for pause_s in (2.0, 4.0):
+        refusals.note("2", "", "bad")
+        assert refusals.is_known("2")
+        assert refusals.pause_s("2") == pause_s
+
+
 def test_an_alias_that_moves_forgets(fakes):
     refusals = Refusals(2.0, fakes.Clock())
     refusals.note("2", "", "bad")

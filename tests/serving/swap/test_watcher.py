@@ -1,5 +1,7 @@
 """What the watcher does when things happen at once; store, models and pipeline are fakes."""
 
+import logging
+
 import pytest
 
 from isthmus.errors import ContractError
@@ -63,4 +65,26 @@ async def test_a_way_back_during_a_check_starts_the_check_anew(fakes, monkeypatc
     assert store.remembered == [("1", "2"), ("3", None)]  # a restart begins with 3
     changes = [event.change for event in told.events if isinstance(event, ModelChanged)]
     assert changes == [Change.SWAPPED, Change.ROLLED_BACK, Change.SWAPPED]
+    await watcher.stop()
+
+
+async def test_a_version_that_stays_refused_is_told_in_one_line_a_look(fakes, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="isthmus")
+    slots = fakes.Slots()
+    config = ServerConfig(model_name="street", tracking_uri="sqlite:///none", poll_interval_s=5.0)
+    watcher = Watcher(config, FakeStore(fakes), slots, Events(), on_first=lambda: None)
+    watcher._switch.begin(fakes.model("2"))
+
+    async def check_speed(*_):
+        raise ContractError("too slow")
+
+    monkeypatch.setattr(watching, "check_speed", check_speed)
+    await watcher._look()
+    assert [line for line in caplog.messages if "looked at" in line] == [
+        "version 3 has the alias champion and is looked at"
+    ]
+    caplog.clear()
+    monkeypatch.setattr(watcher._refusals, "may_try", lambda *_: True)
+    await watcher._look()
+    assert caplog.messages == ["version 3 is still refused; it is looked at again in 10 s"]
     await watcher.stop()

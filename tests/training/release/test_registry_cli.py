@@ -195,6 +195,17 @@ def test_lists_and_pages_keep_words_whole_in_80_columns(promoted: str, gate_file
             assert re.search(r"champion +champion: +source_only +20\d\d-\d\d-\d\d +cityscapes/val 50\.0", out)
 
 
+def test_show_tells_what_became_of_a_version_at_the_servers(promoted: str, capsys):
+    cli.run(["registry", "show", promoted, "--version", "1"])
+    assert "at the servers" not in capsys.readouterr().out
+    with connect() as connection:
+        connection.client.set_model_version_tag(promoted, "1", "isthmus.serving_state", "rejected: too slow")
+    cli.run(["registry", "show", promoted, "--version", "1"])
+    assert "at the servers: rejected: too slow\n" in capsys.readouterr().out
+    with connect() as connection:
+        connection.client.delete_model_version_tag(promoted, "1", "isthmus.serving_state")
+
+
 def test_refusals_beside_a_verdict_that_stands_are_shown(promoted: str, gate_file: str, tmp_path: Path, capsys):
     cli.run(["promote", promoted, "--version", "1", "--gate", gate_file, "--to", "mine"])
     strict = yaml.safe_load(Path(gate_file).read_text())
