@@ -28,6 +28,7 @@ from isthmus.errors import (
 )
 
 DOMAIN: Final = "isthmus"
+_START: Final = "Start one with `isthmus serve`, or check host and port."
 _INTERNAL_MESSAGE: Final = "internal error; the server's log has the details"
 _OWN_SCHEME: Final = re.compile(r"(unix|unix-abstract|dns|ipv4|ipv6|vsock|xds):(?!\d+$)")
 """Addresses in gRPC's own writing; a host that is called `dns` is none."""
@@ -110,14 +111,12 @@ def _unavailable(message: str, address: str) -> ServingError:
             "If the server has TLS, name its authority with --ca, and your certificate with --cert and --key where it "
             "asks for one; otherwise check the port.",
         ),
-        ("connection refused", "no server answers", "Start one with `isthmus serve`, or check host and port."),
+        ("connection refused", "no server answers", _START),
     )
     for hint, problem, remedy in hints:
         if hint in message.lower():
             return ServingError(problem, where=address, remedy=remedy)
-    return ServingError(
-        f"no server answers: {message}", where=address, remedy="Start one with `isthmus serve`, or check host and port."
-    )
+    return ServingError(f"no server answers: {message}", where=address, remedy=_START)
 
 
 def _is_host_and_port(address: str) -> bool:

@@ -14,10 +14,11 @@ from typing import Final
 
 from isthmus.artifact import sha256_of
 from isthmus.errors import ContractError, ModelRefusedError, NoModelError, RegistryError
+from isthmus.registry_address import check_address
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.model import FILE_VERSION, LoadedModel, load_model
 from isthmus.serving.model_cache import Avoided, Champion, Known, ModelCache
-from isthmus.serving.registry import Registry, check_address, check_size
+from isthmus.serving.registry import Registry, check_size
 from isthmus.serving.swap.verdicts import Evidence, Standing, VerdictPolicy, evidence_from
 from isthmus.verdict import TAG, VerdictTag, gate_fact
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from isthmus.artifact import Manifest
-from isthmus.errors import ConfigurationError, ContractError, RegistryError
+from isthmus.errors import ContractError, RegistryError
+from isthmus.registry_address import SQLITE
 from isthmus.verdict import TAG
 
 STATE_TAG: Final = f"{TAG}serving_state"
@@ -21,7 +22,6 @@ STATE_TAG: Final = f"{TAG}serving_state"
 MANIFEST: Final = "manifest.json"
 _MAX_MANIFEST_BYTES: Final = 64 * 1024
 _MAX_TAG_LENGTH: Final = 400  # MLflow takes 5000 in most stores; a list in its page shows less
-_SQLITE: Final = "sqlite:///"
 _ENFORCED: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",  # a pickled model can run code when it is loaded
@@ -121,7 +121,7 @@ class Registry:
     @contextmanager
     def _reached(self) -> Iterator[Any]:
         """The mlflow module, set to this registry; whatever fails inside is a `RegistryError`."""
-        if self.uri.startswith(_SQLITE) and not Path(self.uri.removeprefix(_SQLITE)).is_file():
+        if self.uri.startswith(SQLITE) and not Path(self.uri.removeprefix(SQLITE)).is_file():
             # MLflow would make an empty registry here, and a typing error would look like an empty one.
             raise RegistryError(
                 "there is no such registry", where=redacted(self.uri), remedy="Check MLFLOW_TRACKING_URI."
@@ -142,21 +142,6 @@ class Registry:
             raise RegistryError(
                 f"the registry does not answer: {redacted(str(error))}", where=redacted(self.uri)
             ) from None  # the cause may hold the password too
-
-
-def check_address(uri: str) -> None:
-    """Refuse what can be no registry's address, however long one waits for it.
-
-    Raises:
-        ConfigurationError: It is a path, or a database's address that is not whole.
-    """
-    wrong_sqlite = uri.startswith("sqlite:") and not uri.startswith(_SQLITE)
-    if wrong_sqlite or not ("://" in uri or uri.startswith("databricks")):
-        raise ConfigurationError(
-            "this is no address of a registry",
-            where=redacted(uri),
-            remedy="Write MLFLOW_TRACKING_URI like sqlite:///mlruns/mlflow.db or https://mlflow.example.com.",
-        )
 
 
 def check_size(size: int, limit: int, where: str | Path) -> None:

@@ -31,9 +31,7 @@ RETRY: Final = RetryConfig(failures_to_open=10)
 """A server that is started again has about ten seconds before the frames of a file are given up."""
 _MOST_UNREAD: Final = 256
 _LOOK_S: Final = 0.02
-_GONE: Final = frozenset(
-    {Verdict.LOST, Verdict.FAILED}
-)  # nothing the frame can do about: the next would fare no better
+_GONE: Final = frozenset({Verdict.LOST, Verdict.FAILED})
 _AGAIN: Final = _GONE | {Verdict.OVERLOADED, Verdict.SUPERSEDED}
 
 
@@ -81,7 +79,7 @@ def segment_videos(
         UnreadableFileError: A file is no video.
         InvalidFrameError: Two files have the same name.
         ServingError: No server, no model yet, or the server has gone for good: a frame found nobody to send it to, or
-            got lost or failed three times. What was made until then is kept.
+            got lost three times, or the server drains or has lost its engine. What was made until then is kept.
     """
     by_name: dict[str, Path] = {}
     for path in paths:
@@ -166,7 +164,9 @@ def _carry_all(
             assert report is not None, "each frame gets a report while the stream is open"
             if report.verdict is Verdict.NOT_SENT:
                 raise ServingError(f"frame {place} could not be sent: {report.reason}", where=stream.address)
-            if report.verdict in _GONE and attempt == _ATTEMPTS:
+            # INTERNAL may be this frame's doing; after what else befalls it, the next would fare no better.
+            gone = report.verdict in _GONE and report.reason_code != "INTERNAL"
+            if gone and attempt == _ATTEMPTS:
                 raise ServingError(
                     f"frame {place} got no mask in {attempt} attempts, the last one {report.verdict.value}: "
                     f"{report.reason}",

@@ -22,13 +22,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from isthmus.errors import ConfigurationError, ContractError, NotRegisteredError, RegistryError
+from isthmus.errors import ContractError, NotRegisteredError, RegistryError
+from isthmus.registry_address import SQLITE, check_address, place_of
 
 DEFAULT_HOME: Final = Path("mlruns")
 """Home of the default store, relative to the working directory."""
 
 _URI_VARIABLE: Final = "MLFLOW_TRACKING_URI"
-_SQLITE: Final = "sqlite:///"
 _DATABASE: Final = "mlflow.db"
 _LOCK: Final = "isthmus.lock"
 _MAKING_LOCK: Final = "isthmus-tables.lock"
@@ -44,7 +44,6 @@ _DEFAULTS: Final = {
 }
 _REACH: Final = "Check that the store is up and that {named}; then run the same command again."
 _ABSENT: Final = "RESOURCE_DOES_NOT_EXIST"
-_WRITE_ADDRESS: Final = "Write https://HOST of a server, or sqlite:///FOLDER/mlflow.db for a folder of this machine."
 _CHATTY_LOGGERS: Final = ("alembic", "mlflow.store.db.utils", "mlflow.utils.environment")
 
 
@@ -121,7 +120,7 @@ def tracking_store(home: Path) -> str:
         raise RegistryError(f"no folder for the model store ({error.strerror})", where=home) from error
     if not os.access(home, os.W_OK):
         raise RegistryError("the model store's folder cannot be written", where=home, remedy="Check its permissions.")
-    return f"{_SQLITE}{home.resolve() / _DATABASE}"
+    return f"{SQLITE}{home.resolve() / _DATABASE}"
 
 
 def resolve_tracking_uri(tracking_uri: str | None = None) -> str:
@@ -162,7 +161,7 @@ def connect(tracking_uri: str | None = None) -> Iterator[Connection]:
         RegistryError: The store cannot be reached or refuses.
     """
     uri = resolve_tracking_uri(tracking_uri)
-    _check_address(uri)
+    check_address(uri)
     reach = _REACH.format(named=f"{_URI_VARIABLE} names it" if tracking_uri is None else "this is its address")
     folder = _sqlite_folder(uri)
     if folder is not None:
@@ -231,30 +230,10 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _check_address(uri: str) -> None:
-    """Catch what MLflow takes for a folder of files, a kind of store that it no longer has."""
-    wrong_sqlite = uri.startswith("sqlite:") and not uri.startswith(_SQLITE)
-    if wrong_sqlite or not ("://" in uri or uri.startswith("databricks")):
-        raise ConfigurationError("this is no address of a registry", where=place_of(uri), remedy=_WRITE_ADDRESS)
-
-
 def _sqlite_folder(tracking_uri: str) -> Path | None:
-    if not tracking_uri.startswith(_SQLITE):
+    if not tracking_uri.startswith(SQLITE):
         return None
-    return Path(tracking_uri.removeprefix(_SQLITE)).resolve().parent
-
-
-def place_of(uri: str) -> str:
-    """A registry's address without user and password.
-
-    >>> place_of("https://me:secret@mlflow.example/a@b")
-    'https://mlflow.example/a@b'
-    >>> place_of("sqlite:////srv/mlflow.db")
-    'sqlite:////srv/mlflow.db'
-    """
-    scheme, mark, rest = uri.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+    return Path(tracking_uri.removeprefix(SQLITE)).resolve().parent
 
 
 def first_line(error: Exception, uri: str) -> str:

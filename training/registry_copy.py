@@ -16,8 +16,9 @@ from typing import Final
 
 from isthmus.artifact import sha256_of
 from isthmus.errors import ConfigurationError, ContractError
+from isthmus.registry_address import place_of
 from isthmus.training.export import EXPORT_FILES, Export, load_export
-from isthmus.training.mlflow_store import Connection, connect, place_of, resolve_tracking_uri
+from isthmus.training.mlflow_store import Connection, connect, resolve_tracking_uri
 from isthmus.training.registry import store_version
 from isthmus.training.registry_versions import RegisteredVersion, find_version, transferring
 from isthmus.training.version_files import CONFIG_FILE, DOMAIN_GAP_FILE, PICTURES

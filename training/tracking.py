@@ -10,9 +10,10 @@ from typing import Final, Literal, Protocol
 from isthmus.artifact import CardDataset
 from isthmus.configuration import flatten
 from isthmus.errors import NotRegisteredError, RegistryError
+from isthmus.registry_address import place_of
 from isthmus.training.config import TrainingConfig
 from isthmus.training.mlflow_datasets import dataset_input
-from isthmus.training.mlflow_store import Connection, connect, place_of, resolve_tracking_uri
+from isthmus.training.mlflow_store import Connection, connect, resolve_tracking_uri
 from isthmus.training.reproducibility import Provenance
 
 Tracking = Literal["none", "mlflow"]

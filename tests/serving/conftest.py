@@ -260,3 +260,17 @@ def _registry_left_behind() -> Iterator[None]:
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """One database for all tests; each uses a model name of its own."""
     return Registry(tmp_path_factory.mktemp("registry"))
+
+
+@pytest.fixture(scope="session")
+def wait_until():
+    """Waits for a condition, for a bounded time, and gives what it was."""
+
+    def wait(condition):
+        for _ in range(int(TIMEOUT_S / 0.005)):
+            if found := condition():
+                return found
+            threading.Event().wait(0.005)
+        pytest.fail("never came true")
+
+    return wait

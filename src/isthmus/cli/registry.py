@@ -89,7 +89,8 @@ def _list_models(*, as_json: bool) -> None:
     from isthmus.cli.waiting import waiting
 
     with waiting("asking the registry"):
-        from isthmus.training.mlflow_store import place_of, resolve_tracking_uri
+        from isthmus.registry_address import place_of
+        from isthmus.training.mlflow_store import resolve_tracking_uri
         from isthmus.training.registry_versions import list_models
 
         models, place = list_models(), place_of(resolve_tracking_uri())
@@ -187,7 +188,7 @@ def copy(
     from isthmus.cli.waiting import waiting
 
     with waiting("copying"):
-        from isthmus.training.mlflow_store import place_of
+        from isthmus.registry_address import place_of
         from isthmus.training.registry_copy import copy_version
 
         outcome = copy_version(name, version, to_uri=to, from_uri=from_, to_name=to_name)

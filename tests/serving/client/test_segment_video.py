@@ -190,6 +190,24 @@ def test_a_server_that_answers_no_frame_any_more_ends_a_video(clip, scripted_thr
     assert len(masks_in(tmp_path / "out" / "masks" / "clip")) == 2
 
 
+def test_a_frame_that_breaks_something_does_not_end_its_video(clip, scripted_thread, tmp_path, say):
+    server = scripted_thread().server
+    answer, seen = server.on_frame, []
+
+    def break_at_the_second(frame, tell):
+        seen.append(frame.sequence_number)
+        if 2 <= len(seen) <= 4:  # the second frame, three times
+            result = pb.FrameResult(sequence_number=frame.sequence_number, verdict=pb.VERDICT_FAILED, reason="oh")
+            result.reason_code = "INTERNAL"
+            tell(say.event(result))
+        else:
+            answer(frame, tell)
+
+    server.on_frame = break_at_the_second
+    (made,) = segment([clip], server, tmp_path / "out")
+    assert made.verdicts == {Verdict.FAILED: 1, Verdict.SEGMENTED: FRAMES - 1}
+
+
 def test_a_video_without_a_mask_is_a_failure(clip, scripted_thread, tmp_path, say, capsys):
     server = scripted_thread().server
     server.on_frame = lambda frame, tell: tell(

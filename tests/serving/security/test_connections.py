@@ -2,7 +2,6 @@
 
 import contextlib
 import pickle
-import threading
 from datetime import timedelta
 
 import grpc
@@ -163,7 +162,7 @@ def test_both_protocols_count_as_one(start, server_ca, vehicle, tiny):
         assert error.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-def test_a_changed_policy_counts_for_connections_that_are_open(start, server_ca, vehicle, tiny, tmp_path):
+def test_a_changed_policy_counts_for_connections_that_are_open(wait_until, start, server_ca, vehicle, tiny, tmp_path):
     server = start("others: {allow: [frames, model_info]}")
     with connected(server, server_ca.file, *vehicle) as channel:
         assert segment(channel, tiny.street()) == pb.VERDICT_SEGMENTED
@@ -244,11 +243,3 @@ def test_a_bad_certificate_stops_the_start(start, server_ca, start_server, model
     security = SecurityConfig(tls_cert=cert, tls_key=key, client_ca=vehicle_ca.file)
     with pytest.raises(ConfigurationError, match="expired at"):
         start_server(ServerConfig(model_file=model_file, port=0, security=security))
-
-
-def wait_until(condition):
-    for _ in range(int(TIMEOUT_S / 0.01)):
-        if condition():
-            return
-        threading.Event().wait(0.01)
-    pytest.fail("never came true")

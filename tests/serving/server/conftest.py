@@ -28,17 +28,3 @@ def held_engine(monkeypatch):
     monkeypatch.setattr(OrtEngine, "infer_now", infer_now)
     yield Gate
     Gate.release.set()
-
-
-@pytest.fixture
-def wait_until():
-    """Waits for a condition, for a bounded time."""
-
-    def wait(condition):
-        for _ in range(int(TIMEOUT_S / 0.01)):
-            if condition():
-                return
-            threading.Event().wait(0.01)
-        pytest.fail("never came true")
-
-    return wait

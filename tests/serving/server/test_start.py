@@ -108,7 +108,7 @@ def test_an_address_that_is_none_ends_the_start_before_it_listens(start_server, 
     config = ServerConfig(
         model_name="street", tracking_uri=uri, cache_dir=tmp_path / "cache", port=0, port_file=port_file
     )
-    with pytest.raises(ConfigurationError, match=r"no address of a registry.*sqlite:///mlruns/mlflow\.db"):
+    with pytest.raises(ConfigurationError, match=r"no address of a registry.*sqlite:///FOLDER/mlflow\.db"):
         start_server(config)
     assert not port_file.exists()
 

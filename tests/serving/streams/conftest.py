@@ -132,17 +132,3 @@ def make_room(start_server, model_file):
 @pytest.fixture
 def room(make_room):
     return make_room()
-
-
-@pytest.fixture
-def until():
-    """Waits for a condition, for a bounded time."""
-
-    def wait(condition):
-        for _ in range(int(TIMEOUT_S / 0.005)):
-            if condition():
-                return
-            threading.Event().wait(0.005)
-        pytest.fail("never came true")
-
-    return wait

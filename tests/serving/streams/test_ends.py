@@ -12,19 +12,19 @@ from isthmus.serving.config import ServerConfig
 TIMEOUT_S = 30.0
 
 
-def test_cancelled_stream_leaves_nothing_and_counts_everything(room, until):
+def test_cancelled_stream_leaves_nothing_and_counts_everything(room, wait_until):
     camera = room.camera()
     camera.next("model")
     for number in (1, 2):
         camera.send(number)
     assert room.engine.running.acquire(timeout=TIMEOUT_S)
-    until(lambda: room.pipeline.dispatcher._ahead is not None)
+    wait_until(lambda: room.pipeline.dispatcher._ahead is not None)
     camera.send(3)
-    until(lambda: room.pipeline.places.bytes == 3 * 18)
+    wait_until(lambda: room.pipeline.places.bytes == 3 * 18)
     camera.call.cancel()
-    until(lambda: room.pipeline.places.bytes == 18)  # the engine still has the first
+    wait_until(lambda: room.pipeline.places.bytes == 18)  # the engine still has the first
     room.engine.open()
-    until(lambda: room.pipeline.places.streams == 0)
+    wait_until(lambda: room.pipeline.places.streams == 0)
     assert room.verdicts == {"cancelled": 3}
     assert (room.pipeline.places.bytes, room.pipeline.dispatcher.num_open) == (0, 0)
     other = room.camera()

@@ -12,7 +12,7 @@ from isthmus.serving.streams import CameraStream
 TIMEOUT_S = 30.0
 
 
-def test_first_the_model_then_each_frame_in_order(room, until):
+def test_first_the_model_then_each_frame_in_order(room, wait_until):
     room.engine.open()
     camera = room.camera()
     model = camera.next("model")
@@ -25,20 +25,20 @@ def test_first_the_model_then_each_frame_in_order(room, until):
         assert result.mask == bytes([number]) * 6
         assert result.timings.infer_us > 0
     assert camera.rest() == []
-    until(lambda: len(room.ear.frames) == 3)
+    wait_until(lambda: len(room.ear.frames) == 3)
     assert {frame.rpc for frame in room.ear.frames} == {"StreamSegment"}
 
 
-def test_newest_frame_wins_and_each_gets_its_answer(room, until):
+def test_newest_frame_wins_and_each_gets_its_answer(room, wait_until):
     camera = room.camera()
     camera.next("model")
     camera.send(1)
     assert room.engine.running.acquire(timeout=TIMEOUT_S)
     camera.send(2)
-    until(lambda: room.pipeline.dispatcher._ahead is not None)
+    wait_until(lambda: room.pipeline.dispatcher._ahead is not None)
     for number in (3, 4, 5):
         camera.send(number)
-    until(lambda: room.pipeline.places.bytes == 3 * 18)  # 1 runs, 2 is ready, 5 waits
+    wait_until(lambda: room.pipeline.places.bytes == 3 * 18)  # 1 runs, 2 is ready, 5 waits
     room.engine.open()
     results = camera.rest()
     assert [item.sequence_number for item in results] == [1, 2, 3, 4, 5]
@@ -54,23 +54,23 @@ def test_newest_frame_wins_and_each_gets_its_answer(room, until):
     assert room.verdicts == {"segmented": 3, "superseded": 2}
 
 
-def test_cameras_do_not_replace_each_other(room, until):
+def test_cameras_do_not_replace_each_other(room, wait_until):
     cameras = [room.camera(name) for name in ("front", "rear", "left")]
     for camera in cameras:
         camera.next("model")
         camera.send(1)
-    until(lambda: room.pipeline.places.bytes == 3 * 18)
+    wait_until(lambda: room.pipeline.places.bytes == 3 * 18)
     room.engine.open()
     for camera in cameras:
         assert [item.verdict for item in camera.rest()] == [pb.VERDICT_SEGMENTED]
 
 
-def test_unnamed_vehicles_behind_one_connection_do_not_replace_each_others_frames(room, until):
+def test_unnamed_vehicles_behind_one_connection_do_not_replace_each_others_frames(room, wait_until):
     cameras = [room.camera("front") for _ in range(5)]
     for camera in cameras:
         camera.next("model")
         camera.send(1)
-    until(lambda: room.pipeline.places.bytes == 5 * 18 and room.pipeline.dispatcher.num_waiting == 3)
+    wait_until(lambda: room.pipeline.places.bytes == 5 * 18 and room.pipeline.dispatcher.num_waiting == 3)
     payers = room.on_loop(lambda: {job.vehicle for job in room.pipeline.dispatcher._line})
     assert [payer.rpartition(":")[2] for payer in payers] == ["*"]
     room.engine.open()

@@ -8,13 +8,13 @@ from isthmus.serving.events import Change, ModelChanged
 TIMEOUT_S = 30.0
 
 
-def test_swap_is_announced_before_the_first_mask_of_the_new_model(room, until):
+def test_swap_is_announced_before_the_first_mask_of_the_new_model(room, wait_until):
     camera = room.camera()
     camera.next("model")
     camera.send(1)
     assert room.engine.running.acquire(timeout=TIMEOUT_S)
     camera.send(2)
-    until(lambda: room.pipeline.places.bytes == 2 * 18)
+    wait_until(lambda: room.pipeline.places.bytes == 2 * 18)
     newer = room.swap("2")
     newer.open()
     room.engine.open()

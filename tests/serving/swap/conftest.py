@@ -244,18 +244,6 @@ def follow(start_server):
     return start
 
 
-@pytest.fixture
-def wait_until():
-    def wait(condition):
-        for _ in range(int(TIMEOUT_S / 0.01)):
-            if condition():
-                return
-            threading.Event().wait(0.01)
-        pytest.fail("never came true")
-
-    return wait
-
-
 # Fakes, for what needs no server.
 
 

@@ -1,6 +1,5 @@
 """Events as the server tells them, with what a test does not care about filled in."""
 
-import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -40,16 +39,8 @@ BATCH = {
 }
 
 
-def wait_until(condition):
-    for _ in range(int(TIMEOUT_S / 0.01)):
-        if found := condition():
-            return found
-        threading.Event().wait(0.01)
-    pytest.fail("never came true")
-
-
 @pytest.fixture(scope="session")
-def told():
+def told(wait_until):
     """Makers of events, and patience."""
     return SimpleNamespace(
         frame=lambda **changed: FrameDone(**{**FRAME, **changed}),
