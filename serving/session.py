@@ -4,6 +4,7 @@ onnxruntime-gpu imports without a GPU and then runs on the CPU without a word (o
 providers are compared with the policy after it has been made.
 """
 
+import functools
 import logging
 import os
 import re
@@ -61,9 +62,15 @@ def check_policy(policy: ProviderPolicy) -> None:
         ProviderError: The policy demands CUDA and this onnxruntime was built without it.
     """
     if policy is not ProviderPolicy.CPU and CUDA in onnxruntime.get_available_providers():
-        onnxruntime.preload_dlls()  # CUDA and cuDNN come as wheels, outside the loader's path
+        _preload()
     elif policy is ProviderPolicy.REQUIRE_CUDA:
         raise ProviderError("the installed onnxruntime has no CUDA provider", remedy=_NO_CUDA_REMEDY)
+
+
+@functools.cache
+def _preload() -> None:
+    """Find CUDA and cuDNN, which come as wheels, outside the loader's path."""
+    onnxruntime.preload_dlls()
 
 
 def open_session(
@@ -120,6 +127,7 @@ def _create(
         )
     elif policy is not ProviderPolicy.CPU and CUDA in onnxruntime.get_available_providers():
         try:
+            _preload()
             return _session(model, num_threads, [(CUDA, cuda_options(engine)), CPU]), None
         except Exception as error:  # onnxruntime has a class for each of its status codes and no common base
             cause = error

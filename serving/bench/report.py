@@ -20,7 +20,10 @@ from isthmus.serving.bench.rows import Row
 from isthmus.serving.bench.tally import SEGMENTED
 
 RESULTS: Final = "bench_serve.json"
-_PACKAGES: Final = ("isthmus", "grpcio", "protobuf", "onnxruntime", "numpy", "opencv-python-headless", "hdrhistogram")
+_PACKAGES: Final = (
+    *("isthmus", "grpcio", "protobuf", "onnxruntime", "onnxruntime-gpu"),
+    *("numpy", "opencv-python-headless", "hdrhistogram"),
+)
 
 
 def machine() -> dict[str, Any]:
