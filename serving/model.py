@@ -99,8 +99,9 @@ def load_model(
 
 def make_engine(opened: OpenSession, config: EngineConfig) -> OrtEngine:
     """The engine of a session: with fixed buffers on a GPU, by names on a CPU."""
-    bound = BoundSession(opened.session, "cuda", config.bound_shapes) if opened.provider == CUDA else None
-    return OrtEngine(opened.session, bound)
+    if opened.provider != CUDA:
+        return OrtEngine(opened.session)
+    return OrtEngine(opened.session, BoundSession(opened.session, opened.another, "cuda", config.bound_shapes))
 
 
 class _Predicting(Protocol):

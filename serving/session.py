@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,12 +48,14 @@ class OpenSession:
         card: The model's card.
         provider: The execution provider that runs the graph.
         fallback: Whether a GPU was preferred but is not used.
+        another: Makes one more session of the same model on the same provider.
     """
 
     session: Any
     card: ModelCard
     provider: str
     fallback: bool
+    another: Callable[[], Any]
 
 
 def check_policy(policy: ProviderPolicy) -> None:
@@ -110,7 +113,9 @@ def open_session(
     card = _card(session, where)
     if card.precision == "fp16" and provider == CPU:
         logger.warning("%s computes in fp16, which a CPU imitates slowly; export it as fp32 for this machine", where)
-    return OpenSession(session, card, provider, fallback)
+    return OpenSession(
+        session, card, provider, fallback, lambda: _session(model, num_threads, _wanted(provider, engine))
+    )
 
 
 def _create(
@@ -128,11 +133,11 @@ def _create(
     elif policy is not ProviderPolicy.CPU and CUDA in onnxruntime.get_available_providers():
         try:
             _preload()
-            return _session(model, num_threads, [(CUDA, cuda_options(engine)), CPU]), None
+            return _session(model, num_threads, _wanted(CUDA, engine)), None
         except Exception as error:  # onnxruntime has a class for each of its status codes and no common base
             cause = error
     try:
-        return _session(model, num_threads, [CPU]), cause
+        return _session(model, num_threads, _wanted(CPU, engine)), cause
     except Exception as error:  # the model's fault: the CPU does not open it either
         raise ContractError(f"onnxruntime cannot open the model: {error}", where=where) from error
 
@@ -140,6 +145,11 @@ def _create(
 def cuda_options(engine: EngineConfig) -> dict[str, str]:
     """Options of the CUDA provider, as onnxruntime reads them."""
     return {**_CUDA_OPTIONS, "gpu_mem_limit": str(engine.gpu_mem_limit_mb << 20)}
+
+
+def _wanted(provider: str, engine: EngineConfig) -> list[Any]:
+    """What onnxruntime is asked for, so that it runs on a provider."""
+    return [(CUDA, cuda_options(engine)), CPU] if provider == CUDA else [CPU]
 
 
 def _session(model: bytes, num_threads: int, providers: list[Any]) -> Any:

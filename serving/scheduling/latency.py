@@ -12,10 +12,12 @@ _STRAYS: Final = 3.0
 
 
 class Latency:
-    """t(n) = a + b·n seconds for a batch of n frames, from the medians of the last batches of each size.
+    """Seconds for a batch of n frames: the median of the last batches of that size, else a + b·n through the others'.
 
-    A median forgets a single slow batch, such as the first one. An estimate that nothing has confirmed for a second
-    is not believed: otherwise one that is far too long would refuse all work, and never be corrected.
+    A median forgets a single slow batch, such as the first one. What nothing has confirmed for a second is not
+    believed: otherwise an estimate that is far too long would refuse all work of its size, and never be corrected.
+    Sizes are believed apart from each other: a GPU that has once prepared itself for eight frames for a second must not
+    make single frames look slow for ever.
 
     Args:
         warm_start: Seconds by batch size, measured before; the first real batches outvote them.
@@ -24,28 +26,25 @@ class Latency:
     def __init__(self, warm_start: Mapping[int, float] | None = None) -> None:
         self._seconds = {size: deque([seconds], _WINDOW) for size, seconds in (warm_start or {}).items()}
         self._medians = dict(warm_start or {})
-        self._line = _fit(self._medians)
-        self._seen_at = -float("inf")
+        self._seen_at: dict[int, float] = {}
 
     def observe(self, size: int, seconds: float, now: float) -> None:
         """Note that a batch of `size` frames, padding included, took `seconds`, ending `now`."""
-        self._seen_at = now
+        self._seen_at[size] = now
         window = self._seconds.setdefault(size, deque(maxlen=_WINDOW))
         window.append(seconds)
-        self._medians[size] = statistics.median(window)
-        self._line = _fit(self._medians)
+        self._medians[size] = statistics.median_low(window)
 
     def expect(self, size: int) -> float:
         """Seconds that a batch of `size` frames should take; 0 where nothing is known."""
-        base, each = self._line
-        if len(self._medians) == 1:  # frames beyond what was seen cost as much as those; fewer save nothing
-            (seen,) = self._medians
-            return base * max(1.0, size / seen)
-        return base + each * size
+        known = self._medians.get(size)
+        return known if known is not None else _between(self._medians, size)
 
     def promise(self, size: int, now: float) -> float:
-        """Like `expect`, but 0 where the estimate is too old to refuse work by it."""
-        return 0.0 if now - self._seen_at > _STALE_S else self.expect(size)
+        """Like `expect`, but no longer than what was seen within the last second allows; 0 where that is nothing."""
+        fresh = {seen: self._medians[seen] for seen, at in self._seen_at.items() if now - at <= _STALE_S}
+        known = fresh.get(size)
+        return known if known is not None else min(self.expect(size), _between(fresh, size))
 
     @property
     def medians(self) -> Mapping[int, float]:
@@ -79,6 +78,15 @@ class Smoothed:
         error = seconds - self.seconds
         self.seconds += _NEW_WEIGHT * error
         self._strays += _NEW_WEIGHT * (abs(error) - self._strays)
+
+
+def _between(medians: Mapping[int, float], size: int) -> float:
+    """What the seconds of other sizes say of one; 0 where there are none."""
+    base, each = _fit(medians)
+    if len(medians) == 1:  # frames beyond what was seen cost as much as those; fewer save nothing
+        (seen,) = medians
+        return base * max(1.0, size / seen)
+    return base + each * size
 
 
 def _fit(medians: Mapping[int, float]) -> tuple[float, float]:

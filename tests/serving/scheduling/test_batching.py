@@ -134,6 +134,24 @@ def test_old_estimate_refuses_nobody():
     assert latency.expect(1) == 9.0
 
 
+def test_one_size_does_not_make_another_look_slow():
+    latency = Latency()
+    latency.observe(8, 2.0, now=0.0)  # the GPU prepared itself
+    for now in (0.1, 5.0, 9.9):
+        latency.observe(1, 0.01, now)
+    assert latency.promise(1, now=10.0) == 0.01
+    assert latency.promise(8, now=10.0) == pytest.approx(0.08)  # by what single frames take
+    latency.observe(8, 0.02, now=10.0)
+    assert latency.promise(8, now=10.1) == 0.02
+    assert latency.promise(4, now=10.1) == pytest.approx(0.01 + 3 / 7 * 0.01)
+
+
+def test_a_size_not_seen_lately_keeps_a_good_estimate():
+    latency = Latency({1: 0.01, 8: 0.012})
+    latency.observe(1, 0.01, now=5.0)
+    assert latency.promise(8, now=5.1) == 0.012
+
+
 def test_warm_start_is_outvoted():
     latency = Latency({1: 9.0})
     for now in range(3):
