@@ -9,6 +9,7 @@ from pydantic import Field
 from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
 from isthmus.serving.bench.limit import EngineUnderTest
+from isthmus.serving.config import ProviderPolicy
 
 Positive = Annotated[int, Field(gt=0)]
 Amount = Annotated[float, Field(gt=0)]
@@ -59,6 +60,8 @@ class BenchConfig:
     """Age at which a mask is of no more use; by default eight frames of the bare loop, at least 40 ms."""
     num_threads: Positive = 1
     """Threads of the engine: in the server, in the peers and in the bare loop."""
+    provider: ProviderPolicy = ProviderPolicy.CPU
+    """Where the model computes, in the server and in the bare loop; peers know the CPU alone."""
     idle_streams: Positive = 1000
     """Streams without frames, in the scenario of that name."""
     swap_every_s: Amount = 5.0
@@ -74,10 +77,15 @@ class BenchConfig:
                 "there is nothing to serve",
                 remedy="Give --model-file exports/NAME/model.onnx, --fake-engine-ms 5, or both.",
             )
+        if self.provider is not ProviderPolicy.CPU and (self.model_file is None or self.peers is not None):
+            raise ConfigurationError(
+                f"provider is {self.provider}, and fake engines and peers run on the CPU alone",
+                remedy="Give --model-file and no --peers with it.",
+            )
         if self.model_file is not None and not self.model_file.is_file():
             raise ConfigurationError("no such file", where=self.model_file, remedy="Make it with `isthmus export`.")
 
     @property
     def engine(self) -> EngineUnderTest:
         """What computes in all scenarios."""
-        return EngineUnderTest(self.model_file, self.fake_engine_ms or 0.0, self.num_threads)
+        return EngineUnderTest(self.model_file, self.fake_engine_ms or 0.0, self.num_threads, self.provider)

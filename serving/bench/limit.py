@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.artifact import INPUT_NAME, OUTPUT_CONFIDENCE, OUTPUT_LABELS
 from isthmus.errors import ServingError
 from isthmus.serving.bench.pictures import Picture
+from isthmus.serving.config import ProviderPolicy
 
 Image = NDArray[np.uint8]
 
@@ -31,12 +31,14 @@ class EngineUnderTest:
     Args:
         model_file: An ONNX file of ours; None for a fake engine.
         fake_ms: Milliseconds that the fake engine sleeps for a batch.
-        num_threads: Threads of the real one.
+        num_threads: Threads of the real one, on the CPU.
+        provider: Where the real one computes.
     """
 
     model_file: Path | None
     fake_ms: float
     num_threads: int
+    provider: ProviderPolicy = ProviderPolicy.CPU
 
 
 class BareLoop:
@@ -95,12 +97,14 @@ def _serve(pipe: Connection, engine: EngineUnderTest) -> None:
 def _engine(engine: EngineUnderTest) -> Callable[[Image], object]:
     if engine.model_file is None:
         return lambda image: time.sleep(engine.fake_ms / 1e3)  # noqa: ARG005 - an engine takes an image
-    from isthmus.serving.config import ProviderPolicy
+    from isthmus.serving.engine_config import EngineConfig
+    from isthmus.serving.model import make_engine
     from isthmus.serving.session import open_session
 
     data = engine.model_file.read_bytes()
-    session = open_session(data, ProviderPolicy.CPU, num_threads=engine.num_threads, where=engine.model_file).session
-    return lambda image: session.run([OUTPUT_LABELS, OUTPUT_CONFIDENCE], {INPUT_NAME: image[None]})
+    opened = open_session(data, engine.provider, num_threads=engine.num_threads, where=engine.model_file)
+    real = make_engine(opened, EngineConfig())
+    return lambda image: real.infer_now(image[None])
 
 
 def _measure(infer: Callable[[Image], object], picture: Picture, seconds: float) -> float:

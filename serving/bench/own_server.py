@@ -21,7 +21,7 @@ import grpc.aio
 from isthmus.protos.isthmus.serving.v1 import segmentation_pb2_grpc
 from isthmus.serving import servicers, transport
 from isthmus.serving.bench.sleeper import sleeping_model
-from isthmus.serving.config import ServerConfig
+from isthmus.serving.config import ProviderPolicy, ServerConfig
 from isthmus.serving.events import Event, Events, ModelChanged
 from isthmus.serving.interceptors import ErrorInterceptor
 from isthmus.serving.model import LoadedModel, load_model
@@ -45,12 +45,14 @@ class OwnServerOptions:
         fake_ms: Milliseconds of the fake engine.
         num_threads: Threads of the real one.
         swap_every_s: Seconds from one swap to the next; 0 for none.
+        provider: Where the real one computes.
     """
 
     model_file: Path | None
     fake_ms: float
     num_threads: int
     swap_every_s: float
+    provider: ProviderPolicy = ProviderPolicy.CPU
 
 
 class PromotingStore(ModelStore):
@@ -101,7 +103,13 @@ class _Teller:
 async def run(options: OwnServerOptions, stop: asyncio.Event) -> None:
     """Serve on a free port of this machine until `stop`."""
     model_file = options.model_file or Path("sleeper")
-    config = ServerConfig(model_file=model_file, port=0, num_threads=options.num_threads, poll_interval_s=_LOOK_S)
+    config = ServerConfig(
+        model_file=model_file,
+        port=0,
+        num_threads=options.num_threads,
+        provider_policy=options.provider,
+        poll_interval_s=_LOOK_S,
+    )
     events = Events()
     events.subscribe(_Teller())
     pipeline = Pipeline(config, events)
@@ -151,11 +159,10 @@ def main() -> None:
     parser.add_argument("--fake-ms", type=float, default=5.0)
     parser.add_argument("--num-threads", type=int, default=1)
     parser.add_argument("--swap-every-s", type=float, default=0.0)
+    parser.add_argument("--provider", type=ProviderPolicy, default=ProviderPolicy.CPU)
     given = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(
-            _until_signal(OwnServerOptions(given.model_file, given.fake_ms, given.num_threads, given.swap_every_s))
-        )
+        asyncio.run(_until_signal(OwnServerOptions(**vars(given))))
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def isthmus_server(engine: EngineUnderTest, *, swap_every_s: float | None = None
         swap_every_s: Seconds from swap to swap, 0 for none; a number takes the bench's own server.
         name: For tables.
     """
-    threads = ["--num-threads", str(engine.num_threads)]
+    threads = ["--num-threads", str(engine.num_threads), "--provider", engine.provider]
     if engine.model_file is not None and swap_every_s is None:
         given = ["--model-file", str(engine.model_file.resolve()), "--port", "0", *threads]
         return Target(name, [sys.executable, "-P", "-m", "isthmus", "serve", *given])

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,13 @@ def tiny(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
 
 @pytest.fixture
 def comparable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No TF32 and nothing dropped at random: both devices compute the same but for rounding."""
+    """No TF32, nothing dropped at random, noise from the CPU: both devices compute the same but for rounding."""
+    randn = torch.randn
+
+    def from_the_cpu(*shape: Any, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+        return randn(*shape, generator=torch.Generator().manual_seed(generator.initial_seed())).to(device)
+
+    monkeypatch.setattr(torch, "randn", from_the_cpu)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.setattr(torch.nn.Dropout2d, "forward", lambda _self, image: image)
     monkeypatch.setattr(DropPath, "forward", lambda _self, image: image)

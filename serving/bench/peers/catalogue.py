@@ -12,6 +12,7 @@ from isthmus.errors import ServingError
 from isthmus.serving.bench.config import BenchConfig
 from isthmus.serving.bench.load import Wire
 from isthmus.serving.bench.targets import Target
+from isthmus.serving.config import ProviderPolicy
 
 MODEL: Final = "segmenter"
 _SCRIPTS: Final = Path(__file__).parent
@@ -72,8 +73,8 @@ PEERS: Final = (
 
 
 def peers_for(config: BenchConfig) -> Iterator[Peer]:
-    """Those that a run measures: none without a model, and only the naive one without a folder of environments."""
-    if config.model_file is None:
+    """Those that a run measures: none without a model or on a GPU, only the naive one without environments."""
+    if config.model_file is None or config.provider is not ProviderPolicy.CPU:
         return
     for peer in PEERS:
         if not peer.environment or config.peers is not None:

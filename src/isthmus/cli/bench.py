@@ -167,6 +167,7 @@ def serve(
     size_hw: tuple[int, int] | None = None,
     budget_ms: float | None = None,
     num_threads: int = 1,
+    provider: Literal["require_cuda", "prefer_cuda", "cpu"] = "cpu",
     idle_streams: int = 1000,
     swap_every_s: float = 5.0,
     peers: Path | None = None,
@@ -178,6 +179,7 @@ def serve(
     $ isthmus bench serve --model-file exports/source_only/model.onnx --fake-engine-ms 5 --out bench
     $ isthmus bench serve --fake-engine-ms 5 --scenarios saturation overload-2x
     $ isthmus bench serve --model-file exports/source_only/model.onnx --scenarios soak
+    $ isthmus bench serve --model-file exports/source_only/model.onnx --provider require_cuda
 
     Virtual vehicles send frames when they are due, whatever becomes of those before, and latency counts from the due
     time. The server is a real one, on a free port. docs/operations/benchmarking_serving.md tells how to read the table.
@@ -194,6 +196,7 @@ def serve(
         size_hw: Height and width of the frames; by default the network's own.
         budget_ms: Age at which a mask is of no more use; by default eight frames of the bare loop, at least 40.
         num_threads: Threads of the engine, in the server, in the peers and in the bare loop.
+        provider: Where the model computes, as for `isthmus serve`; other servers are compared on the CPU alone.
         idle_streams: Streams without frames beside a busy one.
         swap_every_s: Seconds from swap to swap.
         peers: Folder with the environments that tools/bench_peers.sh makes.
@@ -206,6 +209,8 @@ def serve(
     from isthmus.serving.bench.config import BenchConfig, Scenario
     from isthmus.serving.bench.laboratory import Laboratory
     from isthmus.serving.bench.scenarios import measure
+    from isthmus.serving.config import ProviderPolicy
+    from isthmus.serving.session import check_policy
 
     chosen = {} if scenarios is None else {"scenarios": tuple(Scenario(name) for name in scenarios)}
     config = BenchConfig(
@@ -219,21 +224,25 @@ def serve(
         size_hw=size_hw,
         budget_ms=budget_ms,
         num_threads=num_threads,
+        provider=ProviderPolicy(provider),
         idle_streams=idle_streams,
         swap_every_s=swap_every_s,
         peers=peers,
         seed=seed,
         **chosen,
     )
+    check_policy(config.provider)
     where = report.machine()
     bar = Console(stderr=True)
-    with bar.status("starting") as status, Laboratory(config, status.update) as lab:
-        rows = list(measure(lab))
-        if out is not None:
-            bar.print(f"wrote {report.write(out, where, lab, rows)}")
-            plot.draw(out, rows, lab.capacity_fps, lab.budget_s * 1e3)
     console = Console()
-    report.show(console if console.is_terminal else Console(width=_FILE_WIDTH), rows, lab)
+    status = bar.status("starting")
+    with Laboratory(config, status.update) as lab:
+        with status:
+            rows = list(measure(lab))
+            if out is not None:
+                bar.print(f"wrote {report.write(out, where, lab, rows)}")
+                plot.draw(out, rows, lab.capacity_fps, lab.budget_s * 1e3)
+        report.show(console if console.is_terminal else Console(width=_FILE_WIDTH), rows, lab)  # may ask it for more
 
 
 class _Measured(NamedTuple):

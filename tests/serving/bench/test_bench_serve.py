@@ -16,6 +16,7 @@ from isthmus.serving.bench.plot import draw
 from isthmus.serving.bench.rows import Row
 from isthmus.serving.bench.scenarios import SCENARIOS
 from isthmus.serving.bench.tally import Tally
+from isthmus.serving.config import ProviderPolicy
 
 
 def test_two_scenarios_with_a_fake_engine(tmp_path, capsys):
@@ -52,6 +53,28 @@ def test_something_must_be_served(tmp_path):
         BenchConfig()
     with pytest.raises(ConfigurationError, match="no such file"):
         BenchConfig(model_file=tmp_path / "model.onnx")
+    with pytest.raises(ConfigurationError, match="fake engines and peers run on the CPU"):
+        BenchConfig(fake_engine_ms=5.0, provider=ProviderPolicy.PREFER_CUDA)
+
+
+def test_a_single_scenario_is_printed_with_what_it_did_not_need(model_file, capsys):
+    run(
+        [
+            "bench",
+            "serve",
+            "--model-file",
+            str(model_file),
+            "--scenarios",
+            "single-stream",
+            "--seconds",
+            "0.4",
+            "--rounds",
+            "1",
+        ]
+    )
+    printed = capsys.readouterr().out
+    assert "single-stream" in printed
+    assert "capacity" in printed
 
 
 def test_peers_need_a_model_and_an_environment(model_file, tmp_path):
@@ -60,6 +83,7 @@ def test_peers_need_a_model_and_an_environment(model_file, tmp_path):
     assert list(peers_for(BenchConfig(fake_engine_ms=5.0))) == []
     alone = BenchConfig(model_file=model_file)
     assert [peer.name for peer in peers_for(alone)] == ["naive grpc.aio"]
+    assert list(peers_for(BenchConfig(model_file=model_file, provider=ProviderPolicy.REQUIRE_CUDA))) == []
     config = BenchConfig(model_file=model_file, peers=tmp_path)
     _, other, *_ = peers_for(config)
     with pytest.raises(ServingError, match="no environment"):
