@@ -5,12 +5,12 @@ shape of a batch gets its buffers once (onnxruntime's IOBinding), and later batc
 The scheduler pads batches to few sizes and cameras have few resolutions, so that few shapes occur.
 
 Each batch size has a session of its own: onnxruntime's CUDA convolutions are prepared for one shape at a time, and a
-session whose batches change their size prepares all of them again each time, which took an H100 0.65 s for 60 layers.
-Frames of other resolutions are scaled to the network's size before the first convolution, and change nothing there.
+session whose batches change their size prepares all of them again each time. Frames of other resolutions are scaled to
+the network's size before the first convolution, and need no session of their own.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +32,13 @@ class BoundSession:
     """Runs a session through buffers that stay in place. Not safe for two threads at once.
 
     Args:
-        session: An onnxruntime session that keeps the contract.
-        another: Opens one more of the same model, for a further batch size.
+        sessions: onnxruntime sessions of one model by batch size; other sizes go to the largest one's.
         device: Where the buffers lie: `cuda` or `cpu`.
         max_shapes: How many shapes keep their buffers; the one that was used longest ago goes first.
     """
 
-    def __init__(self, session: Any, another: Callable[[], Any], device: str, max_shapes: int) -> None:
-        self._unused = session
-        self._another = another
-        self._sessions: dict[int, Any] = {}
+    def __init__(self, sessions: Mapping[int, Any], device: str, max_shapes: int) -> None:
+        self._sessions = sessions
         self._device = device
         self._max_shapes = max_shapes
         self._bound: OrderedDict[tuple[int, ...], _Buffers] = OrderedDict()
@@ -66,7 +63,7 @@ class BoundSession:
     def _bind_and_run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         while len(self._bound) >= self._max_shapes:  # first, so that its memory can be taken
             self._bound.popitem(last=False)
-        session = self._session_for(len(images))
+        session = self._sessions.get(len(images)) or self._sessions[max(self._sessions)]
         image = onnxruntime.OrtValue.ortvalue_from_shape_and_type(images.shape, np.uint8, self._device, 0)
         image.update_inplace(np.ascontiguousarray(images))
         buffers = _Buffers(session, image, session.io_binding())
@@ -79,13 +76,6 @@ class BoundSession:
             buffers.binding.bind_ortvalue_output(name, value)
         self._bound[images.shape] = buffers
         return result
-
-    def _session_for(self, batch: int) -> Any:
-        session = self._sessions.get(batch)
-        if session is None:
-            session = self._unused if self._unused is not None else self._another()
-            self._sessions[batch], self._unused = session, None
-        return session
 
     def _run(self, buffers: _Buffers) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         buffers.binding.synchronize_inputs()

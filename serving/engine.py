@@ -18,6 +18,7 @@ from isthmus.serving.bound_session import BoundSession
 logger = logging.getLogger(__name__)
 
 _LOST_KINDS: Final = frozenset({"EPFail", "EngineError", "DeviceReset"})  # by name: onnxruntime exports none of them
+_NO_ROOM: Final = re.compile(r"out of memory|ALLOC_FAILED", re.IGNORECASE)  # the device goes on working after that
 _LOST_MESSAGE: Final = re.compile(r"\b(CUDA|CUDNN|CUBLAS|CUFFT) (failure|error)\b", re.IGNORECASE)
 
 
@@ -80,7 +81,7 @@ class OrtEngine:
             else:
                 labels, confidence = self._bound.run(images)
         except Exception as error:
-            if type(error).__name__ not in _LOST_KINDS and not _LOST_MESSAGE.search(str(error)):
+            if not _is_lost(error):
                 raise
             logger.exception("THE EXECUTION PROVIDER HAS FAILED")
             raise EngineLostError(
@@ -92,3 +93,10 @@ class OrtEngine:
     def close(self) -> None:
         """End the thread after the running batch, without waiting for it."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether the execution provider can do nothing any more; memory that is short today may be there tomorrow."""
+    if _NO_ROOM.search(str(error)):
+        return False
+    return type(error).__name__ in _LOST_KINDS or _LOST_MESSAGE.search(str(error)) is not None

@@ -54,8 +54,8 @@ class EngineConfig:
     """How models are run."""
 
     gpu_mem_limit_mb: Annotated[int, Field(gt=0)] = 4096
-    """Most GPU memory that the arena of one session may take, and a model has a session for each batch size (by default
-    four: 1, 2, 4 and 8 frames). Two models live during a swap."""
+    """Most GPU memory that one model's arenas may take together; it has one for each batch size. Keep it under half the
+    card, or a third with a challenger: two models live during a swap."""
     bound_shapes: Annotated[int, Field(gt=0)] = 16
     """How many shapes (batch size and frame size) keep their own fixed buffers on the GPU; the one that was used
     longest ago goes first."""

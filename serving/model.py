@@ -78,7 +78,14 @@ def load_model(
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ContractError("the file changed while it was read", where=path)
     num_threads = config.num_threads or available_cpus()
-    opened = open_session(data, config.provider_policy, num_threads=num_threads, where=path, engine=config.engine)
+    opened = open_session(
+        data,
+        config.provider_policy,
+        num_threads=num_threads,
+        where=path,
+        engine=config.engine,
+        max_batch_size=config.limits.max_batch_size,
+    )
     engine = make_engine(opened, config.engine)
     try:
         check_golden(engine, opened.card.golden, path)
@@ -101,7 +108,7 @@ def make_engine(opened: OpenSession, config: EngineConfig) -> OrtEngine:
     """The engine of a session: with fixed buffers on a GPU, by names on a CPU."""
     if opened.provider != CUDA:
         return OrtEngine(opened.session)
-    return OrtEngine(opened.session, BoundSession(opened.session, opened.another, "cuda", config.bound_shapes))
+    return OrtEngine(opened.session, BoundSession(opened.of_size, "cuda", config.bound_shapes))
 
 
 class _Predicting(Protocol):

@@ -9,8 +9,8 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from isthmus.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_CONFIDENCE, OUTPUT
 from isthmus.errors import ContractError, ProviderError
 from isthmus.serving.config import ProviderPolicy
 from isthmus.serving.engine_config import EngineConfig
+from isthmus.serving.scheduling.batching import batch_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -48,14 +49,14 @@ class OpenSession:
         card: The model's card.
         provider: The execution provider that runs the graph.
         fallback: Whether a GPU was preferred but is not used.
-        another: Makes one more session of the same model on the same provider.
+        of_size: On a GPU a session for each batch size, `session` among them; empty on a CPU, which needs one alone.
     """
 
     session: Any
     card: ModelCard
     provider: str
     fallback: bool
-    another: Callable[[], Any]
+    of_size: Mapping[int, Any] = field(default_factory=dict)
 
 
 def check_policy(policy: ProviderPolicy) -> None:
@@ -83,8 +84,9 @@ def open_session(
     num_threads: int,
     where: str | Path,
     engine: EngineConfig = EngineConfig(),  # noqa: B008 - frozen
+    max_batch_size: int = 1,
 ) -> OpenSession:
-    """Make a session for an ONNX file and check it against policy and contract.
+    """Make a session for an ONNX file and check it against policy and contract; on a GPU one for each batch size.
 
     Args:
         model: The file's bytes: what was checked is what is run; a model with weights in other files is refused.
@@ -92,14 +94,16 @@ def open_session(
         num_threads: Threads inside an operator, on the CPU.
         where: The file's path or address, for errors.
         engine: How much GPU memory it may take.
+        max_batch_size: Most frames in a batch.
 
     Raises:
         ContractError: The file is no ONNX model with our card, inputs and outputs, or it is quantised and the policy
             demands CUDA.
         ProviderError: The policy demands CUDA and the session has none.
     """
-    session, cause = _create(model, policy, num_threads, where, engine)
-    provider = CUDA if CUDA in session.get_providers() else CPU
+    sessions, cause = _create(model, policy, num_threads, where, cuda_options(engine, max_batch_size))
+    provider = CUDA if all(CUDA in session.get_providers() for session in sessions.values()) else CPU
+    session = sessions[1]
     fallback = provider != CUDA and policy is not ProviderPolicy.CPU
     if fallback and policy is ProviderPolicy.REQUIRE_CUDA:
         if isinstance(cause, ContractError):
@@ -113,15 +117,13 @@ def open_session(
     card = _card(session, where)
     if card.precision == "fp16" and provider == CPU:
         logger.warning("%s computes in fp16, which a CPU imitates slowly; export it as fp32 for this machine", where)
-    return OpenSession(
-        session, card, provider, fallback, lambda: _session(model, num_threads, _wanted(provider, engine))
-    )
+    return OpenSession(session, card, provider, fallback, sessions if provider == CUDA else {})
 
 
 def _create(
-    model: bytes, policy: ProviderPolicy, num_threads: int, where: str | Path, engine: EngineConfig
-) -> tuple[Any, Exception | None]:
-    """A session on the GPU if that is wanted and works, else one on the CPU and what is wrong with the GPU."""
+    model: bytes, policy: ProviderPolicy, num_threads: int, where: str | Path, options: Mapping[int, dict[str, str]]
+) -> tuple[Mapping[int, Any], Exception | None]:
+    """Sessions by batch size on the GPU if that is wanted and works, else one on the CPU and what is wrong there."""
     cause: Exception | None = None
     if policy is not ProviderPolicy.CPU and _QUANTISED.search(model):
         cause = ContractError(
@@ -133,23 +135,25 @@ def _create(
     elif policy is not ProviderPolicy.CPU and CUDA in onnxruntime.get_available_providers():
         try:
             _preload()
-            return _session(model, num_threads, _wanted(CUDA, engine)), None
+            on_gpu = {size: [(CUDA, each), CPU] for size, each in options.items()}
+            return {size: _session(model, num_threads, wanted) for size, wanted in on_gpu.items()}, None
         except Exception as error:  # onnxruntime has a class for each of its status codes and no common base
             cause = error
     try:
-        return _session(model, num_threads, _wanted(CPU, engine)), cause
+        return {1: _session(model, num_threads, [CPU])}, cause
     except Exception as error:  # the model's fault: the CPU does not open it either
         raise ContractError(f"onnxruntime cannot open the model: {error}", where=where) from error
 
 
-def cuda_options(engine: EngineConfig) -> dict[str, str]:
-    """Options of the CUDA provider, as onnxruntime reads them."""
-    return {**_CUDA_OPTIONS, "gpu_mem_limit": str(engine.gpu_mem_limit_mb << 20)}
+def cuda_options(engine: EngineConfig, max_batch_size: int) -> dict[int, dict[str, str]]:
+    """Options of the CUDA provider by batch size, as onnxruntime reads them.
 
-
-def _wanted(provider: str, engine: EngineConfig) -> list[Any]:
-    """What onnxruntime is asked for, so that it runs on a provider."""
-    return [(CUDA, cuda_options(engine)), CPU] if provider == CUDA else [CPU]
+    The model's memory is shared out among its sessions: half of it alike, half by the frames in a batch.
+    """
+    sizes = batch_sizes(max_batch_size, CUDA)
+    limit = engine.gpu_mem_limit_mb << 20
+    shares = {size: (1 / len(sizes) + size / sum(sizes)) / 2 for size in sizes}
+    return {size: {**_CUDA_OPTIONS, "gpu_mem_limit": str(int(limit * share))} for size, share in shares.items()}
 
 
 def _session(model: bytes, num_threads: int, providers: list[Any]) -> Any:

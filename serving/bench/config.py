@@ -77,6 +77,12 @@ class BenchConfig:
                 "there is nothing to serve",
                 remedy="Give --model-file exports/NAME/model.onnx, --fake-engine-ms 5, or both.",
             )
+        if self.provider is ProviderPolicy.PREFER_CUDA:
+            raise ConfigurationError(
+                "with prefer_cuda nobody knows what was measured",
+                where="provider",
+                remedy="Write require_cuda, or cpu.",
+            )
         if self.provider is not ProviderPolicy.CPU and (self.model_file is None or self.peers is not None):
             raise ConfigurationError(
                 f"provider is {self.provider}, and fake engines and peers run on the CPU alone",

@@ -15,9 +15,12 @@ from isthmus.serving.bench.load import Driven, Fleet, Load, Manner, Wire
 from isthmus.serving.bench.pictures import Kind, Picture, picture
 from isthmus.serving.bench.rows import Figure
 from isthmus.serving.bench.targets import Target, isthmus_server
+from isthmus.serving.config import ProviderPolicy
 
 SATURATING: Final = 6
 """Cameras with one frame each under way: enough that the engine never waits for the next."""
+SATURATING_A_GPU: Final = 16
+"""The same where batches of eight are formed: one runs, one waits."""
 
 _GLANCE_S: Final = 2.0
 _PICTURES: Final = 4
@@ -71,7 +74,6 @@ class Laboratory:
         path = self.config.model_file
         if path is None:
             return _FAKE_SIZE_HW
-        from isthmus.serving.config import ProviderPolicy
         from isthmus.serving.session import open_session
 
         card = open_session(path.read_bytes(), ProviderPolicy.CPU, num_threads=1, where=path).card
@@ -115,8 +117,15 @@ class Laboratory:
         size_hw = size_hw or self.size_hw
         return tuple(picture(kind, size_hw, seed) for seed in range(_PICTURES))
 
-    def saturating(self, kind: Kind, vehicles: int = SATURATING) -> Fleet:
+    @property
+    def known_capacity_fps(self) -> float | None:
+        """The capacity, if a scenario needed it: no report measures anything."""
+        found: float | None = self.__dict__.get("capacity_fps")
+        return found
+
+    def saturating(self, kind: Kind, vehicles: int | None = None) -> Fleet:
         """A closed loop."""
+        vehicles = vehicles or (SATURATING if self.config.provider is ProviderPolicy.CPU else SATURATING_A_GPU)
         return Fleet("all", vehicles, self.pictures(kind), manner=Manner.SATURATE)
 
     def paced(

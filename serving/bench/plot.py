@@ -11,7 +11,7 @@ from isthmus.serving.bench.rows import Row
 PLOT: Final = "goodput.png"
 
 
-def draw(folder: Path, rows: Sequence[Row], capacity_fps: float, budget_ms: float) -> Path | None:
+def draw(folder: Path, rows: Sequence[Row], capacity_fps: float | None, budget_ms: float) -> Path | None:
     """Draw the sweep; None where there is none.
 
     Raises:
@@ -35,7 +35,8 @@ def draw(folder: Path, rows: Sequence[Row], capacity_fps: float, budget_ms: floa
     axes = figure.subplots()
     for name, points in curves.items():
         axes.plot(*zip(*sorted(points), strict=True), marker="o", markersize=3, label=name)
-    axes.axvline(capacity_fps, color="0.6", linestyle=":", label="isthmus' capacity")
+    if capacity_fps is not None:
+        axes.axvline(capacity_fps, color="0.6", linestyle=":", label="isthmus' capacity")
     axes.set_xlabel("frames a second that are due")
     axes.set_ylabel(f"masks a second within {budget_ms:.0f} ms")
     axes.set_xlim(left=0)

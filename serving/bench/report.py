@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -30,6 +31,7 @@ def machine() -> dict[str, Any]:
     """What figures depend on."""
     return {
         "cpu": _cpu_name(),
+        "gpu": _gpu_name(),
         "cores": len(os.sched_getaffinity(0)),
         "load_average_before": os.getloadavg(),
         "system": platform.platform(),
@@ -48,7 +50,7 @@ def write(folder: Path, where: dict[str, Any], lab: Laboratory, rows: Sequence[R
         "config": json.loads(json.dumps(asdict(lab.config), default=str)),
         "frame_hw": lab.size_hw,
         "budget_ms": lab.budget_s * 1e3,
-        "capacity_fps": lab.capacity_fps,
+        "capacity_fps": lab.known_capacity_fps,
         "rows": [row.to_tree() for row in rows],
     }
     path = folder / RESULTS
@@ -60,8 +62,8 @@ def show(console: Console, rows: Sequence[Row], lab: Laboratory) -> None:
     """Print all rows but the sweep's, which are a plot, and what they say."""
     height, width = lab.size_hw
     table = Table(
-        title=f"isthmus bench serve: {width}x{height}, budget {lab.budget_s * 1e3:.0f} ms, "
-        f"capacity {lab.capacity_fps:.1f} frames/s",
+        title=f"isthmus bench serve: {width}x{height}, budget {lab.budget_s * 1e3:.0f} ms"
+        + (f", capacity {lab.known_capacity_fps:.1f} frames/s" if lab.known_capacity_fps is not None else ""),
         caption="good: within the budget, from when the frame was due · one each: exactly one verdict for each frame",
     )
     table.add_column("scenario", no_wrap=True)
@@ -121,6 +123,16 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return said.stdout.strip()
+
+
+def _gpu_name() -> str | None:
+    """Name and driver of each GPU, as the driver's tool has them; None without one."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    asked = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - the driver's
+    return "; ".join(said.stdout.split("\n")).strip("; ") or None
 
 
 def _cpu_name() -> str:

@@ -46,6 +46,17 @@ class BatchRules:
         return min(1 << (count - 1).bit_length(), max(self.largest, count)) if self.pads else count
 
 
+def batch_sizes(largest: int, provider: str) -> list[int]:
+    """Sizes that batches of up to `largest` frames are filled up to on an accelerator; on a CPU single frames alone.
+
+    >>> batch_sizes(6, "CUDAExecutionProvider"), batch_sizes(6, "CPUExecutionProvider")
+    ([1, 2, 4, 6], [1])
+    """
+    if provider == CPU_PROVIDER:
+        return [1]
+    return sorted({*(1 << exponent for exponent in range(largest.bit_length())), largest})
+
+
 @dataclass(frozen=True)
 class Formed(Generic[W]):
     """What came out of forming a batch.

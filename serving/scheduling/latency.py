@@ -1,5 +1,6 @@
 """How long the engine will take, learned while it works."""
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Mapping
@@ -7,6 +8,8 @@ from typing import Final
 
 _WINDOW: Final = 15
 _STALE_S: Final = 1.0
+_TRUSTED_S: Final = 15.0
+_TRUSTED_COUNT: Final = 3
 _NEW_WEIGHT: Final = 0.2
 _STRAYS: Final = 3.0
 
@@ -14,10 +17,11 @@ _STRAYS: Final = 3.0
 class Latency:
     """Seconds for a batch of n frames: the median of the last batches of that size, else a + b·n through the others'.
 
-    A median forgets a single slow batch, such as the first one. What nothing has confirmed for a second is not
-    believed: otherwise an estimate that is far too long would refuse all work of its size, and never be corrected.
-    Sizes are believed apart from each other: a GPU that has once prepared itself for eight frames for a second must not
-    make single frames look slow for ever.
+    A median forgets a single slow batch, such as the first one. Where no batch of any size has ended for a second,
+    nothing is believed: otherwise estimates that are far too long would refuse all work, and never be corrected. While
+    others end, a size that is not among them keeps its estimate for a quarter of a minute, if three batches stand
+    behind it; else it gets what the others allow. So a GPU that has once prepared itself for eight frames, for a
+    second, does not keep eight frames from being tried again, nor make single ones look slow.
 
     Args:
         warm_start: Seconds by batch size, measured before; the first real batches outvote them.
@@ -41,10 +45,20 @@ class Latency:
         return known if known is not None else _between(self._medians, size)
 
     def promise(self, size: int, now: float) -> float:
-        """Like `expect`, but no longer than what was seen within the last second allows; 0 where that is nothing."""
+        """Seconds by which work may be refused: no less than smaller batches just took, no more than larger ones."""
         fresh = {seen: self._medians[seen] for seen, at in self._seen_at.items() if now - at <= _STALE_S}
-        known = fresh.get(size)
-        return known if known is not None else min(self.expect(size), _between(fresh, size))
+        if not fresh:
+            return 0.0
+        seconds = fresh.get(size)
+        if seconds is None:
+            known = self._is_trusted(size, now)
+            seconds = self._medians[size] if known else min(self.expect(size), _between(fresh, size))
+            seconds = max(seconds, *(took for seen, took in fresh.items() if seen < size), 0.0)
+        return min(seconds, *(took for seen, took in fresh.items() if seen > size), math.inf)
+
+    def _is_trusted(self, size: int, now: float) -> bool:
+        seen_at = self._seen_at.get(size)
+        return seen_at is not None and now - seen_at <= _TRUSTED_S and len(self._seconds[size]) >= _TRUSTED_COUNT
 
     @property
     def medians(self) -> Mapping[int, float]:

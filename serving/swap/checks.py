@@ -17,6 +17,7 @@ from isthmus.errors import ContractError, EngineLostError, ModelRefusedError
 from isthmus.serving.config import LimitsConfig
 from isthmus.serving.engine import Engine
 from isthmus.serving.model import LoadedModel
+from isthmus.serving.scheduling.batching import batch_sizes
 from isthmus.serving.session import CPU
 from isthmus.serving.swap.guard import MIN_RISE_S
 from isthmus.serving.swap.live import BatchShape, LiveRecord
@@ -27,17 +28,13 @@ _WARM_SIZES: Final = 2
 _GREY: Final = 127
 
 
-def batch_sizes(largest: int, provider: str, live: LiveRecord | None = None) -> list[int]:
-    """Sizes that batches may have: on a GPU powers of two and the largest, which they are filled up to.
+def sizes_to_warm(largest: int, provider: str, live: LiveRecord | None = None) -> list[int]:
+    """Sizes that batches may have: those that an accelerator's are filled up to.
 
     A CPU gains nothing by size and gets what comes: single frames, and what callers put together themselves.
-
-    >>> batch_sizes(6, "CUDAExecutionProvider"), batch_sizes(6, "CPUExecutionProvider")
-    ([1, 2, 4, 6], [1])
     """
-    if provider == CPU:
-        return sorted({1, *(live.sizes if live is not None else ())})
-    return sorted({*(1 << exponent for exponent in range(largest.bit_length())), largest})
+    sizes = batch_sizes(largest, provider)
+    return sorted({*sizes, *live.sizes}) if provider == CPU and live is not None else sizes
 
 
 async def warm_up(model: LoadedModel, limits: LimitsConfig, live: LiveRecord | None = None) -> Mapping[int, float]:
@@ -60,7 +57,7 @@ async def warm_up(model: LoadedModel, limits: LimitsConfig, live: LiveRecord | N
     frame_sizes = live.frame_sizes(_WARM_SIZES) if live is not None else []
     seconds: dict[int, float] = {}
     for height, width in frame_sizes or [model.card.network_size_hw]:
-        for size in batch_sizes(limits.max_batch_size, model.provider, live):
+        for size in sizes_to_warm(limits.max_batch_size, model.provider, live):
             shape = BatchShape(size, height, width)
             took = await _run_and_rest(model, shape, live)
             if model.provider != CPU:

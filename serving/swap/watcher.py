@@ -254,12 +254,12 @@ class Watcher:
         assert live is not None
         try:
             self._store.check_label_space(model, current.card.label_space.id_hash)
-            await warm_up(model, self._config.limits, live)
+            seconds = await warm_up(model, self._config.limits, live)
             await check_speed(model, current, live, self._config.swap.max_slowdown)
         except BaseException:
             model.engine.close()
             raise
-        return model
+        return model if model.provider == CPU else dataclasses.replace(model, batch_seconds=seconds)
 
     async def _refuse(
         self, version: str, current: LoadedModel, error: IsthmusError, verdict: str, seconds: float

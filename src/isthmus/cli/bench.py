@@ -167,7 +167,7 @@ def serve(
     size_hw: tuple[int, int] | None = None,
     budget_ms: float | None = None,
     num_threads: int = 1,
-    provider: Literal["require_cuda", "prefer_cuda", "cpu"] = "cpu",
+    provider: Literal["require_cuda", "cpu"] = "cpu",
     idle_streams: int = 1000,
     swap_every_s: float = 5.0,
     peers: Path | None = None,
@@ -196,7 +196,7 @@ def serve(
         size_hw: Height and width of the frames; by default the network's own.
         budget_ms: Age at which a mask is of no more use; by default eight frames of the bare loop, at least 40.
         num_threads: Threads of the engine, in the server, in the peers and in the bare loop.
-        provider: Where the model computes, as for `isthmus serve`; other servers are compared on the CPU alone.
+        provider: Where the model computes; other servers are compared on the CPU alone.
         idle_streams: Streams without frames beside a busy one.
         swap_every_s: Seconds from swap to swap.
         peers: Folder with the environments that tools/bench_peers.sh makes.
@@ -234,15 +234,13 @@ def serve(
     check_policy(config.provider)
     where = report.machine()
     bar = Console(stderr=True)
+    with bar.status("starting") as status, Laboratory(config, status.update) as lab:
+        rows = list(measure(lab))
+        if out is not None:
+            bar.print(f"wrote {report.write(out, where, lab, rows)}")
+            plot.draw(out, rows, lab.known_capacity_fps, lab.budget_s * 1e3)
     console = Console()
-    status = bar.status("starting")
-    with Laboratory(config, status.update) as lab:
-        with status:
-            rows = list(measure(lab))
-            if out is not None:
-                bar.print(f"wrote {report.write(out, where, lab, rows)}")
-                plot.draw(out, rows, lab.capacity_fps, lab.budget_s * 1e3)
-        report.show(console if console.is_terminal else Console(width=_FILE_WIDTH), rows, lab)  # may ask it for more
+    report.show(console if console.is_terminal else Console(width=_FILE_WIDTH), rows, lab)
 
 
 class _Measured(NamedTuple):

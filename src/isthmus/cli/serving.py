@@ -52,7 +52,7 @@ def serve(
         port: 0 takes any free port.
         port_file: The bound port is written here, for as long as the server listens.
         provider: require_cuda refuses to start without a GPU; prefer_cuda then warns and uses the CPU.
-        gpu_mem_limit_mb: Most GPU memory of a session; a model has one a batch size, and two models live during a swap.
+        gpu_mem_limit_mb: Most GPU memory of one model; under half the card, since two live during a swap.
         bound_shapes: How many batch and frame sizes keep buffers of their own on the GPU.
         cache_dir: Where downloaded models are kept; this user's alone.
         num_threads: Threads of the engine on a CPU; by default what this process may use.

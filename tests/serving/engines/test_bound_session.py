@@ -17,21 +17,16 @@ from isthmus.serving.session import CPU, CUDA, OpenSession, cuda_options, open_s
 
 
 @pytest.fixture
-def opened(model_file):
-    return open_session(model_file.read_bytes(), ProviderPolicy.CPU, num_threads=1, where=model_file)
-
-
-@pytest.fixture
-def session(opened):
-    return opened.session
+def session(model_file):
+    return open_session(model_file.read_bytes(), ProviderPolicy.CPU, num_threads=1, where=model_file).session
 
 
 def batch(tiny, count, height=48, width=64):
     return np.stack([tiny.street(height, width, seed=seed) for seed in range(count)])
 
 
-def test_bound_runs_say_what_plain_runs_say(session, opened, tiny):
-    bound = BoundSession(session, opened.another, "cpu", 4)
+def test_bound_runs_say_what_plain_runs_say(session, tiny):
+    bound = BoundSession({1: session}, "cpu", 4)
     for images in (batch(tiny, 1), batch(tiny, 2), batch(tiny, 1)[:, :, ::-1], batch(tiny, 2, 32, 40), batch(tiny, 2)):
         labels, confidence = bound.run(images)
         plain = session.run(["labels", "confidence"], {"image": np.ascontiguousarray(images)})
@@ -39,29 +34,17 @@ def test_bound_runs_say_what_plain_runs_say(session, opened, tiny):
         np.testing.assert_array_equal(confidence, plain[1])
 
 
-def test_each_batch_size_has_its_own_session(session, opened, tiny):
-    made = []
-
-    def another():
-        made.append(opened.another())
-        return made[-1]
-
-    bound = BoundSession(session, another, "cpu", 8)
-    for images in (
-        batch(tiny, 2),
-        batch(tiny, 1),
-        batch(tiny, 2, 32, 40),
-        batch(tiny, 1),
-        batch(tiny, 4),
-        batch(tiny, 2),
-    ):
+def test_each_batch_size_has_its_own_session(model_file, session, tiny):
+    other = open_session(model_file.read_bytes(), ProviderPolicy.CPU, num_threads=1, where=model_file).session
+    bound = BoundSession({1: session, 4: other}, "cpu", 8)
+    for images in (batch(tiny, 4), batch(tiny, 1), batch(tiny, 4, 32, 40), batch(tiny, 1), batch(tiny, 2)):
         np.testing.assert_array_equal(bound.run(images)[0], tiny.expected_labels(images))
-    assert [bound._sessions[size] for size in (2, 1, 4)] == [session, *made]
-    assert len(made) == 2
+    used = {shape[0]: buffers.session for shape, buffers in bound._bound.items()}
+    assert (used[1], used[4], used[2]) == (session, other, other)
 
 
-def test_an_answer_outlives_the_next_batch(session, opened, tiny):
-    bound = BoundSession(session, opened.another, "cpu", 4)
+def test_an_answer_outlives_the_next_batch(session, tiny):
+    bound = BoundSession({1: session}, "cpu", 4)
     first, second = tiny.street(seed=1)[None], tiny.street(seed=2)[None]
     bound.run(first)
     answer, _ = bound.run(first)
@@ -69,8 +52,8 @@ def test_an_answer_outlives_the_next_batch(session, opened, tiny):
     np.testing.assert_array_equal(answer, tiny.expected_labels(first))
 
 
-def test_later_batches_use_the_same_memory(session, opened, tiny):
-    bound = BoundSession(session, opened.another, "cpu", 4)
+def test_later_batches_use_the_same_memory(session, tiny):
+    bound = BoundSession({1: session}, "cpu", 4)
     bound.run(batch(tiny, 2))
     buffers = bound._bound[2, 48, 64, 3]
     before = [buffers.image.data_ptr(), *(value.data_ptr() for value in buffers.binding.get_outputs())]
@@ -79,15 +62,15 @@ def test_later_batches_use_the_same_memory(session, opened, tiny):
     assert [buffers.image.data_ptr(), *(value.data_ptr() for value in buffers.binding.get_outputs())] == before
 
 
-def test_the_shape_used_longest_ago_goes_first(session, opened, tiny):
-    bound = BoundSession(session, opened.another, "cpu", 2)
+def test_the_shape_used_longest_ago_goes_first(session, tiny):
+    bound = BoundSession({1: session}, "cpu", 2)
     for count in (1, 2, 1, 4):
         bound.run(batch(tiny, count))
     assert [shape[0] for shape in bound.shapes] == [1, 4]
 
 
-def test_a_shape_that_fails_leaves_nothing_behind(session, opened, tiny, monkeypatch):
-    bound = BoundSession(session, opened.another, "cpu", 2)
+def test_a_shape_that_fails_leaves_nothing_behind(session, tiny, monkeypatch):
+    bound = BoundSession({1: session}, "cpu", 2)
     with monkeypatch.context() as patch:
         patch.setattr(session, "run_with_iobinding", lambda _: (_ for _ in ()).throw(RuntimeError("no memory")))
         with pytest.raises(RuntimeError, match="no memory"):
@@ -96,8 +79,8 @@ def test_a_shape_that_fails_leaves_nothing_behind(session, opened, tiny, monkeyp
     np.testing.assert_array_equal(bound.run(batch(tiny, 1))[0], tiny.expected_labels(batch(tiny, 1)))
 
 
-async def test_engine_with_buffers_and_its_lost_gpu(session, opened, tiny, monkeypatch):
-    engine = OrtEngine(session, BoundSession(session, opened.another, "cpu", 2))
+async def test_engine_with_buffers_and_its_lost_gpu(session, tiny, monkeypatch):
+    engine = OrtEngine(session, BoundSession({1: session}, "cpu", 2))
     np.testing.assert_array_equal((await engine.infer(batch(tiny, 2))).labels, tiny.expected_labels(batch(tiny, 2)))
 
     def fail(_):
@@ -109,19 +92,21 @@ async def test_engine_with_buffers_and_its_lost_gpu(session, opened, tiny, monke
     engine.close()
 
 
-def test_only_a_gpu_gets_buffers(session, opened):
+def test_only_a_gpu_gets_buffers(session):
     card = None
-    assert make_engine(OpenSession(session, card, CPU, False, opened.another), EngineConfig())._bound is None
-    bound = make_engine(OpenSession(session, card, CUDA, False, opened.another), EngineConfig(bound_shapes=3))._bound
+    assert make_engine(OpenSession(session, card, CPU, False), EngineConfig())._bound is None
+    bound = make_engine(OpenSession(session, card, CUDA, False, {1: session}), EngineConfig(bound_shapes=3))._bound
     assert (bound._device, bound._max_shapes) == ("cuda", 3)
 
 
-def test_cuda_options_hold_the_limit():
-    assert cuda_options(EngineConfig(gpu_mem_limit_mb=2048)) == {
-        "cudnn_conv_algo_search": "HEURISTIC",
-        "arena_extend_strategy": "kSameAsRequested",
-        "gpu_mem_limit": str(2048 * 1024 * 1024),
-    }
+def test_cuda_options_share_the_limit_out():
+    options = cuda_options(EngineConfig(gpu_mem_limit_mb=2048), 8)
+    limits = {size: int(each.pop("gpu_mem_limit")) >> 20 for size, each in options.items()}
+    assert limits == {1: 324, 2: 392, 4: 529, 8: 802}
+    assert (
+        list(options.values())
+        == [{"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}] * 4
+    )
 
 
 @pytest.fixture
@@ -163,4 +148,7 @@ def test_gpu_says_what_the_cpu_says(model_file, tiny):
     for images in (batch(tiny, 1), batch(tiny, 4), batch(tiny, 1), batch(tiny, 4, 32, 40)):
         np.testing.assert_array_equal(model.engine.infer_now(images).labels, tiny.expected_labels(images))
     assert len(model.engine._bound.shapes) == 3
+    sessions = model.engine._bound._sessions
+    assert sorted(sessions) == [1, 2, 4, 8]
+    assert all(CUDA in session.get_providers() for session in sessions.values())
     model.engine.close()

@@ -146,7 +146,28 @@ def test_one_size_does_not_make_another_look_slow():
     assert latency.promise(4, now=10.1) == pytest.approx(0.01 + 3 / 7 * 0.01)
 
 
-def test_a_size_not_seen_lately_keeps_a_good_estimate():
+def test_three_batches_are_believed_longer_than_one():
+    latency = Latency()
+    for now in (0.0, 0.1, 0.2):
+        latency.observe(8, 0.068, now)
+    for now in (1.0, 5.0, 14.0, 16.0):
+        latency.observe(1, 0.005, now)
+        promised = 0.068 if now < 15 else 0.04
+        assert latency.promise(8, now) == pytest.approx(promised)
+
+
+def test_larger_batches_bound_smaller_ones_and_the_reverse():
+    latency = Latency()
+    for now in (0.0, 0.1, 0.2):
+        latency.observe(8, 0.02, now)
+    latency.observe(1, 0.65, now=0.3)
+    assert latency.promise(1, now=0.4) == 0.02
+    for now in (2.0, 2.1, 2.2):
+        latency.observe(1, 0.05, now)  # the machine has become slower
+    assert latency.promise(8, now=2.3) == 0.05
+
+
+def test_a_warm_start_helps_sizes_that_have_not_come_yet():
     latency = Latency({1: 0.01, 8: 0.012})
     latency.observe(1, 0.01, now=5.0)
     assert latency.promise(8, now=5.1) == 0.012

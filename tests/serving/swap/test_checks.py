@@ -5,7 +5,7 @@ import pytest
 from isthmus.errors import ContractError, EngineLostError, ModelRefusedError
 from isthmus.serving.config import LimitsConfig
 from isthmus.serving.swap import checks
-from isthmus.serving.swap.checks import batch_sizes, check_speed, warm_up
+from isthmus.serving.swap.checks import check_speed, sizes_to_warm, warm_up
 from isthmus.serving.swap.live import LiveRecord
 
 GPU = "CUDAExecutionProvider"
@@ -20,7 +20,7 @@ def clock(fakes, monkeypatch):
 
 @pytest.mark.parametrize(("largest", "sizes"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
 def test_batch_sizes(largest, sizes):
-    assert batch_sizes(largest, GPU) == sizes
+    assert sizes_to_warm(largest, GPU) == sizes
 
 
 async def test_every_batch_size_is_warmed(fakes, clock):
