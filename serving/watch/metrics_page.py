@@ -40,7 +40,9 @@ def check_url(url: str) -> None:
         ConfigurationError: It is no http or https address.
     """
     if not url.startswith(("http://", "https://")):
-        raise ConfigurationError("is no http or https address", where=url, remedy="Try http://HOST:PORT/metrics.")
+        raise ConfigurationError(
+            f"{url!r} is no http or https address", where="--metrics", remedy="Try http://HOST:PORT/metrics."
+        )
 
 
 def read_metrics(url: str) -> MetricsPage:

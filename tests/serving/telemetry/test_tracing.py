@@ -205,8 +205,10 @@ def test_the_environment_s_collector_counts_where_no_option_names_one(collector,
 
 
 def test_an_address_without_a_scheme_is_refused():
-    with pytest.raises(ConfigurationError, match=r"otlp_endpoint.*http://HOST:4317"):
+    with pytest.raises(ConfigurationError, match=r"^--otlp-endpoint: .*http://HOST:4317"):
         build_tracing(TelemetryConfig(otlp_endpoint="collector:4317"), {})
+    with pytest.raises(ConfigurationError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT: .*http://HOST:4317"):
+        build_tracing(TelemetryConfig(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"})
 
 
 def test_a_collector_that_hangs_does_not_hold_up_the_end(told, caplog):
