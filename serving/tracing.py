@@ -157,6 +157,8 @@ def _facts(frame: FrameDone) -> dict[str, Any]:
         "isthmus.service_class": frame.service_class,
         "isthmus.model_version": frame.model_version,
     }
+    if frame.camera:
+        facts["isthmus.camera"] = frame.camera
     if frame.reason_code:
         facts["isthmus.reason_code"] = frame.reason_code
     if abs(frame.slack_s) != float("inf"):

@@ -63,7 +63,7 @@ def by_name(spans):
 
 
 def test_a_frame_s_stages_follow_each_other(make, spans, told):
-    make().heard(told.frame())
+    make().heard(told.frame(camera="front"))
     found = by_name(spans)
     frame = found["StreamSegment"]
     assert (frame.start_time, frame.end_time) == (NOW - 30_000_000, NOW)
@@ -77,6 +77,7 @@ def test_a_frame_s_stages_follow_each_other(make, spans, told):
     ]
     assert all(found[name].parent.span_id == frame.context.span_id for name, *_ in places)
     assert frame.attributes["isthmus.vehicle"] == "car-17"
+    assert frame.attributes["isthmus.camera"] == "front"
     assert frame.attributes["isthmus.slack_s"] == 0.07
     assert frame.resource.attributes["service.name"] == "isthmus"
 
