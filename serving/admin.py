@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -40,6 +40,16 @@ class SwapControl(Protocol):
     @property
     def challenger(self) -> LoadedModel | None:
         """The model that is tried on a share of the frames."""
+        ...
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Why versions that hold an alias do not serve here, by version."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """What went wrong at the last look for a model; empty where all went well."""
         ...
 
     async def roll_back(self, reason: str) -> None:
@@ -134,6 +144,8 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
                 problem=guard.policy.problem,
             ),
             log_level=_log_level(),
+            refused=[pb.RefusedVersion(version=one, reason=why) for one, why in operated.swap.refused.items()],
+            problem=operated.swap.problem,
         )
 
     async def RollBack(self, request: pb.RollBackRequest, context: Context) -> pb.RollBackResponse:  # noqa: N802, ARG002

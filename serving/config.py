@@ -124,16 +124,15 @@ class ServerConfig:
         if backend is not None and backend.ca_file is None and not (self.insecure or backend.host in LOOPBACK_HOSTS):
             raise ConfigurationError(
                 f"frames for {backend.address} would leave this machine, and the connection is not encrypted",
-                where="backend",
+                where="--backend",
                 remedy="Name the authorities of its certificate with --backend-ca, or accept plaintext on a trusted "
                 "network with --insecure.",
             )
         if self.model_name is None and self.swap != SwapConfig():
             raise ConfigurationError(
                 "verdicts, guard and shadow belong to a registered model, and nothing would heed them here",
-                where="swap",
-                remedy="Serve a registered model with --model, or leave out --trust, --require-verdict, --guard-… and "
-                "the other options of promotion.",
+                where="--trust, --require-verdict, --guard-… and their like",
+                remedy="Serve a registered model with --model, or leave them out.",
             )
         if self.model_name is not None and self.tracking_uri is None:
             raise ConfigurationError(
@@ -142,12 +141,12 @@ class ServerConfig:
             )
         if self.security.is_encrypted and self.insecure:
             raise ConfigurationError(
-                "plaintext is allowed, but there is a certificate", where="insecure", remedy="Leave out one of them."
+                "plaintext is allowed, but there is a certificate", where="--insecure", remedy="Leave out one of them."
             )
         if self.host not in LOOPBACK_HOSTS and not self.insecure and not self.security.is_encrypted:
             raise ConfigurationError(
                 f"{self.host} can be reached from other machines, and the connection is not encrypted",
-                where="host",
+                where="--host",
                 remedy="Give --tls-cert, --tls-key and --client-ca, or listen on 127.0.0.1, or accept plaintext on a "
                 "trusted network with --insecure.",
             )

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
+from isthmus.serving.addresses import is_host_and_port
 
 
 @config
@@ -31,15 +32,15 @@ class BackendConfig:
     """PEM file of the certificate's private key."""
 
     def __post_init__(self) -> None:
-        host, _, port = self.address.rpartition(":")
-        if not host or not port.isdigit():
+        port = self.address.rpartition(":")[2]
+        if not port.isdigit() or not is_host_and_port(self.address):
             raise ConfigurationError(
-                f"{self.address!r} is no HOST:PORT", where="backend", remedy="Write for example 10.0.0.7:8001."
+                f"{self.address!r} is no HOST:PORT", where="--backend", remedy="Write for example 10.0.0.7:8001."
             )
         if (self.cert_file is None) != (self.key_file is None) or (self.cert_file and self.ca_file is None):
             raise ConfigurationError(
                 "a certificate needs its key, and the authorities of the other side",
-                where="backend",
+                where="--backend-key" if self.cert_file is None else "--backend-cert",
                 remedy="Give --backend-ca, --backend-cert and --backend-key together, or --backend-ca alone.",
             )
 

@@ -26,12 +26,11 @@ from isthmus.errors import (
     QuotaExceededError,
     ServingError,
 )
+from isthmus.serving.addresses import EXAMPLE, is_host_and_port
 
 DOMAIN: Final = "isthmus"
 _START: Final = "Start one with `isthmus serve`, or check host and port."
 _INTERNAL_MESSAGE: Final = "internal error; the server's log has the details"
-_OWN_SCHEME: Final = re.compile(r"(unix|unix-abstract|dns|ipv4|ipv6|vsock|xds):(?!\d+$)")
-"""Addresses in gRPC's own writing; a host that is called `dns` is none."""
 _RETRY_AFTER_S: Final[dict[type[ServingError], float]] = {
     OverloadedError: 0.05,  # about one frame's time in the engine
     QuotaExceededError: 1.0,  # where the vehicle's share does not tell
@@ -88,11 +87,11 @@ def reason_code(error: BaseException) -> str:
 
 def _unavailable(message: str, address: str) -> ServingError:
     """What gRPC says where no call came through, for people: the first of its hints that fits."""
-    if not _is_host_and_port(address):
+    if not is_host_and_port(address):
         return ServingError(
             f"no call came through, and {address!r} is no HOST:PORT",
             where=address,
-            remedy="Write for example 127.0.0.1:50051, without http:// or a path.",
+            remedy=EXAMPLE,
         )
     hints = (
         (
@@ -117,20 +116,6 @@ def _unavailable(message: str, address: str) -> ServingError:
         if hint in message.lower():
             return ServingError(problem, where=address, remedy=remedy)
     return ServingError(f"no server answers: {message}", where=address, remedy=_START)
-
-
-def _is_host_and_port(address: str) -> bool:
-    """Whether gRPC connects to what was meant: it takes port 443 where none is named, and a part of one too large.
-
-    >>> [_is_host_and_port(text) for text in ("street:50051", "[::1]:50051", "dns:///street")]
-    [True, True, True]
-    >>> [_is_host_and_port(text) for text in ("street", "http://street:50051", "street:99999")]
-    [False, False, False]
-    """
-    host, _, port = address.rpartition(":")
-    if _OWN_SCHEME.match(address):
-        return True
-    return bool(host) and "/" not in host and port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16
 
 
 def _told(details: Iterable[any_pb2.Any]) -> tuple[type[ServingError] | None, float | None]:

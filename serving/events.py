@@ -35,6 +35,8 @@ class FrameDone:
     """`Segment`, `StreamSegment`, `ModelInfer` or `ModelStreamInfer`."""
     vehicle: str
     """Who sent it; see `identity.vehicle_of`. Never a metric's label."""
+    camera: str = ""
+    """Its id as the client wrote it, at most 64 characters; empty where it named none. Never a metric's label."""
     verdict: str
     """`segmented`, `superseded`, `expired`, `overloaded`, `invalid`, `cancelled` or `failed`."""
     reason_code: str

@@ -37,6 +37,10 @@ VERDICTS: Final[dict[type[BaseException], str]] = {
 """`FrameDone.verdict` by what ended a frame; anything else is `failed`."""
 
 
+_CAMERA_LENGTH: Final = 64
+"""Characters of a camera's id that logs and traces show: clients may write any text there."""
+
+
 class FrameFacts(NamedTuple):
     """What a mask and its confidence say as a whole.
 
@@ -72,6 +76,7 @@ class FrameRecord:
         self.service_class = ServiceClass.LIVE
         self.deadline = math.inf
         self.count = 1
+        self.camera = ""
         self.model_version = ""
         self.done: Stages | None = None
         self.encode_s: float | None = None
@@ -84,6 +89,10 @@ class FrameRecord:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close(error)
+
+    def name_camera(self, camera_id: str) -> None:
+        """Note whose frames they are, for logs and traces."""
+        self.camera = camera_id[:_CAMERA_LENGTH]
 
     def drop(self, error: BaseException) -> None:
         """Note why there will be no mask, where the caller is told so by a verdict and not by an error."""
@@ -104,6 +113,7 @@ class FrameRecord:
                 FrameDone(
                     rpc=self._rpc,
                     vehicle=self._vehicle,
+                    camera=self.camera,
                     verdict="segmented" if error is None else VERDICTS.get(type(error), "failed"),
                     reason_code="" if error is None else _code(error),
                     service_class=self.service_class.value,

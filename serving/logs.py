@@ -146,9 +146,10 @@ class FrameLog:
     def heard(self, event: object) -> None:
         """Log a frame, if something is wrong with it."""
         if isinstance(event, FrameDone) and event.verdict == _INVALID and event.rpc in _STREAMS:
-            facts = ("rpc", "vehicle", "verdict", "reason_code", "model_version")
-            fields = {name: getattr(event, name) for name in facts}
-            logger.info("%s from %s: a frame is invalid: %s", event.rpc, event.vehicle, event.reason_code, extra=fields)
+            facts = ("rpc", "vehicle", "camera", "verdict", "reason_code", "model_version")
+            fields = {name: getattr(event, name) for name in facts if name != "camera" or event.camera}
+            sender = f"{event.vehicle}, camera {event.camera!r}" if event.camera else event.vehicle
+            logger.info("%s from %s: a frame is invalid: %s", event.rpc, sender, event.reason_code, extra=fields)
 
 
 def _add_call(record: logging.LogRecord) -> None:

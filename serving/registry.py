@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from isthmus.artifact import Manifest
 from isthmus.errors import ContractError, RegistryError
-from isthmus.registry_address import SQLITE
+from isthmus.registry_address import SQLITE, no_address
 from isthmus.verdict import TAG
 
 STATE_TAG: Final = f"{TAG}serving_state"
@@ -120,7 +120,10 @@ class Registry:
 
     @contextmanager
     def _reached(self) -> Iterator[Any]:
-        """The mlflow module, set to this registry; whatever fails inside is a `RegistryError`."""
+        """The mlflow module, set to this registry; whatever fails inside is a `RegistryError`.
+
+        But for an address of a kind that neither MLflow nor its plugins know: no waiting mends that.
+        """
         if self.uri.startswith(SQLITE) and not Path(self.uri.removeprefix(SQLITE)).is_file():
             # MLflow would make an empty registry here, and a typing error would look like an empty one.
             raise RegistryError(
@@ -131,6 +134,7 @@ class Registry:
             os.environ.setdefault(key, value)
         import mlflow
         import mlflow.artifacts
+        from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
@@ -138,6 +142,8 @@ class Registry:
             mlflow.set_tracking_uri(self.uri)
             mlflow.set_registry_uri(self.uri)
             yield mlflow
+        except UnsupportedModelRegistryStoreURIException as error:
+            raise no_address(self.uri) from error
         except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
             raise RegistryError(
                 f"the registry does not answer: {redacted(str(error))}", where=redacted(self.uri)

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -87,6 +87,7 @@ class BackendFollower:
 
     previous: LoadedModel | None = None
     challenger: LoadedModel | None = None
+    problem: str = ""
 
     def __init__(
         self, config: ServerConfig, pipeline: Pipeline, tell: Callable[[bool], Awaitable[None]], events: Events
@@ -96,6 +97,7 @@ class BackendFollower:
         self._tell = tell
         self._events = events
         self._refusals = Refusals(config.poll_interval_s)
+        self.refused: Mapping[str, str] = {}
 
     def prepare(self) -> None:
         """See that a card that was named can be read; nothing is kept on this machine.
@@ -137,16 +139,16 @@ class BackendFollower:
         Args:
             cause: Why there is no model yet.
         """
-        said = ""
         while self._pipeline.current is None:
-            if cause is not None and str(cause) != said:
-                said = str(cause)
-                logger.error("no model: %s", said)
+            if cause is not None and str(cause) != self.problem:
+                self.problem = str(cause)
+                logger.error("no model: %s", self.problem)
             await asyncio.sleep(self._config.poll_interval_s)
             try:
                 await self.first()
             except IsthmusError as error:
                 cause = error
+        self.problem = ""
         while True:
             await self._follow()
 
@@ -166,6 +168,7 @@ class BackendFollower:
             return
         before = self._pipeline.serve(new)
         self._refusals.keep_only()
+        self.refused = {}
         seconds = time.monotonic() - started
         self._events.tell(ModelChanged(change=Change.SWAPPED, model_version=new.version, seconds=seconds))
         logger.info("back end changed to version %s (%s)", new.version, new.sha256[:12])
@@ -191,6 +194,7 @@ class BackendFollower:
         await self._tell(ready)
         named = ",".join(versions or ())
         self._refusals.keep_only(named)
+        self.refused = {versions[-1] if versions else NO_VERSION: str(error)}
         if self._refusals.note(named, "", str(error)):
             logger.error("the back end's new version is refused: %s", error)
             self._events.tell(
@@ -207,6 +211,7 @@ class BackendFollower:
             ready, now = await engine.look()
             await self._tell(ready)
             if now not in (None, versions):
+                self.refused = {}
                 return
 
 

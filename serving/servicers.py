@@ -46,6 +46,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
         with self._pipeline.record("Segment", vehicle) as record:
             model = self._pipeline.model()
             record.model_version = model.version
+            record.name_camera(request.frame.camera_id)
             record.service_class = messages.service_class_of(request.frame)
             record.deadline = record.arrived + min(messages.max_age_s(request.frame), remaining_s(context))
             encoding = messages.mask_encoding_of(request)

@@ -165,6 +165,7 @@ class CameraStream:
 
     def _enter(self, request: pb.StreamSegmentRequest) -> None:
         record = self._pipeline.record(_RPC, self._vehicle)
+        record.name_camera(request.frame.camera_id if self._camera_id is None else self._camera_id)
         entry = _Entry(record, request.frame)
         self._outbox.append(entry)
         task = asyncio.get_running_loop().create_task(self._answer(entry, request))
@@ -182,7 +183,8 @@ class CameraStream:
         except Exception as error:
             entry.error = error
             if reason_code(error) == "INTERNAL":
-                logger.exception("a frame of %s failed", self._vehicle)
+                camera = entry.record.camera
+                logger.exception("a frame of %s, camera %r, failed", self._vehicle, camera, extra={"camera": camera})
         self._drop_oldest_masks()
         self._news.set()
 

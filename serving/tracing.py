@@ -37,13 +37,14 @@ def build_tracing(config: TelemetryConfig, environ: Mapping[str, str] = os.envir
     Raises:
         ConfigurationError: The collector's address is none.
     """
-    endpoint = config.otlp_endpoint or next((environ[name] for name in _ENDPOINTS if environ.get(name)), None)
+    named = next((name for name in _ENDPOINTS if environ.get(name)), "")
+    endpoint = config.otlp_endpoint or environ.get(named)
     if endpoint is None:
         return None
     if not endpoint.startswith(("http://", "https://")):
         raise ConfigurationError(
             f"{endpoint!r} is no collector's address",
-            where="otlp_endpoint",
+            where="--otlp-endpoint" if config.otlp_endpoint else named,
             remedy="Write http://HOST:4317, or https://HOST:4317 for TLS.",
         )
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -156,6 +157,8 @@ def _facts(frame: FrameDone) -> dict[str, Any]:
         "isthmus.service_class": frame.service_class,
         "isthmus.model_version": frame.model_version,
     }
+    if frame.camera:
+        facts["isthmus.camera"] = frame.camera
     if frame.reason_code:
         facts["isthmus.reason_code"] = frame.reason_code
     if abs(frame.slack_s) != float("inf"):

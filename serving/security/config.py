@@ -27,19 +27,19 @@ class SecurityConfig:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigurationError(
                 "a certificate without its key, or the other way round",
-                where="security",
+                where="--tls-key" if self.tls_cert is None else "--tls-cert",
                 remedy="Give both --tls-cert and --tls-key.",
             )
         if self.client_ca is not None and self.tls_cert is None:
             raise ConfigurationError(
                 "client certificates can only be asked for on encrypted connections",
-                where="security.client_ca",
+                where="--client-ca",
                 remedy="Give --tls-cert and --tls-key too.",
             )
         if self.tls_cert is not None and self.client_ca is None and self.policy is None:
             raise ConfigurationError(
                 "without an authority for clients every caller is anonymous, which no policy allows",
-                where="security",
+                where="--tls-cert",
                 remedy="Name the vehicles' authority with --client-ca, or allow `anonymous` something in a --policy.",
             )
 

@@ -53,15 +53,15 @@ class SwapConfig:
         if self.require_verdict and not self.public_keys:
             raise ConfigurationError(
                 "verdicts are required, and nobody is trusted to sign them",
-                where="swap.public_keys",
+                where="--require-verdict",
                 remedy="Name the gate's public key, for example with --trust ~/.config/isthmus/gate.key.pub.",
             )
         if self.keep_previous_s < self.guard.window_s:
             raise ConfigurationError(
                 f"the previous model is kept for {self.keep_previous_s:g} s, and must be there to go back to for "
                 f"{self.guard.window_s:g} s",
-                where="swap.keep_previous_s",
-                remedy="Keep it longer, or shorten guard.window_s (0 never goes back).",
+                where="--keep-previous-s",
+                remedy="Keep it longer, or shorten --guard-window-s (0 never goes back).",
             )
 
     @property

@@ -47,6 +47,10 @@ class Refusals:
         self._refused[version] = _Refusal(reason, verdict, pause, self._clock() + pause)
         return known is None or _without_numbers(known.reason) != _without_numbers(reason)
 
+    def reasons(self) -> dict[str, str]:
+        """Why each was refused last, by version."""
+        return {version: known.reason for version, known in self._refused.items()}
+
     def pause_s(self, version: str) -> float:
         """Seconds from a refusal that was noted until the next try."""
         return self._refused[version].pause_s

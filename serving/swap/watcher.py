@@ -94,6 +94,22 @@ class Watcher:
         """The model that sees frames and never answers."""
         return None if self._shadow is None else self._shadow.model
 
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why versions that hold an alias do not serve here, by version."""
+        current = self._slots.current
+        reasons = {version: f"as challenger, {why}" for version, why in self._unfit_challengers.reasons().items()}
+        reasons |= self._refusals.reasons()
+        if self._avoided is not None:
+            reasons[self._avoided.version] = f"rolled back, {self._avoided.reason}"
+        taken = {model.version for model in (current, self.challenger) if model is not None}
+        return {version: why for version, why in reasons.items() if version not in taken}
+
+    @property
+    def problem(self) -> str:
+        """What went wrong at the last look, such as why there is no model; empty where all went well."""
+        return self._said
+
     def prepare(self) -> None:
         """Make the cache, where one is needed; see `ModelStore.prepare`."""
         self._store.prepare()

@@ -12,6 +12,7 @@ from isthmus.errors import ConfigurationError, ServingError
 
 _PREFIX: Final = "isthmus_"
 _FRAMES: Final = "isthmus_frames_total"
+_CHANGES: Final = "isthmus_model_changes_total"
 _GAUGES: Final = {"isthmus_in_flight": "in flight", "isthmus_queue_depth": "waiting", "isthmus_streams": "streams"}
 _TIMEOUT_S: Final = 3.0
 _MOST_BYTES: Final = 16 << 20
@@ -24,10 +25,12 @@ class MetricsPage:
     Args:
         frames: Frames so far, by verdict.
         gauges: Numbers of this moment, by their name for people; only those that the page has.
+        changes: New versions so far, by what became of them: swapped, refused or rolled_back.
     """
 
     frames: Mapping[str, float] = field(default_factory=dict)
     gauges: Mapping[str, float] = field(default_factory=dict)
+    changes: Mapping[str, float] = field(default_factory=dict)
 
 
 def check_url(url: str) -> None:
@@ -37,7 +40,9 @@ def check_url(url: str) -> None:
         ConfigurationError: It is no http or https address.
     """
     if not url.startswith(("http://", "https://")):
-        raise ConfigurationError("is no http or https address", where=url, remedy="Try http://HOST:PORT/metrics.")
+        raise ConfigurationError(
+            f"{url!r} is no http or https address", where="--metrics", remedy="Try http://HOST:PORT/metrics."
+        )
 
 
 def read_metrics(url: str) -> MetricsPage:
@@ -76,6 +81,7 @@ def parse_metrics(text: str, *, where: str) -> MetricsPage:
 
     frames: dict[str, float] = defaultdict(float)
     gauges: dict[str, float] = defaultdict(float)
+    changes: dict[str, float] = defaultdict(float)
     ours = False
     try:
         for family in text_string_to_metric_families(text):
@@ -83,6 +89,8 @@ def parse_metrics(text: str, *, where: str) -> MetricsPage:
             for sample in family.samples:
                 if sample.name == _FRAMES:
                     frames[sample.labels.get("verdict", "?")] += sample.value
+                elif sample.name == _CHANGES:
+                    changes[sample.labels.get("result", "?")] += sample.value
                 elif sample.name in _GAUGES:
                     gauges[_GAUGES[sample.name]] += sample.value
     except (ValueError, KeyError, IndexError) as error:
@@ -93,4 +101,4 @@ def parse_metrics(text: str, *, where: str) -> MetricsPage:
             where=where,
             remedy="Give the port that the server was started with as --metrics-port.",
         )
-    return MetricsPage(dict(frames), dict(gauges))
+    return MetricsPage(dict(frames), dict(gauges), dict(changes))

@@ -8,6 +8,7 @@ from rich.text import Text
 from isthmus.serving.client import Change, ModelChange
 from isthmus.serving.watch.state import WatchState
 
+_CHANGE_NAMES = {Change.ROLLED_BACK.value: "rolled back"}
 _COLORS = {Change.SWAPPED: "green", Change.ROLLED_BACK: "red", Change.REFUSED: "red"}
 
 
@@ -88,4 +89,6 @@ def _frames(state: WatchState) -> RenderableType:
     gauges = ", ".join(
         f"{value:.0f} {name.removesuffix('s') if value == 1 else name}" for name, value in sorted(page.gauges.items())
     )
-    return Group(table, Text(gauges)) if gauges else table
+    seen = [f"{count:.0f} {_CHANGE_NAMES.get(name, name)}" for name, count in sorted(page.changes.items()) if count]
+    versions = f"new versions so far: {', '.join(seen)}" if seen else ""
+    return Group(table, *(Text(text) for text in (gauges, versions) if text))

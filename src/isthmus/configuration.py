@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast, dataclass_transform
 
@@ -189,11 +189,17 @@ def _variable(match: re.Match[str], where: str) -> str:
     return value
 
 
-def explain(error: ValidationError) -> str:
-    """What pydantic found, one clause a key, in words for people."""
+def explain(error: ValidationError, named: Callable[[str], str] = str) -> str:
+    """What pydantic found, one clause a key, in words for people.
+
+    Args:
+        error: Of one configuration.
+        named: Gives a key the name that people know it by.
+    """
     lines = []
     for item in error.errors():
-        path = ".".join(str(part) for part in item["loc"]) or "(top)"
+        first, *inner = [str(part) for part in item["loc"]] or [""]
+        path = ".".join([named(first), *inner]) if first else "(top)"
         value = item.get("input")
         if item["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
             lines.append(f"{path}: unknown key")

@@ -9,18 +9,24 @@ SQLITE: Final = "sqlite:///"
 
 
 def check_address(uri: str) -> None:
-    """Refuse what is none; MLflow takes it for a folder of files, a kind of store that it no longer has.
+    """Refuse what is none; MLflow takes it for a folder of files, a kind of store that it no longer offers.
 
     Raises:
-        ConfigurationError: It is a path, or a database's address that is not whole.
+        ConfigurationError: It is a path, such a folder's `file:` address, or a database's address that is not whole.
     """
+    is_folder = uri.lower().startswith("file:")
     wrong_sqlite = uri.startswith("sqlite:") and not uri.startswith(SQLITE)
-    if wrong_sqlite or not ("://" in uri or uri.startswith("databricks")):
-        raise ConfigurationError(
-            "this is no address of a registry",
-            where=place_of(uri),
-            remedy="Write https://HOST of a server, or sqlite:///FOLDER/mlflow.db for a folder of this machine.",
-        )
+    if is_folder or wrong_sqlite or not ("://" in uri or uri.startswith("databricks")):
+        raise no_address(uri)
+
+
+def no_address(uri: str) -> ConfigurationError:
+    """What to raise for such a one."""
+    return ConfigurationError(
+        "this is no address of a registry",
+        where=place_of(uri),
+        remedy="Write https://HOST of a server, or sqlite:///FOLDER/mlflow.db for a folder of this machine.",
+    )
 
 
 def place_of(uri: str) -> str:

@@ -154,7 +154,7 @@ def test_an_option_out_of_range_is_one_line(capsys: pytest.CaptureFixture[str]) 
         cli.main(["serve", "--model", "m", "--port", "99999"])
     assert caught.value.code == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: port: ")
+    assert error.startswith("error: --port: ")
     assert "Traceback" not in error
 
 

@@ -68,5 +68,5 @@ def test_options_that_make_no_sense(serve, words: Sequence[str], problem: str) -
 
 
 def test_a_number_out_of_range_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="shadow_percent"):
+    with pytest.raises(ConfigurationError, match=r"^--shadow-percent: "):
         cli.run(["serve", "--model", "street", "--shadow-percent", "101"])

@@ -6,6 +6,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import tyro
@@ -20,6 +21,7 @@ from isthmus.cli.data import doctor, fake, list_datasets, pack
 from isthmus.cli.demonstration import demo
 from isthmus.cli.generalisation import generalisation
 from isthmus.cli.models import export, promote, register, triton
+from isthmus.cli.option_names import option_of
 from isthmus.cli.registry import copy, diff, list_versions, rollback, show
 from isthmus.cli.runs import adapt, evaluate, train
 from isthmus.cli.segmenting import segment, watch
@@ -120,7 +122,8 @@ def run(arguments: Sequence[str]) -> None:
     try:
         app.cli(prog="isthmus", description=_DESCRIPTION, args=list(arguments))
     except ValidationError as error:  # a number out of range, given as an option
-        raise ConfigurationError(explain(error), remedy="`--help` tells what each option takes.") from error
+        found = explain(error, partial(option_of, error.title))
+        raise ConfigurationError(found, remedy="`--help` tells what each option takes.") from error
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package == "isthmus":

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def state(*, socket: Path) -> None:
-    """Show what a server does: models, queue, streams, certificate, policy.
+    """Show what a server does: models and those it refuses, queue, streams, certificate, policy.
+
+    A promoted version that the server does not take stands there as `refused`, with the reason.
 
     $ isthmus admin state --socket /run/isthmus/admin.sock
 
@@ -85,11 +87,14 @@ def _rows(answer: "pb.GetStateResponse") -> list[tuple[str, str]]:
         ("model", _model(answer.model) if answer.HasField("model") else "none"),
         ("previous", _model(answer.previous) if answer.HasField("previous") else "none"),
         ("challenger", _model(answer.challenger) if answer.HasField("challenger") else "none"),
+        *(("refused", f"version {each.version}: {each.reason}") for each in answer.refused),
         ("frames", f"{answer.in_flight} in flight, {answer.queued} of them wait"),
         ("streams", str(answer.streams)),
         ("certificate", _certificate(answer.certificate) if answer.HasField("certificate") else "none: plaintext"),
         ("policy", _policy(answer.policy)),
     ]
+    if answer.problem:
+        rows.insert(rows.index(("status", status)) + 1, ("", answer.problem))
     rows += [("", f"NOT IN USE: {each.problem}") for each in (answer.certificate, answer.policy) if each.problem]
     return rows
 

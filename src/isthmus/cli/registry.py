@@ -52,6 +52,8 @@ def list_versions(
     $ isthmus registry list
     $ isthmus registry list street-segmenter
 
+    A version that a server refused or went back from has `servers:` below its verdicts; `registry show` tells why.
+
     MLFLOW_TRACKING_URI names the registry; without it, mlruns/mlflow.db in this folder.
 
     Args:

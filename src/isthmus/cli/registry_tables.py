@@ -36,7 +36,7 @@ def model_table(models: Iterable["RegisteredModel"]) -> Table:
 
 
 def version_table(versions: Iterable["RegisteredVersion"], width: int) -> Table:
-    """A version a row: what the gate said for which alias, and mIoU by data set in percent, as on its card.
+    """A version a row: what gate and servers said, and mIoU by data set in percent, as on its card.
 
     Args:
         versions: In the order to show them in.
@@ -53,7 +53,7 @@ def version_table(versions: Iterable["RegisteredVersion"], width: int) -> Table:
         table.add_row(
             str(version.version),
             "\n".join(version.aliases),
-            "\n".join(_verdicts(version)) or "not asked",
+            "\n".join([*(_verdicts(version) or ["not asked"]), *_at_the_servers(version)]),
             f"{facts.get('method', '')}\n{facts.get('step', '?')} steps",
             f"{version.created_at:%Y-%m-%d\n%H:%M}",
             "\n".join(f"{title} {100 * float(score):.1f}" for title, score in scores.items()),
@@ -79,6 +79,14 @@ def _verdicts(version: "RegisteredVersion") -> list[str]:
         return [f"{alias}:\n{words}" for alias, words in verdict_words(version).items()]
     except ContractError:
         return ["damaged"]
+
+
+def _at_the_servers(version: "RegisteredVersion") -> list[str]:
+    """A mark where a server did not take a version or went back from it; why, `show` tells."""
+    state = version.facts.get("serving_state", "")
+    if not state.startswith("rejected"):
+        return []
+    return ["servers:\n" + ("rolled back" if "rolled back" in state else "refused")]
 
 
 def details_page(console: Console, details: "VersionDetails", moves: Iterable["Move"]) -> None:

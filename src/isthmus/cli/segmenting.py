@@ -3,26 +3,17 @@
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from isthmus.cli.option_names import option_of
 from isthmus.errors import ConfigurationError, ServingError
 
 if TYPE_CHECKING:
     import grpc
 
     from isthmus.serving.reel import SegmentedVideo
-
-_OF_VIDEOS: Final = {
-    "products": "--only",
-    "every": "--every",
-    "max_fps": "--max-fps",
-    "max_frames": "--frames",
-    "max_age_s": "--max-age-s",
-    "jpeg_quality": "--jpeg-quality",
-}
-"""Options that mean nothing for pictures, by their field."""
 
 
 def segment(
@@ -77,12 +68,14 @@ def segment(
         raise ConfigurationError("no pictures named", remedy="Name JPEG or PNG files, folders of them, or videos.")
     if inputs and camera is not None:
         raise ConfigurationError("--camera and files were given", remedy="Run the verb once for each.")
+    from isthmus.serving.addresses import check_address
     from isthmus.serving.client import DEFAULT_TIMEOUT_S
     from isthmus.serving.reel import Product
     from isthmus.serving.segment_video import VideoOptions, segment_camera, segment_videos
     from isthmus.serving.transport import client_credentials
     from isthmus.serving.video import SUFFIXES
 
+    check_address(server, "--server")
     credentials = client_credentials(ca, cert, key)
     videos = [path for path in inputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     pictures = [path for path in inputs if path not in videos]
@@ -96,7 +89,7 @@ def segment(
     }
     given = {name: value for name, value in given.items() if value is not None}
     if given and not videos and camera is None:
-        named = [_OF_VIDEOS[name] for name in given]
+        named = [option_of("VideoOptions", name) for name in given]
         raise ConfigurationError(f"{' and '.join(named)} {'is' if len(named) == 1 else 'are'} for videos and cameras")
     options = VideoOptions(timeout_s=DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s, **given)
     without: list[str] = []
@@ -170,10 +163,12 @@ def watch(
         key: PEM file of its private key.
     """
     if interval_s <= 0:
-        raise ConfigurationError("is not positive", where="interval_s")
+        raise ConfigurationError(f"{interval_s:g} is no positive number of seconds", where="--interval-s")
+    from isthmus.serving.addresses import check_address
     from isthmus.serving.transport import client_credentials
     from isthmus.serving.watch import watch as watch_server
 
+    check_address(address, "ADDRESS")
     serving = watch_server(
         address, metrics_url=metrics, credentials=client_credentials(ca, cert, key), interval_s=interval_s, once=once
     )

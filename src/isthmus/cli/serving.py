@@ -73,6 +73,8 @@ def serve(
     from isthmus.serving.engine_config import EngineConfig
     from isthmus.serving.server import serve as serve_forever
 
+    if model is None and (model_file is not None or backend != BackendOptions()):
+        swap.check_unused()
     serve_forever(
         ServerConfig(
             model_name=model,

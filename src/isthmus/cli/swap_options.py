@@ -1,6 +1,6 @@
 """Options of `isthmus serve` about models that are promoted while it runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,21 @@ class SwapOptions:
             guard=GuardConfig(**given(**guard)),
             **given(**swap),
         )
+
+    def check_unused(self) -> None:
+        """Refuse them where no registered model is served.
+
+        Raises:
+            ConfigurationError: Some were given.
+        """
+        nothing = SwapOptions()
+        names = [field.name for field in fields(self) if getattr(self, field.name) != getattr(nothing, field.name)]
+        if names:
+            raise ConfigurationError(
+                "verdicts, guard and shadow belong to a registered model, and nothing would heed them here",
+                where=", ".join(f"--{name.replace('_', '-')}" for name in names),
+                remedy="Serve a registered model with --model, or leave them out.",
+            )
 
     def _require_verdict(self) -> bool | None:
         if self.require_verdict and self.no_require_verdict:

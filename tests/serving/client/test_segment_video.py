@@ -257,9 +257,9 @@ def test_pictures_that_fail_do_not_keep_a_video_from_its_masks(clip, scripted_th
         (["a.mp4", "--camera", "0"], "--camera and files"),
         (["a.png", "--every", "2"], "^--every is for videos and cameras"),
         (["a.png", "--max-age-s", "2", "--jpeg-quality", "9"], "^--max-age-s and --jpeg-quality are for videos"),
-        (["a.png", "--timeout-s", "0"], "timeout_s"),
+        (["a.png", "--timeout-s", "0"], "--timeout-s"),
         (["a.mp4", "--every", "0"], "every"),
-        (["a.mp4", "--jpeg-quality", "101"], "jpeg_quality"),
+        (["a.mp4", "--jpeg-quality", "101"], "--jpeg-quality"),
         (["a.mp4", "--cert", "c.pem"], "key together"),
     ],
 )

@@ -26,6 +26,11 @@ PAGE = """# HELP isthmus_frames_total Frames.
 isthmus_frames_total{rpc="Segment",service_class="live",verdict="segmented"} 40.0
 isthmus_frames_total{rpc="StreamSegment",service_class="live",verdict="segmented"} 2.0
 isthmus_frames_total{rpc="StreamSegment",service_class="live",verdict="superseded"} 3.0
+# HELP isthmus_model_changes_total New versions.
+# TYPE isthmus_model_changes_total counter
+isthmus_model_changes_total{result="swapped"} 3.0
+isthmus_model_changes_total{result="refused"} 1.0
+isthmus_model_changes_total{result="rolled_back"} 0.0
 # HELP isthmus_queue_depth Waiting.
 # TYPE isthmus_queue_depth gauge
 isthmus_queue_depth 5.0
@@ -67,6 +72,7 @@ def test_one_look(scripted_thread, metrics_url):
     page = console.file.getvalue()
     for part in ("SERVING", "scripted version 1", "CPUExecutionProvider", "segmented", "42", "superseded", "5 waiting"):
         assert part in page
+    assert "new versions so far: 1 refused, 3 swapped " in page
 
 
 def test_one_look_at_a_real_server(address, capsys):

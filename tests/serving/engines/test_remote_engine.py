@@ -192,12 +192,14 @@ class Changes:
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL])
-def test_a_back_end_in_trouble_does_not_end_its_gateway(start_server, triton, tiny, code):
+def test_a_back_end_in_trouble_does_not_end_its_gateway(start_server, triton, tiny, code, wait_until):
     triton.failure = (code, "trouble")  # already at the start
     front = start_server(gateway(triton.address)).server
     assert health_of(front.address) == NOT_SERVING
+    wait_until(lambda: "golden frame" in front._models.problem)
     triton.failure = None
     watch_health(front.address, SERVING)
+    wait_until(lambda: not front._models.problem)
     changes = Changes(front)
     triton.failure, triton.versions = (code, "trouble"), ["1", "2"]
     refused = changes.next()
@@ -218,8 +220,10 @@ def test_another_label_space_of_the_back_end_is_refused(start_server, triton, ti
     assert refused.change is Change.REFUSED
     assert "its label space is ba9876543210" in refused.reason
     assert front._pipeline.current.version == "1"
+    assert front._models.refused == {"2": refused.reason}
     triton.card, triton.versions = card, ["1", "3"]  # looked at without waiting for the pause
     assert (changes.next().change, front._pipeline.current.version) == (Change.SWAPPED, "3")
+    assert front._models.refused == {}
 
 
 @pytest.mark.parametrize("kind", ["onnx", "json"])

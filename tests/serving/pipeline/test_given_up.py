@@ -96,6 +96,16 @@ async def test_what_cannot_be_ready_in_time_is_never_begun(make_bench, settled, 
     assert bench.engine.ran == [[1]]
 
 
+def test_a_camera_with_a_long_name_is_cut(ear):
+    events = Events()
+    events.subscribe(ear)
+    record = FrameRecord(events, lambda: 5.0, "Segment", "car")
+    record.name_camera("front" * 1000)
+    record.close()
+    (frame,) = ear.frames
+    assert frame.camera == ("front" * 1000)[:64]
+
+
 def test_a_verdict_is_told_once(ear):
     events = Events()
     events.subscribe(ear)

@@ -21,6 +21,7 @@ from isthmus.serving.admin_socket import prepare_socket
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.engine import OrtEngine
 from isthmus.serving.security.config import SecurityConfig
+from isthmus.serving.swap.watcher import Watcher
 
 TIMEOUT_S = 30.0
 
@@ -125,6 +126,16 @@ def test_roll_back(start, path):
         assert not client.state().HasField("previous")
         with pytest.raises(ServingError, match="INVALID_ARGUMENT"):
             client._ask(client._stub.SetLogLevel, pb.SetLogLevelRequest())
+
+
+def test_state_tells_what_is_refused_and_what_is_wrong(start, path, monkeypatch, capsys):
+    server = start().server
+    monkeypatch.setattr(Watcher, "refused", {"7": "the golden frame differs"})
+    server._models._said = "the registry does not answer"
+    main(["admin", "state", "--socket", str(path)])
+    rows = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "refused      version 7: the golden frame differs" in rows
+    assert rows[rows.index("status       serving") + 1] == "the registry does not answer"
 
 
 def test_vehicles_cannot_reach_it(start):

@@ -102,7 +102,7 @@ def test_port_file_is_there_while_the_server_listens(start_server, tiny, model_f
     assert not path.exists()
 
 
-@pytest.mark.parametrize("uri", ["sqlite:file.db", "mlruns"])
+@pytest.mark.parametrize("uri", ["sqlite:file.db", "mlruns", "file:///srv/mlruns", "file:mlruns"])
 def test_an_address_that_is_none_ends_the_start_before_it_listens(start_server, tmp_path, uri):
     port_file = tmp_path / "port"
     config = ServerConfig(
@@ -111,6 +111,14 @@ def test_an_address_that_is_none_ends_the_start_before_it_listens(start_server, 
     with pytest.raises(ConfigurationError, match=r"no address of a registry.*sqlite:///FOLDER/mlflow\.db"):
         start_server(config)
     assert not port_file.exists()
+
+
+def test_an_address_of_an_unknown_kind_ends_the_start(start_server, tmp_path):
+    config = ServerConfig(
+        model_name="street", tracking_uri="htps://me:secret@mlflow.example", cache_dir=tmp_path / "cache", port=0
+    )
+    with pytest.raises(ConfigurationError, match=r"^htps://mlflow\.example: this is no address of a registry"):
+        start_server(config)
 
 
 def test_a_model_file_that_is_missing_ends_the_start_before_it_listens(start_server, tmp_path, caplog):

@@ -119,6 +119,8 @@ def test_bad_frames_never_end_the_stream(room, caplog):
     assert camera.next().verdict == pb.VERDICT_SEGMENTED
     assert camera.rest() == []
     assert "secret path" in caplog.text
+    assert [line.camera for line in caplog.records if "failed" in line.message] == ["front"]
+    assert {frame.camera for frame in room.ear.frames} == {"front"}
     assert room.verdicts == {"segmented": 2, "invalid": 8, "expired": 1, "failed": 1}
 
 

@@ -88,3 +88,31 @@ async def test_a_version_that_stays_refused_is_told_in_one_line_a_look(fakes, mo
     await watcher._look()
     assert caplog.messages == ["version 3 is still refused; it is looked at again in 10 s"]
     await watcher.stop()
+
+
+async def test_what_is_refused_is_known_until_it_serves_or_the_alias_moves(fakes, monkeypatch):
+    slots, store = fakes.Slots(), FakeStore(fakes)
+    config = ServerConfig(model_name="street", tracking_uri="sqlite:///none")
+    watcher = Watcher(config, store, slots, Events(), on_first=lambda: None)
+    watcher._switch.begin(fakes.model("2"))
+    assert watcher.refused == {}
+    refusal = [ContractError("too slow")]
+
+    async def check_speed(*_):
+        for error in refusal:
+            raise error
+
+    monkeypatch.setattr(watching, "check_speed", check_speed)
+    monkeypatch.setattr(watcher._refusals, "may_try", lambda *_: True)
+    await watcher._look()
+    assert watcher.refused == {"3": "too slow"}
+    refusal.clear()
+    await watcher._look()
+    assert slots.current.version == "3"
+    assert watcher.refused == {}
+    await watcher.roll_back("sees no cyclists")
+    assert watcher.refused == {"3": "rolled back, sees no cyclists"}
+    monkeypatch.setattr(store, "look", lambda: {"champion": "2"})
+    await watcher._look()
+    assert watcher.refused == {}
+    await watcher.stop()

@@ -9,6 +9,7 @@ import sys
 import grpc
 import pytest
 
+from isthmus.serving import logs
 from isthmus.serving.config import ServerConfig
 from isthmus.serving.logs import FrameLog, JsonFormatter, LimitedHandler, configure
 from isthmus.serving.rpc_telemetry import Call, current_call
@@ -129,6 +130,17 @@ def test_invalid_frames_of_streams_are_logged_and_the_rest_is_not(told, caplog):
     assert [(item.levelname, item.verdict, item.reason_code, item.vehicle) for item in caplog.records] == [
         ("INFO", "invalid", "INVALID_FRAME", "car-17"),
     ]
+    assert not hasattr(caplog.records[0], "camera")
+
+
+def test_an_invalid_frame_names_its_camera(told, log, monkeypatch):
+    monkeypatch.setattr(logs, "logger", log.logger)
+    for camera in ("front", "left\nside"):
+        for _ in range(6):  # one camera's flood leaves room for another's
+            FrameLog().heard(told.dropped("invalid", reason_code="INVALID_FRAME", camera=camera))
+    assert [line["camera"] for line in log.lines] == ["front"] * 5 + ["left\nside"] * 5
+    assert log.lines[0]["message"] == "StreamSegment from car-17, camera 'front': a frame is invalid: INVALID_FRAME"
+    assert "camera 'left\\nside'" in log.lines[-1]["message"]
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def by_name(spans):
 
 
 def test_a_frame_s_stages_follow_each_other(make, spans, told):
-    make().heard(told.frame())
+    make().heard(told.frame(camera="front"))
     found = by_name(spans)
     frame = found["StreamSegment"]
     assert (frame.start_time, frame.end_time) == (NOW - 30_000_000, NOW)
@@ -77,6 +77,7 @@ def test_a_frame_s_stages_follow_each_other(make, spans, told):
     ]
     assert all(found[name].parent.span_id == frame.context.span_id for name, *_ in places)
     assert frame.attributes["isthmus.vehicle"] == "car-17"
+    assert frame.attributes["isthmus.camera"] == "front"
     assert frame.attributes["isthmus.slack_s"] == 0.07
     assert frame.resource.attributes["service.name"] == "isthmus"
 
@@ -205,8 +206,10 @@ def test_the_environment_s_collector_counts_where_no_option_names_one(collector,
 
 
 def test_an_address_without_a_scheme_is_refused():
-    with pytest.raises(ConfigurationError, match=r"otlp_endpoint.*http://HOST:4317"):
+    with pytest.raises(ConfigurationError, match=r"^--otlp-endpoint: .*http://HOST:4317"):
         build_tracing(TelemetryConfig(otlp_endpoint="collector:4317"), {})
+    with pytest.raises(ConfigurationError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT: .*http://HOST:4317"):
+        build_tracing(TelemetryConfig(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"})
 
 
 def test_a_collector_that_hangs_does_not_hold_up_the_end(told, caplog):

@@ -169,7 +169,7 @@ def test_registry_that_is_down_is_one_error(exported: ExportResult, monkeypatch:
     assert not isinstance(caught.value, NotRegisteredError)
 
 
-@pytest.mark.parametrize("wrong", ["sqlite:mlflow.db", "mlruns", "/srv/mlruns"])
+@pytest.mark.parametrize("wrong", ["sqlite:mlflow.db", "mlruns", "/srv/mlruns", "file:///srv/mlruns"])
 def test_what_is_no_address_of_a_registry_is_told_how_to_write_one(wrong: str):
     with pytest.raises(ConfigurationError, match=r"no address of a registry\. Write https://HOST .*sqlite:///FOLDER"):
         list_versions("street", tracking_uri=wrong)

@@ -202,6 +202,8 @@ def test_show_tells_what_became_of_a_version_at_the_servers(promoted: str, capsy
         connection.client.set_model_version_tag(promoted, "1", "isthmus.serving_state", "rejected: too slow")
     cli.run(["registry", "show", promoted, "--version", "1"])
     assert "at the servers: rejected: too slow\n" in capsys.readouterr().out
+    cli.run(["registry", "list", promoted])
+    assert re.search("servers: *\n *refused", capsys.readouterr().out)
     with connect() as connection:
         connection.client.delete_model_version_tag(promoted, "1", "isthmus.serving_state")
 

@@ -25,37 +25,39 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-isthmus/protos/isthmus/serving/v1/admin.proto\x12\x12isthmus.serving.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n\x0fGetStateRequest\"\x81\x04\n\x10GetStateResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12\x12\n\nprocess_id\x18\x02 \x01(\r\x12.\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\r\n\x05ready\x18\x05 \x01(\x08\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\x12-\n\x05model\x18\x07 \x01(\x0b\x32\x1e.isthmus.serving.v1.AdminModel\x12\x30\n\x08previous\x18\x08 \x01(\x0b\x32\x1e.isthmus.serving.v1.AdminModel\x12\x32\n\nchallenger\x18\t \x01(\x0b\x32\x1e.isthmus.serving.v1.AdminModel\x12\x11\n\tin_flight\x18\n \x01(\r\x12\x0e\n\x06queued\x18\x0b \x01(\r\x12\x0f\n\x07streams\x18\x0c \x01(\r\x12\x34\n\x0b\x63\x65rtificate\x18\r \x01(\x0b\x32\x1f.isthmus.serving.v1.Certificate\x12/\n\x06policy\x18\x0e \x01(\x0b\x32\x1f.isthmus.serving.v1.PolicyState\x12/\n\tlog_level\x18\x0f \x01(\x0e\x32\x1c.isthmus.serving.v1.LogLevel\"|\n\nAdminModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\x12\x19\n\x11provider_fallback\x18\x05 \x01(\x08\x12\x12\n\nfrom_cache\x18\x06 \x01(\x08\"\xa9\x01\n\x0b\x43\x65rtificate\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14\x63lient_ca_expires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07problem\x18\x05 \x01(\t\"]\n\x0bPolicyState\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12-\n\tloaded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07problem\x18\x03 \x01(\t\"!\n\x0fRollBackRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"A\n\x10RollBackResponse\x12-\n\x05model\x18\x01 \x01(\x0b\x32\x1e.isthmus.serving.v1.AdminModel\"\x0e\n\x0c\x44rainRequest\"\"\n\rDrainResponse\x12\x11\n\tin_flight\x18\x01 \x01(\r\"A\n\x12SetLogLevelRequest\x12+\n\x05level\x18\x01 \x01(\x0e\x32\x1c.isthmus.serving.v1.LogLevel\"\x15\n\x13SetLogLevelResponse*z\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x02\x12\x15\n\x11LOG_LEVEL_WARNING\x10\x03\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x04\x32\xea\x02\n\x0c\x41\x64minService\x12U\n\x08GetState\x12#.isthmus.serving.v1.GetStateRequest\x1a$.isthmus.serving.v1.GetStateResponse\x12U\n\x08RollBack\x12#.isthmus.serving.v1.RollBackRequest\x1a$.isthmus.serving.v1.RollBackResponse\x12L\n\x05\x44rain\x12 .isthmus.serving.v1.DrainRequest\x1a!.isthmus.serving.v1.DrainResponse\x12^\n\x0bSetLogLevel\x12&.isthmus.serving.v1.SetLogLevelRequest\x1a\'.isthmus.serving.v1.SetLogLevelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-isthmus/protos/isthmus/serving/v1/admin.proto\x12\x12isthmus.serving.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n\x0fGetStateRequest\"\xc7\x04\n\x10GetStateResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12\x12\n\nprocess_id\x18\x02 \x01(\r\x12.\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\r\n\x05ready\x18\x05 \x01(\x08\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\x12-\n\x05model\x18\x07 \x01(\x0b\x32\x1e.isthmus.serving.v1.AdminModel\x12\x30\n\x08previous\x18\x08 \x01(\x0b\x32\x1e.isthmus.serving.v1.AdminModel\x12\x32\n\nchallenger\x18\t \x01(\x0b\x32\x1e.isthmus.serving.v1.AdminModel\x12\x11\n\tin_flight\x18\n \x01(\r\x12\x0e\n\x06queued\x18\x0b \x01(\r\x12\x0f\n\x07streams\x18\x0c \x01(\r\x12\x34\n\x0b\x63\x65rtificate\x18\r \x01(\x0b\x32\x1f.isthmus.serving.v1.Certificate\x12/\n\x06policy\x18\x0e \x01(\x0b\x32\x1f.isthmus.serving.v1.PolicyState\x12/\n\tlog_level\x18\x0f \x01(\x0e\x32\x1c.isthmus.serving.v1.LogLevel\x12\x33\n\x07refused\x18\x10 \x03(\x0b\x32\".isthmus.serving.v1.RefusedVersion\x12\x0f\n\x07problem\x18\x11 \x01(\t\"1\n\x0eRefusedVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"|\n\nAdminModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\x12\x19\n\x11provider_fallback\x18\x05 \x01(\x08\x12\x12\n\nfrom_cache\x18\x06 \x01(\x08\"\xa9\x01\n\x0b\x43\x65rtificate\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x14\x63lient_ca_expires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07problem\x18\x05 \x01(\t\"]\n\x0bPolicyState\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12-\n\tloaded_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07problem\x18\x03 \x01(\t\"!\n\x0fRollBackRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"A\n\x10RollBackResponse\x12-\n\x05model\x18\x01 \x01(\x0b\x32\x1e.isthmus.serving.v1.AdminModel\"\x0e\n\x0c\x44rainRequest\"\"\n\rDrainResponse\x12\x11\n\tin_flight\x18\x01 \x01(\r\"A\n\x12SetLogLevelRequest\x12+\n\x05level\x18\x01 \x01(\x0e\x32\x1c.isthmus.serving.v1.LogLevel\"\x15\n\x13SetLogLevelResponse*z\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x02\x12\x15\n\x11LOG_LEVEL_WARNING\x10\x03\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x04\x32\xea\x02\n\x0c\x41\x64minService\x12U\n\x08GetState\x12#.isthmus.serving.v1.GetStateRequest\x1a$.isthmus.serving.v1.GetStateResponse\x12U\n\x08RollBack\x12#.isthmus.serving.v1.RollBackRequest\x1a$.isthmus.serving.v1.RollBackResponse\x12L\n\x05\x44rain\x12 .isthmus.serving.v1.DrainRequest\x1a!.isthmus.serving.v1.DrainResponse\x12^\n\x0bSetLogLevel\x12&.isthmus.serving.v1.SetLogLevelRequest\x1a\'.isthmus.serving.v1.SetLogLevelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'isthmus.protos.isthmus.serving.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOGLEVEL']._serialized_start=1274
-  _globals['_LOGLEVEL']._serialized_end=1396
+  _globals['_LOGLEVEL']._serialized_start=1395
+  _globals['_LOGLEVEL']._serialized_end=1517
   _globals['_GETSTATEREQUEST']._serialized_start=102
   _globals['_GETSTATEREQUEST']._serialized_end=119
   _globals['_GETSTATERESPONSE']._serialized_start=122
-  _globals['_GETSTATERESPONSE']._serialized_end=635
-  _globals['_ADMINMODEL']._serialized_start=637
-  _globals['_ADMINMODEL']._serialized_end=761
-  _globals['_CERTIFICATE']._serialized_start=764
-  _globals['_CERTIFICATE']._serialized_end=933
-  _globals['_POLICYSTATE']._serialized_start=935
-  _globals['_POLICYSTATE']._serialized_end=1028
-  _globals['_ROLLBACKREQUEST']._serialized_start=1030
-  _globals['_ROLLBACKREQUEST']._serialized_end=1063
-  _globals['_ROLLBACKRESPONSE']._serialized_start=1065
-  _globals['_ROLLBACKRESPONSE']._serialized_end=1130
-  _globals['_DRAINREQUEST']._serialized_start=1132
-  _globals['_DRAINREQUEST']._serialized_end=1146
-  _globals['_DRAINRESPONSE']._serialized_start=1148
-  _globals['_DRAINRESPONSE']._serialized_end=1182
-  _globals['_SETLOGLEVELREQUEST']._serialized_start=1184
-  _globals['_SETLOGLEVELREQUEST']._serialized_end=1249
-  _globals['_SETLOGLEVELRESPONSE']._serialized_start=1251
-  _globals['_SETLOGLEVELRESPONSE']._serialized_end=1272
-  _globals['_ADMINSERVICE']._serialized_start=1399
-  _globals['_ADMINSERVICE']._serialized_end=1761
+  _globals['_GETSTATERESPONSE']._serialized_end=705
+  _globals['_REFUSEDVERSION']._serialized_start=707
+  _globals['_REFUSEDVERSION']._serialized_end=756
+  _globals['_ADMINMODEL']._serialized_start=758
+  _globals['_ADMINMODEL']._serialized_end=882
+  _globals['_CERTIFICATE']._serialized_start=885
+  _globals['_CERTIFICATE']._serialized_end=1054
+  _globals['_POLICYSTATE']._serialized_start=1056
+  _globals['_POLICYSTATE']._serialized_end=1149
+  _globals['_ROLLBACKREQUEST']._serialized_start=1151
+  _globals['_ROLLBACKREQUEST']._serialized_end=1184
+  _globals['_ROLLBACKRESPONSE']._serialized_start=1186
+  _globals['_ROLLBACKRESPONSE']._serialized_end=1251
+  _globals['_DRAINREQUEST']._serialized_start=1253
+  _globals['_DRAINREQUEST']._serialized_end=1267
+  _globals['_DRAINRESPONSE']._serialized_start=1269
+  _globals['_DRAINRESPONSE']._serialized_end=1303
+  _globals['_SETLOGLEVELREQUEST']._serialized_start=1305
+  _globals['_SETLOGLEVELREQUEST']._serialized_end=1370
+  _globals['_SETLOGLEVELRESPONSE']._serialized_start=1372
+  _globals['_SETLOGLEVELRESPONSE']._serialized_end=1393
+  _globals['_ADMINSERVICE']._serialized_start=1520
+  _globals['_ADMINSERVICE']._serialized_end=1882
 # @@protoc_insertion_point(module_scope)

@@ -1,10 +1,11 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -27,7 +28,7 @@ class GetStateRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStateResponse(_message.Message):
-    __slots__ = ("server_version", "process_id", "started_at", "address", "ready", "draining", "model", "previous", "challenger", "in_flight", "queued", "streams", "certificate", "policy", "log_level")
+    __slots__ = ("server_version", "process_id", "started_at", "address", "ready", "draining", "model", "previous", "challenger", "in_flight", "queued", "streams", "certificate", "policy", "log_level", "refused", "problem")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     PROCESS_ID_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +44,8 @@ class GetStateResponse(_message.Message):
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     LOG_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     process_id: int
     started_at: _timestamp_pb2.Timestamp
@@ -58,7 +61,17 @@ class GetStateResponse(_message.Message):
     certificate: Certificate
     policy: PolicyState
     log_level: LogLevel
-    def __init__(self, server_version: _Optional[str] = ..., process_id: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., address: _Optional[str] = ..., ready: _Optional[bool] = ..., draining: _Optional[bool] = ..., model: _Optional[_Union[AdminModel, _Mapping]] = ..., previous: _Optional[_Union[AdminModel, _Mapping]] = ..., challenger: _Optional[_Union[AdminModel, _Mapping]] = ..., in_flight: _Optional[int] = ..., queued: _Optional[int] = ..., streams: _Optional[int] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ..., policy: _Optional[_Union[PolicyState, _Mapping]] = ..., log_level: _Optional[_Union[LogLevel, str]] = ...) -> None: ...
+    refused: _containers.RepeatedCompositeFieldContainer[RefusedVersion]
+    problem: str
+    def __init__(self, server_version: _Optional[str] = ..., process_id: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., address: _Optional[str] = ..., ready: _Optional[bool] = ..., draining: _Optional[bool] = ..., model: _Optional[_Union[AdminModel, _Mapping]] = ..., previous: _Optional[_Union[AdminModel, _Mapping]] = ..., challenger: _Optional[_Union[AdminModel, _Mapping]] = ..., in_flight: _Optional[int] = ..., queued: _Optional[int] = ..., streams: _Optional[int] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ..., policy: _Optional[_Union[PolicyState, _Mapping]] = ..., log_level: _Optional[_Union[LogLevel, str]] = ..., refused: _Optional[_Iterable[_Union[RefusedVersion, _Mapping]]] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class RefusedVersion(_message.Message):
+    __slots__ = ("version", "reason")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    reason: str
+    def __init__(self, version: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class AdminModel(_message.Message):
     __slots__ = ("name", "version", "sha256", "provider", "provider_fallback", "from_cache")
