@@ -1,10 +1,18 @@
 """Tensors as pictures that a person can look at."""
 
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
 import numpy as np
 from torch import Tensor
 
 from isthmus.datasets.label_space import CITYSCAPES19
 from isthmus.training.method import Picture
+
+_CELL_WIDTH: Final = 144
+"""Least width of a cell, so that its heading can be read."""
+_HEADING: Final = 18
 
 
 def rgb_picture(image: Tensor) -> Picture:
@@ -25,3 +33,31 @@ def label_picture(labels: Tensor) -> Picture:
         labels: Train ids [H,W], 255 ignored.
     """
     return CITYSCAPES19.colorize(labels.cpu().numpy().astype(np.uint8))
+
+
+def share_picture(share: Tensor) -> Picture:
+    """Numbers as grey, white for 1.
+
+    Args:
+        share: [H,W] in [0, 1].
+    """
+    grey = (share.detach().float().cpu().numpy() * 255).round().astype(np.uint8)
+    picture: Picture = np.repeat(grey[..., None], 3, axis=2)
+    return picture
+
+
+def titled_grid(titles: Sequence[str], rows: Sequence[Sequence[Picture]]) -> Picture:
+    """Pictures of one size in rows below the headings of their columns; small ones are enlarged by whole numbers.
+
+    Args:
+        titles: In ASCII, one a column.
+        rows: Pictures [H,W,3].
+    """
+    body = np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
+    factor = -(-_CELL_WIDTH // rows[0][0].shape[1])
+    body = body.repeat(factor, axis=0).repeat(factor, axis=1)
+    heading = np.full((_HEADING, body.shape[1], 3), 255, np.uint8)
+    for column, title in enumerate(titles):
+        at = (column * body.shape[1] // len(titles) + 4, _HEADING - 5)
+        cv2.putText(heading, title, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([heading, body], axis=0)

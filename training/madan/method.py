@@ -113,11 +113,12 @@ class Madan:
         losses, translated = self._pixel.update_generators(crop, stage, self._semantics)
         losses |= self._pixel.update_discriminators(crop, translated, stage)
         metrics: dict[str, Tensor | float] = {}
+        mixed = None
         if stage.task > 0:
-            ours, metrics = self._update_segmenter(step, stage, frames, translated)
+            ours, metrics, mixed = self._update_segmenter(step, stage, frames, translated)
             losses |= ours
             self._semantics.follow(self._segmenter)
-        shown = Shown(crop, tuple(translated), self._source_segmenters, self._semantics.adapted_segmenter)
+        shown = Shown(crop, tuple(translated), self._source_segmenters, self._semantics.adapted_segmenter, mixed)
         notes = self._watch.notes(step, shown, losses)
         losses["total"] = _total(losses, stage)
         return StepResult(losses=losses, metrics=metrics, notes=notes, pictures=partial(draw, shown.kept()))
@@ -144,8 +145,12 @@ class Madan:
 
     def _update_segmenter(
         self, step: int, stage: Stage, frames: Frames, translated: Sequence[Translated]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor | float]]:
-        """(7) and (8): F on adapted images, its target side moved towards them, then the feature discriminators."""
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor | float], Mixed | None]:
+        """(7) and (8): F on adapted images, its target side moved towards them, then the feature discriminators.
+
+        Returns:
+            Losses, metrics, and what self-training learned from.
+        """
         truth = torch.cat(list(frames.masks))
         aligned = self._alignment.is_active(stage)
         adapted = torch.cat(self._adapted(frames, translated))
@@ -175,7 +180,7 @@ class Madan:
         losses = {name: loss.detach() for name, loss in losses.items()}
         if aligned:
             losses |= self._alignment.update(outputs["task"], truth, outputs["target"], stage)
-        return losses, metrics
+        return losses, metrics, mixed
 
     def _outputs(self, batches: Mapping[str, Tensor]) -> dict[str, SegmenterOutput]:
         """F on several batches in one pass: normalisation layers see the mixture, gradients are averaged once."""

@@ -6,13 +6,13 @@ Legend: `H W` pixels of the generators' crops.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from isthmus.training.madan.pixel import Frames, Translated
+from isthmus.training.madan.self_training import Mixed
 from isthmus.training.method import Picture
-from isthmus.training.tensor_pictures import label_picture, rgb_picture
+from isthmus.training.tensor_pictures import label_picture, rgb_picture, share_picture, titled_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Shown:
     """F_i."""
     adapted_segmenter: nn.Module
     """F_A."""
+    mixed: Mixed | None = None
+    """What self-training learned from, where it plays."""
 
     def kept(self) -> "Shown":
         """The first frame of each batch, copied: views would keep whole batches until the next step has its own."""
@@ -41,15 +43,17 @@ class Shown:
             Translated(first(each.adapted), first(each.reconstructed), first(each.returned), {})
             for each in self.translated
         )
-        return Shown(crop, translated, self.source_segmenters, self.adapted_segmenter)
+        mixed = None if self.mixed is None else Mixed(*map(first, self.mixed))
+        return Shown(crop, translated, self.source_segmenters, self.adapted_segmenter, mixed)
 
 
 @torch.no_grad()
 def draw(shown: Shown) -> Mapping[str, Picture]:
-    """Two pictures of a step.
+    """Pictures of a step.
 
     `adaptation` has a row a source: image, labels, F_i(x_i), adapted, F_A(adapted), reconstructed. `target` shows the
-    target, then what each G'_i returns it to.
+    target, then what each G'_i returns it to; `self_training`, where it plays, a target frame with what was pasted on
+    it, its labels, and how far each counts.
     """
     rows = []
 
@@ -71,6 +75,13 @@ def draw(shown: Shown) -> Mapping[str, Picture]:
             colors(meant),
             rgb(result.reconstructed),
         ]
-        rows.append(np.concatenate(cells, axis=1))
+        rows.append(cells)
     target = [rgb(shown.crop.target), *(rgb(result.returned) for result in shown.translated)]
-    return {"adaptation": np.concatenate(rows, axis=0), "target": np.concatenate(target, axis=1)}
+    pictures = {
+        "adaptation": titled_grid(("source", "labels", "F_i sees", "adapted", "F_A sees", "and back"), rows),
+        "target": titled_grid(("target", *(f"as source {i}" for i in range(len(shown.translated)))), [target]),
+    }
+    if shown.mixed is not None:
+        mixed = [rgb(shown.mixed.images), colors(shown.mixed.labels), share_picture(shown.mixed.trust[0])]
+        pictures["self_training"] = titled_grid(("pasted", "labels", "how far they count"), [mixed])
+    return pictures

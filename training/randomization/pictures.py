@@ -3,16 +3,14 @@
 Legend: `K` views, `P` crops, `C` classes, `H W` pixels, `h w` cells of the class scores.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus.training.method import Picture
 from isthmus.training.segmenters import upsample_logits
-from isthmus.training.tensor_pictures import label_picture, rgb_picture
+from isthmus.training.tensor_pictures import label_picture, rgb_picture, share_picture, titled_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +37,18 @@ def draw(shown: Shown) -> Mapping[str, Picture]:
     views = range(shown.num_views)
     above = [label_picture(shown.masks[0]), *(rgb_picture(shown.images[view]) for view in views)]
     below = [_disagreement(labels[: shown.num_views]), *(label_picture(labels[view]) for view in views)]
-    pictures = {"styles": _grid([above, below])}
+    titles = ("labels; where views differ", "as it is", *(f"style {view}" for view in views[1:]))
+    pictures = {"styles": titled_grid(titles, [above, below])}
     crops = range(shown.num_views, len(shown.images))
     if crops:
         rows = [
             [rgb_picture(shown.images[one]), label_picture(shown.masks[one]), label_picture(labels[one])]
             for one in crops
         ]
-        pictures["crops"] = _grid(rows)
+        pictures["crops"] = titled_grid(("crop", "labels", "seen"), rows)
     return pictures
 
 
-def _grid(rows: Sequence[Sequence[Picture]]) -> Picture:
-    return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
-
-
-def _disagreement(labels: Tensor) -> NDArray[np.uint8]:
-    """Share of [K,H,W] label maps that differ from the first, as grey [H,W,3]."""
-    share = (labels[1:] != labels[:1]).float().sum(0) / max(len(labels) - 1, 1)
-    grey = (share.cpu().numpy() * 255).round().astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
+def _disagreement(labels: Tensor) -> Picture:
+    """Share of [K,H,W] label maps that differ from the first."""
+    return share_picture((labels[1:] != labels[:1]).float().sum(0) / max(len(labels) - 1, 1))

@@ -350,7 +350,10 @@ def test_pictures_have_a_row_a_source(build: Build) -> None:
     result = build().train_step(0, sources, target)
     assert result.pictures is not None
     shapes: dict[str, Any] = {name: picture.shape for name, picture in result.pictures().items()}
-    assert shapes == {"adaptation": (2 * 32, 6 * 32, 3), "target": (32, 3 * 32, 3)}
+    assert shapes == {
+        "adaptation": (18 + 5 * 64, 5 * 192, 3),
+        "target": (18 + 5 * 32, 5 * 96, 3),
+    }  # enlarged, with headings
 
 
 def test_first_losses_are_the_golden_ones(build: Build) -> None:

@@ -38,7 +38,11 @@ def test_every_part_is_in_the_history_and_the_pictures(madan_run: Path) -> None:
     assert set(rows[0]["losses"]) == {"source_0", "source_1", "task", "total"}
     parts = {"cycle", "semantic", "sad", "ccd", "task", "source", "feature", "score", "category"}
     assert parts <= set(rows[-1]["losses"])
-    assert {path.stem for path in (madan_run / "pictures" / "step-00000008").iterdir()} >= {"adaptation", "target"}
+    assert {path.stem for path in (madan_run / "pictures" / "step-00000008").iterdir()} >= {
+        "adaptation",
+        "target",
+        "self_training",
+    }
 
 
 @pytest.mark.parametrize("which", ["all", "one"])

@@ -210,11 +210,11 @@ def test_pictures_show_one_street_in_its_styles(build: Build, frames: Frames, vi
         assert kept.untyped_storage().nbytes() == kept.numel() * kept.element_size()
     pictures = result.pictures()
     assert {name: (picture.shape, str(picture.dtype)) for name, picture in pictures.items()} == {
-        "styles": ((2 * 32, 4 * 64, 3), "uint8"),
-        "crops": ((2 * 32, 3 * 64, 3), "uint8"),
+        "styles": ((18 + 3 * 2 * 32, 3 * 4 * 64, 3), "uint8"),  # enlarged, with headings
+        "crops": ((18 + 3 * 2 * 32, 3 * 3 * 64, 3), "uint8"),
     }
     assert torch.equal(shown.images[0], frames(0)[0]["image"][0])
-    first = torch.from_numpy(pictures["styles"][:32, 64:128]).permute(2, 0, 1) / 255
+    first = torch.from_numpy(pictures["styles"][18::3, ::3][:32, 64:128]).permute(2, 0, 1) / 255
     torch.testing.assert_close(first, frames(0)[0]["image"][0], atol=1 / 255, rtol=0)
 
 
