@@ -13,7 +13,7 @@ class History:
 
     Rows have `step` and `kind`: `train` rows hold `losses` and `metrics`, means over the steps since the previous
     one (where several processes train, over the first one's batches alone); `evaluation` rows hold `role` and one
-    `EvaluationResult.to_tree()`, of all frames.
+    `EvaluationResult.to_tree()`, of all frames; `note` rows hold `text`, a warning in words.
 
     Args:
         output: The run's folder.

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from isthmus.training.method import Method, Picture, StepResult
 from isthmus.training.progress import Reporter
 from isthmus.training.runtime import Runtime
 from isthmus.training.tracking import Tracker
+
+_SWALLOWED: Final = 0.75
+"""Share of all pixels for one class, where it fills less than half of that, at which a network has gone to ruin."""
 
 
 @dataclass(slots=True)
@@ -120,7 +123,7 @@ def run_loop(session: Session, config: LoopConfig, state: LoopState) -> Judgemen
             clock.tick()
             session.reporter.advance(state.step)
             for note in result.notes:
-                session.reporter.say(f"step {state.step}: {note}")
+                _note(session, state, note)
             dues = (config.log_every, config.evaluate_every, config.checkpoint_every)
             if any(_due(state, config, every) for every in dues):
                 _check_finite(state)
@@ -183,7 +186,33 @@ def _judge(session: Session, state: LoopState) -> Judgement:
         if session.history is not None:
             session.history.append(state.step, "evaluation", {"role": role, **result.to_tree()})
             session.tracker.log_metrics(state.step, _named_scores(role, result))
+        swallowed = _swallowing_class(result)
+        if swallowed is not None and state.step > 0:
+            _note(session, state, f"{result.title}: {swallowed}")
     return judgement
+
+
+def _note(session: Session, state: LoopState, text: str) -> None:
+    session.reporter.say(f"step {state.step}: {text}")
+    if session.history is not None:
+        session.history.append(state.step, "note", {"text": text})
+
+
+def _swallowing_class(result: EvaluationResult) -> str | None:
+    """A sentence about a network that sees hardly anything but one class, which is not what is there."""
+    total = int(result.confusion.sum())
+    if total == 0:
+        return None
+    predicted = result.confusion.sum(0)[: len(result.space.names)] / total
+    there = result.confusion.sum(1) / total
+    most = int(predicted.argmax())
+    if predicted[most] < _SWALLOWED or there[most] > _SWALLOWED / 2:
+        return None
+    return (
+        f"{100 * predicted[most]:.0f} % of all pixels are taken for {result.space.names[most]}, which fills "
+        f"{100 * there[most]:.0f} %: the segmenter has gone to ruin; go back to an earlier checkpoint with a lower "
+        "optimiser.learning_rate"
+    )
 
 
 def _named_scores(role: str, result: EvaluationResult) -> dict[str, float]:

@@ -177,10 +177,22 @@ def test_notes_of_a_step_are_printed_and_only_the_first_process_draws(tmp_path):
     bench = Bench(tmp_path, Noting(), console=console)
     run_loop(bench.session, loop_config(steps=2), LoopState())
     assert "step 1: the pool is empty" in console.export_text()
+    assert [row["text"] for row in read_history(tmp_path, "note")] == ["the pool is empty"] * 2
     second = replace(bench.session.runtime, world=World(rank=1))
     bench.events.clear()
     run_loop(replace(bench.session, runtime=second), loop_config(steps=2), LoopState())
     assert not [event for event in bench.events if event.startswith("draw")]
+
+
+def test_a_network_that_sees_one_class_everywhere_is_told(tmp_path):
+    confusion = np.zeros((19, 20), np.int64)
+    confusion[:, 10] = 4  # sky, whatever is there
+    bench = Bench(tmp_path, Counting())
+    ruined = replace(bench.session, judge=lambda _: Judgement(replace(judged(0.1), confusion=confusion)))
+    run_loop(ruined, loop_config(steps=2), LoopState())
+    (note,) = read_history(tmp_path, "note")
+    assert note["step"] == 2
+    assert "100 % of all pixels are taken for sky, which fills 5 %" in note["text"]
 
 
 def test_work_inside_the_training_bar_is_counted():
