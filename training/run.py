@@ -24,11 +24,11 @@ from isthmus.configuration import config_hash, to_tree, to_yaml
 from isthmus.datasets.catalogue import build_dataset
 from isthmus.errors import ConfigurationError
 from isthmus.training import resuming
+from isthmus.training.beginnings import inherited_datasets
 from isthmus.training.build import (
     build_method,
     build_streams,
     describe_datasets,
-    inherited_datasets,
     shared_train_ids,
 )
 from isthmus.training.checkpoint import (
@@ -170,7 +170,7 @@ class _Run:
     def _describe(self, checkpoint: Path | None) -> tuple[CardDataset, ...]:
         """All data sets, and those that trained what this run began with; its own checkpoint knows the latter too."""
         if checkpoint is None:
-            inherited = inherited_datasets(self.config.method)
+            inherited = inherited_datasets(self.config)
         else:
             inherited = tuple(one for one in read_info(checkpoint).datasets if one.role == INHERITED_ROLE)
         with self.reporter.counting("reading labels for digests") as count:
