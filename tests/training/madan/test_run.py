@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from isthmus.errors import CheckpointError, ConfigurationError
+from isthmus.errors import CheckpointError, ConfigurationError, DataError
 from isthmus.training.build import build_method
 from isthmus.training.checkpoint import read_info, read_weights
 from isthmus.training.config import TrainingConfig
@@ -79,6 +79,12 @@ def test_an_earlier_run_gives_all_its_networks(madan_run: Path, madan_config: Lo
     for name, network in method.networks.items():
         expected = read_weights(madan_run / "checkpoints" / "step-00000008", name)
         assert all(torch.equal(network.state_dict()[key], expected[key]) for key in expected), name
+
+
+def test_a_target_that_cannot_be_read_is_named_by_its_key(madan_config: Load, tmp_path: Path) -> None:
+    config = madan_config("target.root=/nowhere")
+    with pytest.raises(DataError, match=r"^target: /nowhere"):
+        train(config, tmp_path / "run", tracking="none", device="cpu")
 
 
 def test_weights_of_another_network_are_refused(madan_run: Path, madan_config: Load) -> None:
