@@ -1,18 +1,20 @@
 """From a configuration to the objects of a run: one visible place for each."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from isthmus.artifact import INHERITED_ROLE, CardDataset
+from isthmus.artifact import CardDataset
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import build_dataset, dataset_digest
 from isthmus.datasets.sample import Batch
 from isthmus.datasets.sampling import build_loader
 from isthmus.datasets.transforms import build_training_transform
-from isthmus.training.checkpoint import load_network, read_info, resolve, weights_file
-from isthmus.training.config import MethodConfig, TrainingConfig
+from isthmus.training.beginnings import earlier_runs, source_checkpoint_key
+from isthmus.training.checkpoint import load_network, weights_file
+from isthmus.training.config import TrainingConfig
 from isthmus.training.frequencies import class_frequencies
 from isthmus.training.losses import enet_weights
 from isthmus.training.madan.config import MadanConfig
@@ -37,16 +39,22 @@ def build_method(
         sources: Its labelled sets, for what a method measures in them.
         runtime: Where it computes.
         resuming: A checkpoint will fill weights and state in: fetch and measure nothing for them.
+
+    Raises:
+        CheckpointError: Weights of an earlier run cannot be had, or are another network's.
     """
+    earlier = {} if resuming else earlier_runs(config)
     segmenter = build_segmenter(config.segmenter, load_weights=not resuming)
     runtime.place(segmenter)
     weights = None
     if config.method.class_weights == "enet":
         weights = torch.ones(NUM_CLASSES) if resuming else enet_weights(class_frequencies(sources))
     if isinstance(config.method, MadanConfig):
-        return _build_madan(config, config.method, segmenter, weights, runtime, resuming=resuming)
-    if config.method.start_from is not None and not resuming:
-        load_network(segmenter, resolve(config.method.start_from), "segmenter")
+        madan = _build_madan(config, config.method, segmenter, weights, runtime, resuming=resuming)
+        _fill_madan(madan, earlier)
+        return madan
+    if "method.start_from" in earlier:
+        load_network(segmenter, earlier["method.start_from"], "segmenter")
     optimiser = build_optimiser(config, segmenter, segmenter.encoder)
     if isinstance(config.method, RandomizationConfig):
         return Randomization(
@@ -71,7 +79,7 @@ def _build_madan(
     *,
     resuming: bool,
 ) -> Madan:
-    """MADAN with its source segmenters, and whatever weights it is to begin with."""
+    """MADAN with its source segmenters."""
     source_segmenters, optimisers = [], {}
     for i in range(method.num_domains(len(config.sources))):
         one = build_segmenter(config.segmenter, load_weights=not resuming)
@@ -79,7 +87,7 @@ def _build_madan(
         source_segmenters.append(one)
         if not (method.source_checkpoints and method.source_checkpoints[i]):
             optimisers[i] = build_optimiser(config, one, one.encoder)
-    madan = Madan(
+    return Madan(
         method,
         segmenter,
         source_segmenters,
@@ -89,25 +97,23 @@ def _build_madan(
         total_steps=config.loop.steps,
         seed=config.seed,
     )
-    if not resuming:
-        _fill_madan(madan, method)
-    return madan
 
 
-def _fill_madan(madan: Madan, method: MadanConfig) -> None:
+def _fill_madan(madan: Madan, earlier: Mapping[str, Path]) -> None:
     """Weights of earlier runs: first those of `start_from`, then the source segmenters' own."""
     networks = dict(madan.networks)
     sources = [name for name in networks if name.startswith("source_segmenter_")]
-    if method.start_from is not None:
-        folder = resolve(method.start_from)
+    folder = earlier.get("method.start_from")
+    if folder is not None:
         stored = {name for name in networks if weights_file(folder, name).is_file()}
         for name in stored:
             load_network(networks[name], folder, name)
         for name in {*sources, "adapted_segmenter"} - stored:  # a source-only run stands for all of them
             load_network(networks[name], folder, "segmenter")
-    for name, path in zip(sources, method.source_checkpoints, strict=False):  # may be empty
-        if path is not None:
-            load_network(networks[name], resolve(path), "segmenter")
+    for number, name in enumerate(sources):
+        own = earlier.get(source_checkpoint_key(number))
+        if own is not None:
+            load_network(networks[name], own, "segmenter")
 
 
 def build_optimiser(config: TrainingConfig, network: nn.Module, encoder: nn.Module) -> ScheduledOptimiser:
@@ -181,20 +187,3 @@ def describe_datasets(
 def shared_train_ids(sources: Sequence[SegmentationDataset]) -> tuple[int, ...]:
     """Train ids that every source labels: what `miou_shared` averages over (16 with SYNTHIA among them)."""
     return tuple(sorted(frozenset.intersection(*(source.labelled_train_ids for source in sources))))
-
-
-def inherited_datasets(method: MethodConfig) -> tuple[CardDataset, ...]:
-    """Labelled sets behind the weights that a run begins with: what they taught it, it must not be judged on.
-
-    Args:
-        method: The run's; names the runs that it begins with.
-    """
-    earlier = [] if method.start_from is None else [method.start_from]
-    if isinstance(method, MadanConfig):
-        earlier += [path for path in method.source_checkpoints if path is not None]
-    found: dict[str, CardDataset] = {}
-    for path in earlier:
-        for one in read_info(resolve(path)).datasets:
-            if one.role in {"source", INHERITED_ROLE}:
-                found.setdefault(one.digest, one.model_copy(update={"role": INHERITED_ROLE}))
-    return tuple(found.values())

@@ -30,6 +30,8 @@ INFO_FILE: Final = "info.json"
 STATE_FILE: Final = "state.pt"
 MANIFEST_FILE: Final = "manifest.json"
 _STEP_PREFIX: Final = "step-"
+_MISFITS_SHOWN: Final = 3
+"""Weights that do not fit, in a message; the others are counted."""
 SCHEMA_VERSION: Final = 1
 _DIGESTS: Final = TypeAdapter(dict[str, str])
 
@@ -220,14 +222,32 @@ def load_network(network: nn.Module, folder: Path, name: str) -> None:
     Raises:
         CheckpointError: The file is missing or damaged, or the weights are another network's.
     """
-    try:
-        network.load_state_dict(read_weights(folder, name))
-    except RuntimeError as error:
+    weights = read_weights(folder, name)
+    misfits = _misfits(network.state_dict(), weights)
+    if misfits:
+        others = len(misfits) - _MISFITS_SHOWN
+        more = f", and {others} more" if others > 0 else ""
         raise CheckpointError(
-            f"the weights of {name} do not fit: {error}"[:500],
+            f"the weights of {name} do not fit: {', '.join(misfits[:_MISFITS_SHOWN])}{more}",
             where=folder,
             remedy="Configure the network as the run that wrote them did.",
-        ) from error
+        )
+    network.load_state_dict(weights)
+
+
+def _misfits(wanted: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> list[str]:
+    """What keeps weights from a network, a clause a key: other shapes first, then missing and surplus ones."""
+    shapes = [
+        f"{key} is {_shape(held[key])} and should be {_shape(tensor)}"
+        for key, tensor in wanted.items()
+        if key in held and held[key].shape != tensor.shape
+    ]
+    missing = [f"{key} is missing" for key in wanted if key not in held]
+    return [*shapes, *missing, *(f"{key} has no place" for key in held if key not in wanted)]
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number"
 
 
 def weights_file(folder: Path, network: str) -> Path:

@@ -157,7 +157,7 @@ def _check_only_seeds_differ(runs: Sequence[JudgedRun]) -> None:
         if before.seed == run.seed:
             raise ConfigurationError(
                 f"{before.folder} and {run.folder} are both seed {run.seed} of {run.name}",
-                remedy="Name one of them.",
+                remedy="Name one of them, or train what is configured otherwise under a name of its own: --set name=…",
             )
     for run, settings in others:
         keys = sorted(key for key in first[1].keys() | settings.keys() if first[1].get(key) != settings.get(key))

@@ -6,12 +6,13 @@ from functools import partial
 from typing import Final
 
 from isthmus.datasets.base import SegmentationDataset
-from isthmus.datasets.catalogue import DatasetConfig, build_dataset
+from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.training.config import TrainingConfig
 from isthmus.training.evaluation import EvaluationConfig, EvaluationResult, JudgedFrame, evaluate
 from isthmus.training.figures import judged_picture
 from isthmus.training.loop import Judgement
 from isthmus.training.method import Method, Picture
+from isthmus.training.named_sets import open_named
 from isthmus.training.progress import Reporter
 from isthmus.training.runtime import Runtime
 
@@ -28,9 +29,9 @@ class JudgedSet:
     dataset: SegmentationDataset
 
     @classmethod
-    def open(cls, config: DatasetConfig) -> "JudgedSet":
-        """The set that a configuration names; raises as `build_dataset` does."""
-        return cls(config.title, build_dataset(config))
+    def open(cls, key: str, config: DatasetConfig) -> "JudgedSet":
+        """The set that a configuration names under `key`; raises as `open_named` does."""
+        return cls(config.title, open_named(key, config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,10 @@ class Judge:
 
     @classmethod
     def of(cls, config: TrainingConfig, runtime: Runtime, reporter: Reporter) -> "Judge":
-        """The judge of a run, its sets opened; raises as `build_dataset` does."""
+        """The judge of a run, its sets opened; raises as `open_named` does."""
         return cls(
-            validation=None if config.validation is None else JudgedSet.open(config.validation),
-            evaluated_on=[JudgedSet.open(dataset) for dataset in config.evaluated_on],
+            validation=None if config.validation is None else JudgedSet.open("validation", config.validation),
+            evaluated_on=[JudgedSet.open(f"evaluated_on.{i}", one) for i, one in enumerate(config.evaluated_on)],
             config=config.evaluation,
             runtime=runtime,
             reporter=reporter,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from isthmus.artifact import CardDataset
 from isthmus.errors import CheckpointError, ConfigurationError
@@ -9,17 +10,28 @@ from isthmus.training.checkpoint import CheckpointInfo
 from isthmus.training.config import TrainingConfig, changed_keys, moved_roots
 from isthmus.training.reproducibility import Provenance
 
+_KEYS_SHOWN: Final = 5
+"""Keys that differ, in a message; the others are counted."""
+
 
 def check_same_configuration(info: CheckpointInfo, config: TrainingConfig, output: Path) -> None:
     """Refuse a run that was configured otherwise.
 
     Raises:
-        ConfigurationError: Naming each key that differs.
+        ConfigurationError: Naming the method, where that differs already, else the first keys that do and a count.
     """
+    if info.method != config.method.name:  # all its keys differ then, and say nothing
+        raise ConfigurationError(
+            f"the run in this folder is of method {info.method}, this configuration of {config.method.name}",
+            where=output,
+            remedy="Resume with the configuration of that run, or train in another folder.",
+        )
     changed = changed_keys(info.config, config)
     if changed:
+        others = len(changed) - _KEYS_SHOWN
+        more = f", and {others} more" if others > 0 else ""
         raise ConfigurationError(
-            f"the run in this folder was configured otherwise: {', '.join(changed)}",
+            f"the run in this folder was configured otherwise: {', '.join(changed[:_KEYS_SHOWN])}{more}",
             where=output,
             remedy="Resume with the same configuration, or train in another folder.",
         )

@@ -21,14 +21,13 @@ from rich.console import Console
 
 from isthmus.artifact import INHERITED_ROLE, CardDataset
 from isthmus.configuration import config_hash, to_tree, to_yaml
-from isthmus.datasets.catalogue import build_dataset
 from isthmus.errors import ConfigurationError
 from isthmus.training import resuming
+from isthmus.training.beginnings import inherited_datasets
 from isthmus.training.build import (
     build_method,
     build_streams,
     describe_datasets,
-    inherited_datasets,
     shared_train_ids,
 )
 from isthmus.training.checkpoint import (
@@ -47,10 +46,12 @@ from isthmus.training.history import History, read_history
 from isthmus.training.judging import Judge
 from isthmus.training.loop import Judgement, LoopState, Session, run_loop
 from isthmus.training.method import Method, Picture
+from isthmus.training.named_sets import open_named
 from isthmus.training.progress import Reporter
 from isthmus.training.randomization.config import RandomizationConfig
 from isthmus.training.randomization.method import Randomization
 from isthmus.training.randomization.styles.images import images_below
+from isthmus.training.randomization.styles.stylist import styles_to_know
 from isthmus.training.reproducibility import (
     Provenance,
     provenance,
@@ -152,14 +153,16 @@ class _Run:
         found = self._look(resume=resume) if world.is_main else None
         checkpoint: Path | None = world.gather(found)[0]
         seed_everything(config.seed, deterministic=self.runtime.device.type == "cpu")
-        self.sources = [build_dataset(source) for source in config.sources]
-        self.target = None if config.target is None else build_dataset(config.target, labelled=False)
+        self.sources = [open_named(f"sources.{i}", source) for i, source in enumerate(config.sources)]
+        self.target = None if config.target is None else open_named("target", config.target, labelled=False)
         self.judge = Judge.of(config, self.runtime, self.reporter)
         if self.target is not None and world.is_main:
             check_target_apart(self.target, [(one.title, one.dataset) for one in self.judge.sets])
         if isinstance(config.method, RandomizationConfig) and world.is_main:
             judged = [(one.title, one.dataset) for one in self.judge.sets]
             check_styles_apart(images_below(config.method.styles.image_folders), judged)
+            for note in styles_to_know(config.method.styles):
+                self.reporter.say(note)
         self.cards: tuple[CardDataset, ...] = world.gather(self._describe(checkpoint) if world.is_main else ())[0]
         self.provenance: Provenance = provenance(self.runtime.device)
         self.method: Method = build_method(config, self.sources, self.runtime, resuming=checkpoint is not None)
@@ -170,7 +173,7 @@ class _Run:
     def _describe(self, checkpoint: Path | None) -> tuple[CardDataset, ...]:
         """All data sets, and those that trained what this run began with; its own checkpoint knows the latter too."""
         if checkpoint is None:
-            inherited = inherited_datasets(self.config.method)
+            inherited = inherited_datasets(self.config)
         else:
             inherited = tuple(one for one in read_info(checkpoint).datasets if one.role == INHERITED_ROLE)
         with self.reporter.counting("reading labels for digests") as count:
@@ -214,11 +217,9 @@ class _Run:
 
     def _look(self, *, resume: bool) -> Path | None:
         """The checkpoint to go on from."""
-        if not self.output.exists():
-            return None
-        if not self.output.is_dir():
+        if self.output.exists() and not self.output.is_dir():
             raise ConfigurationError("the output is no folder", where=self.output, remedy="Name another one.")
-        if not resume and any(self.output.iterdir()):
+        if not resume and self.output.exists() and any(self.output.iterdir()):
             raise ConfigurationError(
                 "the output folder is not empty",
                 where=self.output,
@@ -228,6 +229,8 @@ class _Run:
         if checkpoint is not None:
             resuming.check_same_configuration(read_info(checkpoint), self.config, self.output)
             self.reporter.say(f"going on from {checkpoint}")
+        elif resume:
+            self.reporter.say(f"nothing to resume in {self.output}: starting from step 0")
         return checkpoint
 
     def _restore(self, checkpoint: Path) -> int:

@@ -82,8 +82,14 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
     write_bytes(root / MANIFEST_NAME, text.encode())
 
 
-def check_same_request(root: Path, found: Manifest, wanted: Manifest) -> None:
+def check_same_request(root: Path, found: Manifest, wanted: Manifest, split: str) -> None:
     """Refuse to mix two requests in one folder.
+
+    Args:
+        root: The folder.
+        found: The request that it holds.
+        wanted: The one that comes now.
+        split: What that one renders.
 
     Raises:
         ConfigurationError: World, layout, size, seed, renderer or driver differ.
@@ -91,8 +97,11 @@ def check_same_request(root: Path, found: Manifest, wanted: Manifest) -> None:
     for name in ("world", "layout", "size_hw", "seed", "renderer_version", "driver"):
         there, here = getattr(found, name), getattr(wanted, name)
         if there != here:
+            remedy = "Render into a new folder, or remove this one."
+            if name == "seed" and split not in found.splits:
+                remedy = f"Render split {split} with seed {there} too, it has frames of its own, or into a new folder."
             raise ConfigurationError(
                 f"this folder holds frames of another request: {name} is {there!r} there and {here!r} now",
                 where=root / MANIFEST_NAME,
-                remedy="Render into a new folder, or remove this one.",
+                remedy=remedy,
             )

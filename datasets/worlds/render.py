@@ -204,7 +204,7 @@ def _opened_manifest(request: _Request, driver: str) -> Manifest:
         raise ConfigurationError(
             f"cannot hold a data set ({error.strerror})", where=request.out, remedy="Choose another folder for it."
         ) from error
-    check_same_request(request.out, found, wanted)
+    check_same_request(request.out, found, wanted, request.split)
     return found
 
 

@@ -9,6 +9,7 @@ from isthmus.training.checkpoint import (
     CheckpointInfo,
     CheckpointStore,
     check_files,
+    load_network,
     read_info,
     read_state,
     read_weights,
@@ -183,3 +184,17 @@ def test_a_step_that_is_written_again_replaces_the_first(tmp_path):
     folder = save(store, 1, best=1)
     assert read_info(folder).best_step == 1
     assert [path.name for path in folder.parent.iterdir()] == ["step-00000001"]
+
+
+def test_weights_that_do_not_fit_are_one_line_of_whole_keys(tmp_path):
+    held = {f"layer.{number}.weight": torch.zeros(2) for number in range(4)} | {"head": torch.zeros(3, 2)}
+    folder = CheckpointStore(tmp_path, 1).save(info(1), {"segmenter": held}, {})
+    network = torch.nn.Module()
+    network.register_parameter("head", torch.nn.Parameter(torch.zeros(4, 2)))
+    network.register_parameter("bias", torch.nn.Parameter(torch.zeros(4)))
+    with pytest.raises(CheckpointError) as caught:
+        load_network(network, folder, "segmenter")
+    assert caught.value.problem == (
+        "the weights of segmenter do not fit: head is 3x2 and should be 4x2, bias is missing, layer.0.weight has no "
+        "place, and 3 more"
+    )

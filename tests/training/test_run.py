@@ -156,6 +156,56 @@ def test_a_changed_configuration_is_refused_by_key(tiny_config, copied):
     assert "keep_last" not in str(caught.value)
 
 
+def test_many_changed_keys_are_counted(tiny_config, copied):
+    changed = [
+        f"augmentation.{key}=0.11" for key in ("brightness", "contrast", "saturation", "hue", "horizontal_flip_p")
+    ]
+    with pytest.raises(ConfigurationError, match="configured otherwise") as caught:
+        train(tiny_config(*changed, "loop.steps=16", "seed=9"), copied, resume=True, tracking="none", device="cpu")
+    assert str(caught.value).count("(was ") == 5
+    assert ", and 2 more. Resume with the same configuration" in str(caught.value)
+
+
+def test_another_method_is_all_that_is_said(tiny_config, copied):
+    randomization = (
+        "method={name: randomization, class_weights: enet, styles: {views: 3, domains: 4, weights: {amplitude: 1.0}}}"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        train(tiny_config(randomization), copied, resume=True, tracking="none", device="cpu")
+    assert caught.value.problem == (
+        "the run in this folder is of method source_only, this configuration of randomization"
+    )
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_nothing_to_resume_is_said(tiny_config, tmp_path, exists):
+    output = tmp_path / "output"
+    if exists:
+        output.mkdir()
+    console = Console(record=True, file=StringIO(), width=300)
+    few = ("loop.steps=1", "schedule.warmup_steps=0", "validation=null", "evaluated_on=[]")
+    train(tiny_config(*few), output, resume=True, tracking="none", device="cpu", console=console)
+    assert f"nothing to resume in {output}: starting from step 0" in console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("sources.1.root=/nowhere", "sources.1: /nowhere"),
+        ("validation.root=/nowhere", "validation: /nowhere"),
+        ("evaluated_on.0.root=/nowhere", "evaluated_on.0: /nowhere"),
+        (
+            "evaluated_on=[{dataset: camvid, root: /nowhere, split: val, name: street}]",
+            "evaluated_on.0 (street): /nowhere",
+        ),
+    ],
+)
+def test_a_data_set_that_cannot_be_read_is_named_by_its_key(tiny_config, tmp_path, override, said):
+    with pytest.raises(DataError) as caught:
+        train(tiny_config(override), tmp_path / "output", tracking="none", device="cpu")
+    assert str(caught.value).startswith(said)
+
+
 def test_changed_data_are_refused(tiny_run, tiny_config, tmp_path, monkeypatch):
     data = Path(shutil.copytree(tiny_run.data, tmp_path / "data"))
     output = tmp_path / "output"

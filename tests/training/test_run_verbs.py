@@ -6,10 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.cli.runs import evaluate
-from isthmus.errors import CheckpointError, ConfigurationError
+from isthmus.cli.runs import evaluate, train
+from isthmus.errors import CheckpointError, ConfigurationError, DataError
 from isthmus.training.checkpoint import read_info
 from isthmus.training.trained import run_config
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_the_variable_behind_a_key_is_named_unless_the_key_is_overridden(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY", str(tmp_path / "gone"))
+    tiny = REPOSITORY / "configs" / "source_only" / "tiny.yaml"
+    root = "sources.0.root is ${TINY:-data/tiny}/gta5"
+    with pytest.raises(DataError, match=r"^sources\.0: ") as caught:
+        train(tiny, output=tmp_path / "run", tracking="none", device="cpu")
+    assert f"{root} in {tiny}: TINY may be set." in str(caught.value)
+    for override in ("sources.0.root=/nowhere", "sources.0={dataset: gta5, root: /nowhere, split: all}"):
+        with pytest.raises(DataError, match=r"^sources\.0: /nowhere") as caught:
+            train(tiny, output=tmp_path / "run", set_=(override,), tracking="none", device="cpu")
+        assert "TINY" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,8 @@ def _adapted(
     sample = frames[index]
     image, mask = resize_pair(sample["image"], sample["mask"], size_hw)
     assert mask is not None
-    tensor = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
+    # A copy: frames that need no resizing come as the decoder made them, which torch may not write to.
+    tensor = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)[None].float() / 255
     adapted = (generator(tensor)[0].permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8)
     return adapted.cpu().numpy(), mask
 

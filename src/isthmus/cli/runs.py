@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from isthmus.errors import ConfigurationError
+from isthmus.errors import CheckpointError, ConfigurationError, DataError, IsthmusError
 
 if TYPE_CHECKING:
     from isthmus.datasets.catalogue import DatasetConfig
@@ -47,10 +49,28 @@ def train(
     from isthmus.training.config import TrainingConfig
     from isthmus.training.run import train as train_run
 
-    made = train_run(load_config(config, TrainingConfig, set_), output, resume=resume, tracking=tracking, device=device)
+    wanted = load_config(config, TrainingConfig, set_)
+    try:
+        made = train_run(wanted, output, resume=resume, tracking=tracking, device=device)
+    except (CheckpointError, ConfigurationError, DataError) as error:
+        raise _with_variables(error, config, set_) from error
     if int(os.environ.get("RANK", "0")) == 0:
         print(f"{made.steps} steps done; chosen checkpoint {made.best_checkpoint}")
         print(f"Next: isthmus evaluate {output}, isthmus export {output} --out …")
+
+
+def _with_variables(error: IsthmusError, config: Path, overrides: Sequence[str]) -> IsthmusError:
+    """The same error; where the key that it names was written with variables, its remedy names them too."""
+    from isthmus.configuration import values_with_variables, variables_in
+
+    key = re.split(r"[: ]", error.where or "", maxsplit=1)[0]
+    given = [override.partition("=")[0] for override in overrides]
+    for name, text in values_with_variables(config).items():
+        if name in {key, f"{key}.root"} and not any(f"{name}.".startswith(f"{one}.") for one in given):
+            variables = " and ".join(variables_in(text))
+            remedy = f"{error.remedy or ''} {name} is {text} in {config}: {variables} may be set.".strip()
+            return type(error)(error.problem, where=error.where, remedy=remedy)
+    return error
 
 
 def adapt(

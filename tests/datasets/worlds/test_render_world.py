@@ -149,6 +149,13 @@ def test_another_request_into_the_same_folder_is_refused(serial: Path, changes: 
     assert files_of(serial) == before
 
 
+def test_another_split_with_another_seed_is_told_the_right_one(serial: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"seed is 5 there and 6 now\. Render split val with seed 5 too"):
+        render(serial, split="val", seed=6)
+    with pytest.raises(ConfigurationError, match=r"seed is 5 there and 6 now\. Render into a new folder"):
+        render(serial, seed=6)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from isthmus.datasets.gta5 import Gta5
 from isthmus.datasets.synthia import Synthia
@@ -31,6 +32,19 @@ def test_the_sources_reader_reads_it_with_the_sources_labels(
     # 64 columns of 96, each the one under its middle: 0.75, 2.25, 3.75, ...
     nearest = original[0]["mask"][:, ((np.arange(64) + 0.5) * 1.5).astype(int)]
     np.testing.assert_array_equal(first["mask"], nearest)
+
+
+def test_frames_of_the_trained_size_are_adapted_without_a_warning(
+    madan_run: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Synthia(tiny_data / "synthia", "all")
+    frame = original[0]
+    frame["image"].flags.writeable = False  # as some decoders hand pixels out
+    monkeypatch.setattr(Synthia, "__getitem__", lambda *_: frame)
+    generator = open_translators(madan_run).load(1)
+    image, mask = adapting._adapted(original, 0, generator, (48, 96), torch.device("cpu"))
+    assert image.shape == (48, 96, 3)
+    np.testing.assert_array_equal(mask, frame["mask"])
 
 
 def test_an_interrupted_call_goes_on_and_ends_the_same(

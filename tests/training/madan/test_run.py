@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from isthmus.errors import CheckpointError, ConfigurationError
+from isthmus.errors import CheckpointError, ConfigurationError, DataError
 from isthmus.training.build import build_method
-from isthmus.training.checkpoint import read_weights
+from isthmus.training.checkpoint import read_info, read_weights
 from isthmus.training.config import TrainingConfig
 from isthmus.training.distributed import World
 from isthmus.training.history import read_history
@@ -85,10 +85,44 @@ def test_an_earlier_run_gives_all_its_networks(madan_run: Path, madan_config: Lo
         assert all(torch.equal(network.state_dict()[key], expected[key]) for key in expected), name
 
 
+def test_a_target_that_cannot_be_read_is_named_by_its_key(madan_config: Load, tmp_path: Path) -> None:
+    config = madan_config("target.root=/nowhere")
+    with pytest.raises(DataError, match=r"^target: /nowhere"):
+        train(config, tmp_path / "run", tracking="none", device="cpu")
+
+
 def test_weights_of_another_network_are_refused(madan_run: Path, madan_config: Load) -> None:
     config = madan_config(f"method.start_from={madan_run}", "method.generator.width=6")
     with pytest.raises(CheckpointError, match="do not fit"):
         build_method(config, [], CPU, resuming=False)
+
+
+@pytest.mark.parametrize("key", ["method.start_from", "method.source_checkpoints.1"])
+def test_a_run_of_another_segmenter_is_refused_with_both_names(tiny_run, madan_config: Load, key: str) -> None:
+    given = (
+        f"{key}={tiny_run.output}" if key.endswith("from") else f"method.source_checkpoints=[null, {tiny_run.output}]"
+    )
+    config = madan_config(given, "segmenter={decoder: unet, encoder: resnet18, weights: none}")
+    with pytest.raises(CheckpointError) as caught:
+        build_method(config, [], CPU, resuming=False)
+    held = read_info(tiny_run.output / "checkpoints" / "step-00000008").config["segmenter"]
+    assert str(caught.value) == (
+        f"{key}: {tiny_run.output}: holds {held['decoder']} on {held['encoder']}, this run configures unet on "
+        f"resnet18. Set segmenter.decoder={held['decoder']} and segmenter.encoder={held['encoder']}, or begin "
+        "with a run of the same network."
+    )
+
+
+@pytest.mark.parametrize("key", ["method.start_from", "method.source_checkpoints.0"])
+def test_a_missing_run_is_refused_under_its_key(madan_config: Load, key: str) -> None:
+    given = f"{key}=runs/gone" if key.endswith("from") else "method.source_checkpoints=[runs/gone, null]"
+    with pytest.raises(CheckpointError, match=rf"{key}: runs/gone: no such run\. Train it first, .* in {key}\."):
+        build_method(madan_config(given), [], CPU, resuming=False)
+
+
+def test_a_folder_without_checkpoints_is_refused_under_its_key(madan_config: Load, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"method\.start_from: .*: no checkpoint here\. Name a run's output"):
+        build_method(madan_config(f"method.start_from={tmp_path}"), [], CPU, resuming=False)
 
 
 @pytest.mark.parametrize(

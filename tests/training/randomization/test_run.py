@@ -4,11 +4,13 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from isthmus.configuration import load_config, to_tree
 from isthmus.errors import CheckpointError, ConfigurationError
@@ -174,6 +176,13 @@ def test_judged_frames_are_no_style_images(load: Load, tiny_data: Path, tmp_path
         run.train(load(f"method.styles={styles}"), tmp_path / "run", tracking="none", device="cpu")
 
 
+def test_what_is_to_know_of_the_styles_is_said_at_the_start(load: Load, tmp_path: Path) -> None:
+    console = Console(record=True, file=StringIO(), width=300)
+    few = ("loop.steps=1", "schedule.warmup_steps=0", "validation=null", "evaluated_on=[]", "method.styles.domains=1")
+    run.train(load(*few), tmp_path / "run", tracking="none", device="cpu", console=console)
+    assert "method.styles: 3 views of a frame, but only 1 domains" in console.export_text()
+
+
 def test_styles_and_translators_may_move(load: Load) -> None:
     then = to_tree(load("method.styles.images=a"))
     moved = load("method.styles.images=b")
@@ -222,6 +231,6 @@ def test_what_cannot_be_trained_is_refused(load: Load, override: str, message: s
 
 
 def test_sources_of_translators_must_be_the_runs(load: Load) -> None:
-    styles = "{views: 3, domains: 1, weights: {translation: 1.0}, translation: {checkpoints: [a], sources: [gta5]}}"
+    styles = "{views: 2, domains: 1, weights: {translation: 1.0}, translation: {checkpoints: [a], sources: [gta5]}}"
     with pytest.raises(ConfigurationError, match="the run's sources are gta5/all:fit, synthia/all"):
         load(f"method.styles={styles}")

@@ -40,6 +40,10 @@ def test_domains_are_dealt_by_largest_remainder(
         ("{views: 2, domains: 1, weights: {amplitude: 1.0, fourier: 1.0}}", r"too few for weights\.fourier"),
         ("{views: 2, domains: 1, weights: {fourier: 1.0}}", "need style images"),
         ("{views: 2, domains: 1, weights: {statistics: 1.0}}", "need style images"),
+        (
+            f"{{views: 3, domains: 1, weights: {{translation: 1.0}}, {RUN}}}",
+            "views is 3, but 1 domains .* are 2 versions",
+        ),
         (f"{{views: 2, domains: 2, weights: {{translation: 1.0}}, {RUN}}}", "gets 2 of the 2 domains.* names 1"),
         (
             "{views: 2, domains: 1, weights: {translation: 1.0}, translation: {checkpoints: [runs/a]}}",

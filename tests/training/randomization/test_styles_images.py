@@ -10,7 +10,7 @@ import torch
 from isthmus.datasets.layout import write_jpeg, write_png
 from isthmus.datasets.worlds.styles import render_styles
 from isthmus.errors import DataMissingError, UnreadableFileError
-from isthmus.training.randomization.styles.images import MAX_PIXELS, StyleImages, deal_images
+from isthmus.training.randomization.styles.images import MAX_PIXELS, StyleImages, deal_images, dealing_to_know
 
 CPU = torch.device("cpu")
 
@@ -58,11 +58,42 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         deal_images(tmp_path / "nowhere", 1, 16)
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_too_few_images_are_counted(tmp_path: Path, number: int) -> None:
-    fill(tmp_path, *("a.png",)[:number])
-    with pytest.raises(DataMissingError, match=f"{number} style images for 2 domains"):
+def test_too_few_images_are_counted(tmp_path: Path) -> None:
+    fill(tmp_path, "a.png")
+    with pytest.raises(
+        DataMissingError, match=r"method\.styles\.images: .*: 1 style images for 2 domains.*fewer domains"
+    ):
         deal_images(tmp_path, 2, 16)
+
+
+def test_a_folder_without_images_asks_for_no_fewer_domains(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DataMissingError) as caught:
+        deal_images(tmp_path, 2, 16)
+    assert str(caught.value) == (
+        f"method.styles.images: {tmp_path}: no style images here. Put PNG or JPEG files there, at least 2, or name "
+        "another folder in method.styles.images."
+    )
+
+
+@pytest.mark.parametrize(
+    ("owners", "said"),
+    [
+        (1, "3 subfolders for 1 domains that need images: y and all after it not used"),
+        (2, "3 subfolders for 2 domains that need images: z not used"),
+        (4, "3 subfolders for 4 domains that need images: each domain mixes them all"),
+    ],
+)
+def test_subfolders_that_are_not_one_a_domain_are_said(tmp_path: Path, owners: int, said: str) -> None:
+    fill(tmp_path, "loose.png", "x/1.png", "y/1.png", "y/2.png", "z/1.png")
+    (tmp_path / "empty").mkdir()
+    assert dealing_to_know(tmp_path, owners) == f"method.styles.images: {said}"
+
+
+def test_subfolders_of_one_each_or_none_are_nothing_to_say(tmp_path: Path) -> None:
+    assert dealing_to_know(fill(tmp_path / "flat", "a.png", "b.png"), 2) is None
+    assert dealing_to_know(fill(tmp_path / "looks", "x/1.png", "y/1.png"), 2) is None
+    assert dealing_to_know(tmp_path / "nowhere", 2) is None
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from isthmus.configuration import parse_config
 from isthmus.datasets.layout import write_png
 from isthmus.errors import CheckpointError, DataMissingError
 from isthmus.training.randomization.styles.config import StylesConfig
-from isthmus.training.randomization.styles.stylist import Stylist, build_stylist
+from isthmus.training.randomization.styles.stylist import Stylist, build_stylist, styles_to_know
 from isthmus.training.randomization.styles.translation import TranslationDomain
 
 CPU = torch.device("cpu")
@@ -52,7 +52,8 @@ def stylist(text: str, seed: int = 3) -> Stylist:
 
 
 def of_kind(kind: str, photographs: Path, run: Path, *, domains: int = 1, views: int = 2) -> str:
-    translation = f"translation: {{checkpoints: [{run}], sources: {TITLES}}}"
+    checkpoints = ", ".join([str(run)] * domains)
+    translation = f"translation: {{checkpoints: [{checkpoints}], sources: {TITLES}}}"
     return f"{{views: {views}, domains: {domains}, weights: {{{kind}: 1.0}}, images: {photographs}, {translation}}}"
 
 
@@ -90,7 +91,8 @@ class TestEveryKind:
     def test_views_are_in_range_and_without_gradients(
         self, kind: str, images: Tensor, photographs: Path, save_run: Saver
     ) -> None:
-        views = stylist(of_kind(kind, photographs, save_run(), views=3)).views(images.clone().requires_grad_(), 0, 1, 0)
+        drawer = stylist(of_kind(kind, photographs, save_run(), domains=2, views=3))
+        views = drawer.views(images.clone().requires_grad_(), 0, 1, 0)
         assert views.shape == (3, 2, 3, 40, 56)
         assert views.dtype == torch.float32
         assert not views.requires_grad
@@ -107,7 +109,7 @@ class TestEveryKind:
     def test_another_stylist_draws_the_same(
         self, kind: str, images: Tensor, photographs: Path, save_run: Saver
     ) -> None:
-        text = of_kind(kind, photographs, save_run(), views=3)
+        text = of_kind(kind, photographs, save_run(), domains=2, views=3)
         first = stylist(text)
         first.views(images, 4, 0, 0)  # nothing is carried over from one step to the next
         torch.manual_seed(99)
@@ -149,6 +151,21 @@ def test_views_are_in_different_domains_and_all_domains_come() -> None:
 def test_more_views_than_domains_use_all_of_them() -> None:
     chosen = stylist("{views: 6, domains: 2, weights: {amplitude: 1.0}}").chosen(0, 0, 0)
     assert sorted(chosen) in ([0, 0, 0, 1, 1], [0, 0, 1, 1, 1])
+
+
+def test_views_and_subfolders_that_do_not_fit_the_domains_are_said(tmp_path: Path) -> None:
+    for look in ("day", "night"):
+        write_png(tmp_path / look / "a.png", np.zeros((8, 8, 3), np.uint8))
+
+    def said(text: str) -> str:
+        return " ".join(styles_to_know(parse_config(text, StylesConfig)))
+
+    assert "6 views of a frame, but only 2 domains" in said("{views: 6, domains: 2, weights: {amplitude: 1.0}}")
+    assert said("{views: 3, domains: 2, weights: {amplitude: 1.0}}") == ""
+    styles = f"{{views: 2, domains: 6, weights: {{amplitude: 1.0, fourier: 1.0}}, images: {tmp_path}}}"
+    assert said(styles) == (
+        "method.styles.images: 2 subfolders for 3 domains that need images: each domain mixes them all"
+    )
 
 
 @pytest.mark.parametrize("domains", [1, 3])

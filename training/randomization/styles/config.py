@@ -102,7 +102,8 @@ class StylesConfig:
     """Versions of every frame of a step, and the style domains that they are drawn from."""
 
     views: int
-    """Versions of every frame in a step, the frame itself first; 1 is no randomization."""
+    """Versions of every frame in a step, the frame itself first; 1 is no randomization. Above domains + 1, domains come
+    again in a step, in other styles of theirs; a generator has but one, so translation allows no more."""
     domains: int
     """K, auxiliary style domains; the paper has 15."""
     weights: StyleWeightsConfig
@@ -144,6 +145,11 @@ class StylesConfig:
             raise ValueError(
                 f"translation gets {number} of the {self.domains} domains, but translation.checkpoints names "
                 f"{len(self.translation.checkpoints)}: name a trained run for each"
+            )
+        if number and self.views > self.domains + 1:
+            raise ValueError(
+                f"views is {self.views}, but {self.domains} domains and the frame itself are {self.domains + 1} "
+                "versions, and a generator makes the same one again: write no more views than that"
             )
         if number and not self.translation.sources:
             raise ValueError("translation.sources is empty: write this run's sources by title, in order")

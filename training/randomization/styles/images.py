@@ -16,6 +16,8 @@ from isthmus.datasets.images import read_image_rgb
 from isthmus.datasets.pairing import IMAGE_SUFFIXES
 from isthmus.errors import DataMissingError
 
+IMAGES_KEY: Final = "method.styles.images"
+"""What names the folder of style images in a run's configuration."""
 MAX_PIXELS: Final = 256 * 256
 """A kept style image's size, 192 KiB: only its low frequencies and channel statistics are ever used."""
 
@@ -73,26 +75,53 @@ def deal_images(folder: Path, owners: int, limit: int) -> list[list[Path]]:
     Raises:
         DataMissingError: No such folder, or fewer images in it than owners.
     """
+    place = f"{IMAGES_KEY}: {folder}"
     if not folder.is_dir():
         raise DataMissingError(
             "no such folder of style images",
-            where=folder,
+            where=place,
             remedy="Name a folder of photographs, or make one with `isthmus worlds styles`.",
         )
-    stocks: list[list[Path]] = []
-    for subfolder in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if len(stocks) < owners and (files := images_below([subfolder])):
-            stocks.append(files)
+    stocks = list(_by_subfolder(folder).values())
     if len(stocks) < owners:
         files = images_below([folder])
+        if not files:
+            raise DataMissingError(
+                "no style images here",
+                where=place,
+                remedy=f"Put PNG or JPEG files there, at least {owners}, or name another folder in {IMAGES_KEY}.",
+            )
         if len(files) < owners:
             raise DataMissingError(
                 f"{len(files)} style images for {owners} domains that need their own",
-                where=folder,
+                where=place,
                 remedy="Put more PNG or JPEG files there, or ask for fewer domains.",
             )
         stocks = [files[owner::owners] for owner in range(owners)]
-    return [_evenly(files, limit) for files in stocks]
+    return [_evenly(files, limit) for files in stocks[:owners]]
+
+
+def dealing_to_know(folder: Path, owners: int) -> str | None:
+    """What a person should know of how `deal_images` takes the subfolders; None where each domain owns one, or none is.
+
+    Args:
+        folder: As of `deal_images`; may be missing.
+        owners: As of `deal_images`.
+    """
+    subfolders = list(_by_subfolder(folder)) if folder.is_dir() else []
+    number = len(subfolders)
+    if number > owners:
+        left_out = f"{subfolders[owners]} and all after it" if number > owners + 1 else subfolders[owners]
+        return f"{IMAGES_KEY}: {number} subfolders for {owners} domains that need images: {left_out} not used"
+    if 0 < number < owners:
+        return f"{IMAGES_KEY}: {number} subfolders for {owners} domains that need images: each domain mixes them all"
+    return None
+
+
+def _by_subfolder(folder: Path) -> dict[str, list[Path]]:
+    """Style images of each direct subfolder that has any, in alphabetical order."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return {name: files for name in names if (files := images_below([folder / name]))}
 
 
 def images_below(folders: Iterable[Path]) -> list[Path]:

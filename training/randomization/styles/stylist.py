@@ -17,7 +17,7 @@ from isthmus.training.randomization.styles.amplitude import AmplitudeDomain
 from isthmus.training.randomization.styles.config import IMAGE_KINDS, StylesConfig
 from isthmus.training.randomization.styles.domain import StyleDomain
 from isthmus.training.randomization.styles.fourier import FourierDomain
-from isthmus.training.randomization.styles.images import StyleImages, deal_images
+from isthmus.training.randomization.styles.images import StyleImages, deal_images, dealing_to_know
 from isthmus.training.randomization.styles.record import DOMAINS_FILE
 from isthmus.training.randomization.styles.statistics import StatisticsDomain
 from isthmus.training.randomization.styles.translation import TranslationDomain
@@ -98,6 +98,23 @@ def build_stylist(config: StylesConfig, *, seed: int, device: torch.device) -> S
         CheckpointError: A translation's run cannot be read or lacks a source.
     """
     return Stylist(list(_build_domains(config, seed, device)), views=config.views, seed=seed)
+
+
+def styles_to_know(config: StylesConfig) -> list[str]:
+    """What a person should know of the styles before a run draws from them, one line each.
+
+    Args:
+        config: What to draw from.
+    """
+    lines = []
+    if config.views > config.domains + 1:
+        lines.append(
+            f"method.styles: {config.views} views of a frame, but only {config.domains} domains and the frame itself: "
+            "in a step domains come again, in other styles of theirs"
+        )
+    owners = sum(kind in IMAGE_KINDS for kind in config.kinds)
+    dealing = dealing_to_know(config.images, owners) if owners and config.images is not None else None
+    return [*lines, *([] if dealing is None else [dealing])]
 
 
 def _build_domains(config: StylesConfig, seed: int, device: torch.device) -> Iterator[StyleDomain]:

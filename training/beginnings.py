@@ -1,0 +1,80 @@
+"""What a run begins with: checkpoints of earlier runs, and the data sets behind their weights."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from isthmus.artifact import INHERITED_ROLE, CardDataset
+from isthmus.errors import CheckpointError
+from isthmus.training.checkpoint import read_info, resolve
+from isthmus.training.config import TrainingConfig
+from isthmus.training.madan.config import MadanConfig
+from isthmus.training.segmenters import SegmenterConfig
+
+
+def source_checkpoint_key(number: int) -> str:
+    """The key that names the checkpoint of a source's own segmenter."""
+    return f"method.source_checkpoints.{number}"
+
+
+def earlier_runs(config: TrainingConfig) -> dict[str, Path]:
+    """Folders of the checkpoints whose segmenters a run begins with, by the key that names each.
+
+    Args:
+        config: The run's.
+
+    Raises:
+        CheckpointError: Naming the key: there is no checkpoint, or it holds a segmenter of another structure.
+    """
+    named = {} if config.method.start_from is None else {"method.start_from": config.method.start_from}
+    if isinstance(config.method, MadanConfig):
+        for number, path in enumerate(config.method.source_checkpoints):
+            if path is not None:
+                named[source_checkpoint_key(number)] = path
+    folders = {key: _resolved(key, path) for key, path in named.items()}
+    for key, folder in folders.items():
+        _check_same_segmenter(f"{key}: {named[key]}", read_info(folder).config.get("segmenter", {}), config.segmenter)
+    return folders
+
+
+def inherited_datasets(config: TrainingConfig) -> tuple[CardDataset, ...]:
+    """Labelled sets behind the weights that a run begins with: what they taught it, it must not be judged on.
+
+    Args:
+        config: The run's; names the runs that it begins with.
+
+    Raises:
+        CheckpointError: See `earlier_runs`.
+    """
+    found: dict[str, CardDataset] = {}
+    for folder in earlier_runs(config).values():
+        for one in read_info(folder).datasets:
+            if one.role in {"source", INHERITED_ROLE}:
+                found.setdefault(one.digest, one.model_copy(update={"role": INHERITED_ROLE}))
+    return tuple(found.values())
+
+
+def _resolved(key: str, path: Path) -> Path:
+    if not path.exists():
+        raise CheckpointError(
+            "no such run",
+            where=f"{key}: {path}",
+            remedy=f"Train it first, or name a run's output folder or one of its checkpoints/step-* in {key}.",
+        )
+    try:
+        return resolve(path)
+    except CheckpointError as error:
+        raise CheckpointError(error.problem, where=f"{key}: {error.where}", remedy=error.remedy) from error
+
+
+def _check_same_segmenter(where: str, held: Mapping[str, Any], wanted: SegmenterConfig) -> None:
+    there = {name: held.get(name) for name in ("decoder", "encoder")}
+    here = {name: getattr(wanted, name) for name in there}
+    if there != here:
+        differing = " and ".join(f"segmenter.{name}={there[name]}" for name in there if there[name] != here[name])
+        raise CheckpointError(
+            f"holds {there['decoder']} on {there['encoder']}, this run configures {here['decoder']} on "
+            f"{here['encoder']}",
+            where=where,
+            remedy=f"Set {differing}, or begin with a run of the same network.",
+        )
