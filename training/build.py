@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from isthmus.artifact import INHERITED_ROLE, CardDataset
+from isthmus.artifact import CardDataset
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import build_dataset, dataset_digest
 from isthmus.datasets.sample import Batch
 from isthmus.datasets.sampling import build_loader
 from isthmus.datasets.transforms import build_training_transform
-from isthmus.training.checkpoint import load_network, read_info, resolve, weights_file
-from isthmus.training.config import MethodConfig, TrainingConfig
+from isthmus.training.checkpoint import load_network, resolve, weights_file
+from isthmus.training.config import TrainingConfig
 from isthmus.training.frequencies import class_frequencies
 from isthmus.training.losses import enet_weights
 from isthmus.training.madan.config import MadanConfig
@@ -181,20 +181,3 @@ def describe_datasets(
 def shared_train_ids(sources: Sequence[SegmentationDataset]) -> tuple[int, ...]:
     """Train ids that every source labels: what `miou_shared` averages over (16 with SYNTHIA among them)."""
     return tuple(sorted(frozenset.intersection(*(source.labelled_train_ids for source in sources))))
-
-
-def inherited_datasets(method: MethodConfig) -> tuple[CardDataset, ...]:
-    """Labelled sets behind the weights that a run begins with: what they taught it, it must not be judged on.
-
-    Args:
-        method: The run's; names the runs that it begins with.
-    """
-    earlier = [] if method.start_from is None else [method.start_from]
-    if isinstance(method, MadanConfig):
-        earlier += [path for path in method.source_checkpoints if path is not None]
-    found: dict[str, CardDataset] = {}
-    for path in earlier:
-        for one in read_info(resolve(path)).datasets:
-            if one.role in {"source", INHERITED_ROLE}:
-                found.setdefault(one.digest, one.model_copy(update={"role": INHERITED_ROLE}))
-    return tuple(found.values())
