@@ -1,10 +1,9 @@
-"""What a run begins with: checkpoints of earlier runs, and the data sets behind their weights."""
+"""What a run begins with: checkpoints of earlier runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from isthmus.artifact import INHERITED_ROLE, CardDataset
 from isthmus.errors import CheckpointError
 from isthmus.training.checkpoint import read_info, resolve
 from isthmus.training.config import TrainingConfig
@@ -35,23 +34,6 @@ def earlier_runs(config: TrainingConfig) -> dict[str, Path]:
     for key, folder in folders.items():
         _check_same_segmenter(f"{key}: {named[key]}", read_info(folder).config.get("segmenter", {}), config.segmenter)
     return folders
-
-
-def inherited_datasets(config: TrainingConfig) -> tuple[CardDataset, ...]:
-    """Labelled sets behind the weights that a run begins with: what they taught it, it must not be judged on.
-
-    Args:
-        config: The run's; names the runs that it begins with.
-
-    Raises:
-        CheckpointError: See `earlier_runs`.
-    """
-    found: dict[str, CardDataset] = {}
-    for folder in earlier_runs(config).values():
-        for one in read_info(folder).datasets:
-            if one.role in {"source", INHERITED_ROLE}:
-                found.setdefault(one.digest, one.model_copy(update={"role": INHERITED_ROLE}))
-    return tuple(found.values())
 
 
 def _resolved(key: str, path: Path) -> Path:

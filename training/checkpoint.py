@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from isthmus.artifact import CardDataset, CardEvaluation, sha256_of
 from isthmus.errors import CheckpointError
+from isthmus.training.ancestry import Ancestor
 
 CHECKPOINTS: Final = "checkpoints"
 INFO_FILE: Final = "info.json"
@@ -49,6 +50,9 @@ class CheckpointInfo(BaseModel):
     config_hash: str
     source_train_ids: tuple[int, ...] = Field(description="Train ids that every source labels")
     datasets: tuple[CardDataset, ...]
+    ancestry: tuple[Ancestor, ...] | None = Field(
+        default=None, description="What reached the run through others; None in checkpoints from before it was kept"
+    )
     evaluations: tuple[CardEvaluation, ...] = Field(description="Of exactly these weights; empty if not evaluated")
     best_step: int | None = Field(description="Step with the best validation score so far")
     best_miou: float | None

@@ -198,6 +198,7 @@ def _run_tree(run: JudgedRun) -> dict[str, Any]:
         "chosen_by": run.chosen_by,
         "predicted": run.predicted,
         "seen_in_training": list(run.seen),
+        "ancestry": list(run.ancestry),
         "num_evaluations": run.num_evaluations,
         "miou": run.miou,
         "mean_over_targets": mean_over_targets(run.miou),

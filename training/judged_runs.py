@@ -1,6 +1,6 @@
 """What a finished run scored on the sets that it is judged on, and which of its steps its own rule chose.
 
-Reads `config.yaml` and `history.jsonl`, no weights.
+Reads `config.yaml`, `history.jsonl`, `ancestry.json` and `style_domains.json`, no weights.
 """
 
 from collections import Counter
@@ -15,30 +15,23 @@ from isthmus.configuration import explain, load_config
 from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.errors import ConfigurationError, UnreadableFileError
 from isthmus.training.history import HISTORY_FILE, read_history
+from isthmus.training.seen import SeenSettings, ancestry_in_words, place_of, seen_in_training
 
 CONFIG_FILE: Final = "config.yaml"
 _Role = Literal["validation", "evaluation"]
-
-
-class _Named(BaseModel):
-    name: str
 
 
 class _Loop(BaseModel):
     steps: int
 
 
-class _Settings(BaseModel):
+class _Settings(SeenSettings):
     """What the report needs of a run's configuration."""
 
     name: str
     seed: int
-    method: _Named
     loop: _Loop
-    sources: tuple[DatasetConfig, ...]
-    target: DatasetConfig | None = None
     validation: DatasetConfig | None
-    evaluated_on: tuple[DatasetConfig, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +115,9 @@ class JudgedRun:
     predicted: str
     """Resolution and mode of its evaluations."""
     seen: tuple[str, ...]
-    """What it trained on of the targets' data sets, in words; empty where all targets are unseen."""
+    """What it trained on of the targets' data sets, in words; empty where nothing is known to have been seen."""
+    ancestry: tuple[str, ...]
+    """What reached it through others, and what of that is not known, in words."""
     targets: tuple[Target, ...]
     curves: Mapping[str, Mapping[int, float]]
     """mIoU by target's title and step."""
@@ -187,7 +182,8 @@ def read_run(folder: Path) -> JudgedRun:
         step=step,
         chosen_by=chosen_by,
         predicted="; ".join(dict.fromkeys(row.predicted for row in last)),
-        seen=_seen(settings),
+        seen=seen_in_training(folder, settings),
+        ancestry=ancestry_in_words(folder, settings),
         targets=tuple(row.target for row in last),
         curves={t: {s: _score(folder, evaluated[s, t]) for s in steps} for t in titles},
     )
@@ -231,8 +227,8 @@ def _choice(folder: Path, settings: _Settings, judged: Mapping[tuple[int, str], 
     validation = settings.validation
     if validation is None:
         return settings.loop.steps, "the last step (no validation)"
-    of_source = _place(validation) in map(_place, settings.sources)
-    if not of_source and _place(validation) in map(_place, settings.evaluated_on):
+    of_source = place_of(validation) in map(place_of, settings.sources)
+    if not of_source and place_of(validation) in map(place_of, settings.evaluated_on):
         raise ConfigurationError(
             f"chosen by a target's labels: validation {validation.title} and a target share {validation.root}",
             where=folder,
@@ -241,21 +237,6 @@ def _choice(folder: Path, settings: _Settings, judged: Mapping[tuple[int, str], 
     learned = [row for row in judged.values() if row.step > 0]
     best = max(learned, key=lambda row: (row.miou or 0.0, -row.step))
     return best.step, f"best on {'source ' if of_source else ''}validation {validation.title}"
-
-
-def _seen(settings: _Settings) -> tuple[str, ...]:
-    labelled = {_place(one) for one in settings.sources}
-    unlabelled = set() if settings.target is None else {_place(settings.target)}
-    notes = {one.title: _place(one) for one in settings.evaluated_on}
-    return (
-        *(f"labelled frames of {title}'s data set" for title, place in notes.items() if place in labelled),
-        *(f"unlabelled frames of {title}'s data set" for title, place in notes.items() if place in unlabelled),
-    )
-
-
-def _place(dataset: DatasetConfig) -> tuple[str, Path]:
-    """What two parts of one data set have in common."""
-    return dataset.dataset, dataset.root
 
 
 def _score(folder: Path, row: _Evaluation) -> float:

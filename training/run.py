@@ -4,6 +4,7 @@ OUTPUT/
     config.yaml         the resolved configuration
     history.jsonl       losses, metrics and scores by step
     curves.png          the same, drawn
+    ancestry.json       data sets that reached the run through others, see `ancestry`
     style_domains.json  of method randomization: what each style domain is made of
     checkpoints/        see `checkpoint`
     pictures/           step-N/…: overlays of judged frames and what the method draws
@@ -19,11 +20,11 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from isthmus.artifact import INHERITED_ROLE, CardDataset
+from isthmus.artifact import CardDataset
 from isthmus.configuration import config_hash, to_tree, to_yaml
 from isthmus.errors import ConfigurationError
 from isthmus.training import resuming
-from isthmus.training.beginnings import inherited_datasets
+from isthmus.training.ancestry import Ancestor, inherited_cards, write_ancestry
 from isthmus.training.build import (
     build_method,
     build_streams,
@@ -43,6 +44,7 @@ from isthmus.training.distributed import joined_world
 from isthmus.training.evaluation import EvaluationResult
 from isthmus.training.figures import save_curves, save_picture
 from isthmus.training.history import History, read_history
+from isthmus.training.inheritance import INHERITED_ROLES, ancestry_of, untold_sources
 from isthmus.training.judging import Judge
 from isthmus.training.loop import Judgement, LoopState, Session, run_loop
 from isthmus.training.method import Method, Picture
@@ -163,6 +165,7 @@ class _Run:
             check_styles_apart(images_below(config.method.styles.image_folders), judged)
             for note in styles_to_know(config.method.styles):
                 self.reporter.say(note)
+        self.ancestry = self._ancestry(checkpoint) if world.is_main else None
         self.cards: tuple[CardDataset, ...] = world.gather(self._describe(checkpoint) if world.is_main else ())[0]
         self.provenance: Provenance = provenance(self.runtime.device)
         self.method: Method = build_method(config, self.sources, self.runtime, resuming=checkpoint is not None)
@@ -170,12 +173,23 @@ class _Run:
         seed_everything(config.seed + world.rank, deterministic=self.runtime.device.type == "cpu")
         self._rows = 0 if checkpoint is None else self._restore(checkpoint)
 
+    def _ancestry(self, checkpoint: Path | None) -> tuple[Ancestor, ...] | None:
+        """What stands behind this run; its own checkpoint knows it without the others."""
+        if checkpoint is not None:
+            return read_info(checkpoint).ancestry
+        for source in untold_sources(self.config.sources):
+            self.reporter.say(
+                f"{source.root}: an adapted set that does not tell what its generator was trained on, so the model "
+                "card will not either; call `isthmus adapt` on that folder again to write it down"
+            )
+        return ancestry_of(self.config)
+
     def _describe(self, checkpoint: Path | None) -> tuple[CardDataset, ...]:
-        """All data sets, and those that trained what this run began with; its own checkpoint knows the latter too."""
+        """All data sets, the inherited ones last."""
         if checkpoint is None:
-            inherited = inherited_datasets(self.config)
+            inherited = inherited_cards(self.ancestry or ())
         else:
-            inherited = tuple(one for one in read_info(checkpoint).datasets if one.role == INHERITED_ROLE)
+            inherited = tuple(one for one in read_info(checkpoint).datasets if one.role in INHERITED_ROLES)
         with self.reporter.counting("reading labels for digests") as count:
             return (*describe_datasets(self.config, count), *inherited)
 
@@ -191,6 +205,8 @@ class _Run:
             self.output.mkdir(parents=True, exist_ok=True)
             (self.output / CONFIG_FILE).write_text(to_yaml(self.config), encoding="utf-8")
             tracker.log_file(self.output / CONFIG_FILE, "")
+            if self.ancestry is not None:
+                tracker.log_file(write_ancestry(self.output, self.ancestry), "")
             if isinstance(self.method, Randomization):
                 tracker.log_file(self.method.write_styles(self.output), "")
             self.history = History(self.output, self._rows)
@@ -282,6 +298,7 @@ class _Run:
             config_hash=config_hash(self.config),
             source_train_ids=shared_train_ids(self.sources),
             datasets=self.cards,
+            ancestry=self.ancestry,
             evaluations=tuple(result.to_card(role) for role, result in judgement.results) if judgement else (),
             best_step=state.best_step,
             best_miou=state.best_miou,

@@ -75,13 +75,16 @@ class CardNormalisation(_Strict):
 
 
 INHERITED_ROLE: Final = "inherited"
-"""Role of a labelled set that trained the weights which a run began with."""
+"""Role of a labelled set that reached a run through what was trained before: the weights that it began with, the
+generators of its styles, or a source that was adapted."""
+INHERITED_TARGET_ROLE: Final = "inherited target"
+"""The same of a set whose frames were seen without their labels."""
 
 
 class CardDataset(_Strict):
     """A data set that took part in making or judging the model."""
 
-    role: str = Field(description="source, target, validation, evaluation, or inherited")
+    role: str = Field(description="source, target, validation, evaluation, inherited, or inherited target")
     dataset: str
     split: str
     num_frames: int

@@ -73,6 +73,18 @@ def test_the_page_holds_the_tables_and_the_command(runs, tmp_path, capsys):
     assert "written to" in shown
 
 
+def test_what_reached_a_run_through_others_is_a_note(runs, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    through = {"dataset": "cityscapes", "split": "train", "through": "method.start_from runs/a"}
+    ancestry = [{"role": "target", "root": "street", **through}, {"role": "target", "root": "elsewhere", **through}]
+    (Path(runs[0]) / "ancestry.json").write_text(json.dumps(ancestry))
+    cli.run(["generalisation", *runs])
+    shown = capsys.readouterr().out
+    seen = "seen through method.start_from runs/a"
+    assert f"{runs[0]} trained on unlabelled frames of street's data set, {seen}: no unseen target for it." in shown
+    assert f"{runs[0]}, its ancestry: cityscapes/train without labels (elsewhere), {seen}." in shown
+
+
 def test_json_is_all_that_is_printed(runs, capsys):
     cli.run(["generalisation", *runs, "--json"])
     (group,) = json.loads(capsys.readouterr().out)["groups"]

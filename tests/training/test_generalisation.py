@@ -130,6 +130,58 @@ def test_what_training_saw_of_a_target_is_told(write_run):
     assert oracle.seen == ("labelled frames of street's data set",)
 
 
+def ancestor(role, root, **changed):
+    entry = {"role": role, "dataset": "camvid", "split": "train", "root": root, "through": "method.start_from runs/b"}
+    return {**entry, **changed}
+
+
+def test_what_reached_a_run_through_others_is_told(write_run):
+    run = write_run("a")
+    later = ancestor("target", "camvid", through="the generators of runs/c")
+    entries = [
+        ancestor("target", "camvid"),
+        later,
+        ancestor("validation", "./street", dataset="cityscapes"),
+        ancestor("source", ""),
+        ancestor("style", "street/leftImg8bit/train", dataset="style images", split=""),
+    ]
+    (run / "ancestry.json").write_text(json.dumps(entries))
+    (found,) = report_on([run]).runs
+    by_start = "seen through method.start_from runs/b"
+    assert set(found.seen) == {
+        f"unlabelled frames of camvid/val's data set, {by_start}",
+        f"weights that labels of street's data set chose, {by_start}",
+        f"style images in street's folder, {by_start}",
+    }
+    assert found.ancestry[:2] == (
+        f"camvid/train without labels (camvid), {by_start}",
+        f"camvid/train (folder unknown), {by_start}",
+    )
+    (run / "ancestry.json").write_text("[{}]")
+    with pytest.raises(UnreadableFileError, match=r"ancestry\.json: no list of ancestors"):
+        report_on([run])
+
+
+def test_a_run_from_before_says_that_its_ancestry_is_unknown(write_run):
+    assert report_on([write_run("alone")]).runs[0].ancestry == ()
+    (run,) = report_on([write_run("begun", method={"name": "randomization", "start_from": "runs/b"})]).runs
+    assert "what it began with may have seen targets" in run.ancestry[0]
+
+
+def test_style_images_out_of_a_targets_folder_are_told(write_run):
+    run = write_run("a", method={"name": "randomization", "styles": {"images": "camvid/train"}})
+    domains = [
+        {"kind": "amplitude"},
+        {"kind": "fourier", "images": [{"path": "a.png"}, {"path": "../../elsewhere/b.png"}]},
+        {"kind": "statistics", "images": [{"path": "a.png"}, {"path": "c.png"}]},
+    ]
+    (run / "style_domains.json").write_text(json.dumps(domains))
+    assert report_on([run]).runs[0].seen == ("2 of 3 style images in camvid/val's folder",)
+    (run / "style_domains.json").write_text('{"kind": 1}')
+    with pytest.raises(UnreadableFileError, match="no list of style domains"):
+        report_on([run])
+
+
 def test_another_validation_is_not_called_a_sources(write_run):
     (run,) = report_on([write_run("a", sources=[{**ARCADE, "root": "studio"}])]).runs
     assert run.chosen_by == "best on validation gta5/all:holdout"

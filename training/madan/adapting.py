@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +17,11 @@ from isthmus.datasets.journal import FrameJournal, digest_of_frames
 from isthmus.datasets.layout import write_bytes
 from isthmus.datasets.transforms import resize_pair
 from isthmus.errors import ConfigurationError, UnreadableFileError
+from isthmus.training.ancestry import ADAPTED_FILE, Ancestor
 from isthmus.training.generators import ResnetGenerator
+from isthmus.training.inheritance import ancestors_in
 from isthmus.training.runtime import choose_device
 from isthmus.training.translators import open_translators
-
-MANIFEST_NAME: Final = "adapted.json"
 
 
 def adapt_source(
@@ -58,7 +58,8 @@ def adapt_source(
     translators = open_translators(checkpoint)
     translators.check_begun()
     run, weights = translators.run, translators.weights(source)
-    frames = build_dataset(run.sources[source] if dataset is None else dataset)
+    chosen_set = run.sources[source] if dataset is None else dataset
+    frames = build_dataset(chosen_set)
     request: dict[str, Any] = {
         "run": run.name,
         "source": source,
@@ -72,8 +73,18 @@ def adapt_source(
     writer = layout_writer(frames.dataset_name)
     split = frames.split if frames.split in writer.splits else writer.splits[0]
     writing = writer(out, split)
+    translated = Ancestor(
+        role="source",
+        dataset=frames.dataset_name,
+        split=chosen_set.split_and_part,
+        root=str(chosen_set.root),
+        num_frames=len(frames),
+        digest=request["frames"],
+    )
+    ancestry = [translated, *ancestors_in(translators.info)]
     if _claim(out, request):
-        return _read(out)
+        finished = _read(out)
+        return finished if "ancestry" in finished else _finish(out, finished, ancestry)
     chosen = choose_device(device)
     generator = translators.load(source).to(chosen)
     journal = FrameJournal(out, split, len(frames))
@@ -87,10 +98,16 @@ def adapt_source(
         if on_frame is not None:
             on_frame(index + 1, len(frames))
     writing.finish()
-    manifest = {**request, "digest": digest_of_frames(done)}
-    write_bytes(out / MANIFEST_NAME, (json.dumps(manifest, indent=2) + "\n").encode())
+    manifest = _finish(out, {**request, "digest": digest_of_frames(done)}, ancestry)
     journal.remove()
     return manifest
+
+
+def _finish(out: Path, manifest: dict[str, Any], ancestry: list[Ancestor]) -> dict[str, Any]:
+    """Write the manifest, with what the generator was trained on; the ancestry is no part of the request."""
+    whole = {**manifest, "ancestry": [one.model_dump() for one in ancestry]}
+    write_bytes(out / ADAPTED_FILE, (json.dumps(whole, indent=2) + "\n").encode())
+    return whole
 
 
 @torch.no_grad()
@@ -109,7 +126,7 @@ def _adapted(
 
 def _claim(out: Path, request: dict[str, Any]) -> bool:
     """Whether the folder's set is finished; an unused folder is claimed for this request."""
-    path = out / MANIFEST_NAME
+    path = out / ADAPTED_FILE
     if not path.is_file():
         if out.is_dir() and any(out.iterdir()):
             raise ConfigurationError(
@@ -134,7 +151,7 @@ def _claim(out: Path, request: dict[str, Any]) -> bool:
 
 
 def _read(out: Path) -> dict[str, Any]:
-    path = out / MANIFEST_NAME
+    path = out / ADAPTED_FILE
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

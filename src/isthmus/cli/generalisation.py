@@ -122,6 +122,8 @@ def notes_of(report: "Report") -> Iterator[str]:
         yield f"{run.folder}: network sees {run.predicted}; {run.num_evaluations} evaluations of each target."
         for part in run.seen:
             yield f"{run.folder} trained on {part}: no unseen target for it."
+        for part in run.ancestry:
+            yield f"{run.folder}, its ancestry: {part}."
 
 
 def _run_row(run: "JudgedRun") -> tuple[str, ...]:

@@ -11,8 +11,9 @@ import torch
 from isthmus.datasets.gta5 import Gta5
 from isthmus.datasets.synthia import Synthia
 from isthmus.errors import CheckpointError, ConfigurationError
+from isthmus.training.ancestry import ADAPTED_FILE
 from isthmus.training.madan import adapting
-from isthmus.training.madan.adapting import MANIFEST_NAME, adapt_source
+from isthmus.training.madan.adapting import adapt_source
 from isthmus.training.madan.config import StagesConfig
 from isthmus.training.translators import open_translators
 
@@ -65,7 +66,7 @@ def test_an_interrupted_call_goes_on_and_ends_the_same(
     assert translated == [2, 3, 4, 5]
     assert adapt_source(madan_run, 1, tmp_path / "out", device="cpu") == whole
     assert len(translated) == 4
-    assert json.loads((tmp_path / "out" / MANIFEST_NAME).read_text()) == whole
+    assert json.loads((tmp_path / "out" / ADAPTED_FILE).read_text()) == whole
 
 
 def test_another_sources_folder_is_refused(madan_run: Path, tmp_path: Path) -> None:
