@@ -22,6 +22,11 @@ def overlay(image: Picture, own_ids: NDArray[np.uint8], space: LabelSpace) -> Pi
     return np.where(labelled, blended.round().astype(np.uint8), image)
 
 
+def file_stem(title: str) -> str:
+    """A data set's title in the names of its files: `street`, or `gta5-all-holdout` where it has no name."""
+    return title.replace("/", "-").replace(":", "-")
+
+
 def judged_picture(frame: JudgedFrame, space: LabelSpace) -> Picture:
     """Frame, truth and prediction side by side, [H, 3·W, 3]."""
     return np.concatenate(

@@ -9,7 +9,7 @@ from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.training.config import TrainingConfig
 from isthmus.training.evaluation import EvaluationConfig, EvaluationResult, JudgedFrame, evaluate
-from isthmus.training.figures import judged_picture
+from isthmus.training.figures import file_stem, judged_picture
 from isthmus.training.loop import Judgement
 from isthmus.training.method import Method, Picture
 from isthmus.training.named_sets import open_named
@@ -95,7 +95,7 @@ class Judge:
         def draw_first(index: int, frame: JudgedFrame) -> None:
             if index < _PICTURED_FRAMES and self.runtime.world.is_main:
                 picture = judged_picture(frame, dataset.label_space)
-                draw({f"{name}-{dataset.dataset_name}-{dataset.split}-{index}": picture})
+                draw({f"{name}-{file_stem(judged.title)}-{index}": picture})
 
         with self.reporter.counting(f"judging on {judged.title}") as count:
             return evaluate(

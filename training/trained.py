@@ -15,7 +15,7 @@ from isthmus.errors import CheckpointError, ConfigurationError
 from isthmus.training.checkpoint import CheckpointInfo, check_files, load_network, read_info, resolve
 from isthmus.training.config import TrainingConfig
 from isthmus.training.evaluation import EvaluationConfig, EvaluationResult, JudgedFrame, evaluate
-from isthmus.training.figures import judged_picture, save_confusion, save_picture
+from isthmus.training.figures import file_stem, judged_picture, save_confusion, save_picture
 from isthmus.training.progress import counted
 from isthmus.training.runtime import choose_device
 from isthmus.training.segmenters import Segmenter, build_segmenter
@@ -70,8 +70,9 @@ def evaluate_checkpoint(
         checkpoint: A run's output folder (its best checkpoint) or one checkpoint's folder.
         datasets: Labelled sets to judge on; those of the run's `evaluated_on` where left out.
         evaluation: Resolution and mode; the run's where left out.
-        output: Where to write `evaluation.json` and, for each set, `N-SET-SPLIT-confusion.png` and a folder
-            `N-SET-SPLIT/` of overlays; nothing is written where left out.
+        output: Where to write `evaluation.json` and, for each set, `N-TITLE-confusion.png` and a folder
+            `N-TITLE/` of overlays, the title being the set's `name` or else reader, split and part; nothing is
+            written where left out.
         num_pictures: Overlays a data set, of evenly spaced frames.
         device: `auto`, `cpu` or `cuda`.
         console: Where to print the tables; nothing is printed where left out.
@@ -95,7 +96,7 @@ def evaluate_checkpoint(
         dataset = build_dataset(dataset_config)
         keep = None
         if output is not None:
-            keep = _keeper(dataset, output / f"{number}-{dataset.dataset_name}-{dataset.split}", num_pictures)
+            keep = _keeper(dataset, output / f"{number}-{file_stem(dataset_config.title)}", num_pictures)
         with counted(Console(stderr=True), f"judging on {dataset_config.title}") as count:
             result = evaluate(
                 segmenter,
@@ -120,7 +121,7 @@ def _write(output: Path, info: CheckpointInfo, results: Sequence[EvaluationResul
     tree = {"name": info.name, "step": info.step, "results": [result.to_tree() for result in results]}
     (output / "evaluation.json").write_text(json.dumps(tree, indent=2), encoding="utf-8")
     for number, result in enumerate(results):
-        save_confusion(result, output / f"{number}-{result.dataset}-{result.split}-confusion.png")
+        save_confusion(result, output / f"{number}-{file_stem(result.title)}-confusion.png")
 
 
 def _keeper(dataset: SegmentationDataset, folder: Path, num_pictures: int) -> Callable[[int, JudgedFrame], None]:

@@ -103,8 +103,30 @@ def test_what_a_target_gave_to_training_is_noted(runs, capsys):
 
 def test_names_are_no_markup():
     console = Console(file=io.StringIO(), width=80)
-    console.print(TextTable("a [b]", ("run [c]",), (("[d]",),), num_labels=1).to_rich())
+    console.print(TextTable("a [b]", ("run [c]",), (("[d]",),), num_labels=1).to_rich(80))
     assert all(text in console.file.getvalue() for text in ("a [b]", "run [c]", "[d]"))
+
+
+def test_a_table_breaks_at_spaces_and_hyphens():
+    header = ("run", "street (17 of 19 classes)", "street-night (17 of 19 classes)", "street-rain (19 classes)", "mean")
+    label = "randomization-worlds-to-many, seed 1"
+    table = TextTable(
+        "mIoU %", header, ((label, "40.6 ± 0.3", "26.7 ± 0.4", "32.7 ± 1.1", "37.6 ± 0.2"),), num_labels=1
+    )
+    lines = drawn(table, width=80)
+    assert max(map(len, lines)) <= 80
+    words = {word for line in lines for word in line.replace("┃", " ").replace("│", " ").split()}
+    assert {"street-night", "street-rain", "worlds-to-many,", "randomization-", "classes)"} <= words
+    narrow = drawn(table, width=60)
+    assert max(map(len, narrow)) <= 60
+    assert "street-night (17 of 19 classes)" in "".join(drawn(table, width=300))
+    assert max(map(len, drawn(table, width=20))) <= 20
+
+
+def drawn(table, *, width):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table.to_rich(width))
+    return console.file.getvalue().splitlines()
 
 
 def test_no_run_is_one_error(capsys):

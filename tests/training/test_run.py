@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -66,7 +67,15 @@ def copied(tiny_run, tmp_path) -> Path:
 
 def test_layout_and_history(tiny_run):
     names = {path.name for path in tiny_run.output.iterdir()}
-    assert names == {"config.yaml", "history.jsonl", "curves.png", "checkpoints", "pictures", "mlflow_run.json"}
+    assert names == {
+        "ancestry.json",
+        "config.yaml",
+        "history.jsonl",
+        "curves.png",
+        "checkpoints",
+        "pictures",
+        "mlflow_run.json",
+    }
     rows = list(read_history(tiny_run.output))
     assert [row["step"] for row in rows if row["kind"] == "train"] == [2, 4, 6, 8]
     judged = [(row["step"], row["role"]) for row in rows if row["kind"] == "evaluation"]
@@ -275,6 +284,21 @@ def test_evaluating_the_last_checkpoint_gives_the_score_of_training(tiny_run, tm
     shown = capsys.readouterr().out
     assert "pavement" in shown
     assert "network at 32x64, whole" in shown
+
+
+def test_files_of_a_named_set_carry_its_name(tiny_run, tiny_config, tmp_path):
+    camvid = replace(tiny_config().evaluated_on[0], name="town")
+    held_out = tiny_config().validation
+    evaluate_checkpoint(
+        tiny_run.output / LAST, datasets=[camvid, held_out], output=tmp_path, num_pictures=1, device="cpu"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "0-town",
+        "0-town-confusion.png",
+        "1-gta5-all-holdout",
+        "1-gta5-all-holdout-confusion.png",
+        "evaluation.json",
+    ]
 
 
 def test_mlflow_has_params_curves_inputs_and_pictures(tiny_run):

@@ -1,11 +1,13 @@
 """The verb that reports runs on targets that they never trained on, as tables in the terminal and in Markdown."""
 
 import json
+import re
 import shlex
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import tyro
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
     from isthmus.training.generalisation import Report, Spread
     from isthmus.training.judged_runs import JudgedRun
+
+_BREAKS: Final = re.compile(r"(?<=[a-zA-Z]{2}-)(?=[a-zA-Z]{2})|\s+")
+"""Where a line may break, as `textwrap` breaks it."""
 
 
 def generalisation(
@@ -50,7 +55,7 @@ def generalisation(
         return
     console = Console()
     for table in tables_of(report):
-        console.print(table.to_rich())
+        console.print(table.to_rich(console.width))
     for note in notes_of(report):
         console.print(note, highlight=False, markup=False)
     if out is not None:
@@ -67,17 +72,18 @@ class TextTable:
     num_labels: int
     """Leading columns that hold words; the others hold numbers and are aligned to the right."""
 
-    def to_rich(self) -> "Table":
-        """For a terminal."""
+    def to_rich(self, width: int) -> "Table":
+        """For a terminal of so many columns; lines break at spaces and hyphens, inside of words as a last resort."""
         from rich.markup import escape
         from rich.table import Column, Table
 
+        header, *rows = _wrapped((self.header, *self.rows), width)
         columns = [
             Column(escape(name), justify="left" if index < self.num_labels else "right", overflow="fold")
-            for index, name in enumerate(self.header)
+            for index, name in enumerate(header)
         ]
         table = Table(*columns, title=escape(self.title))
-        for row in self.rows:
+        for row in rows:
             table.add_row(*map(escape, row))
         return table
 
@@ -87,6 +93,25 @@ class TextTable:
         lines = [[cell.replace("|", "\\|") for cell in row] for row in (self.header, *self.rows)]
         lines.insert(1, rule)
         return "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def _wrapped(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """Cells with line breaks, so that a table of them fits: the widest columns give way, down to their longest words.
+
+    Args:
+        rows: Cells, the header first; all rows of the same number of columns.
+        width: Of the terminal.
+    """
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    words = [max(len(word) for cell in column for word in _BREAKS.split(cell)) for column in columns]
+    excess = sum(widths) + 3 * len(columns) + 1 - width  # a border and two blanks for each, and the last border
+    for _ in range(excess):
+        spare, widest = max((have - need, index) for index, (have, need) in enumerate(zip(widths, words, strict=True)))
+        if spare == 0:
+            break  # the terminal is too narrow for the words: rich folds them
+        widths[widest] -= 1
+    return [["\n".join(textwrap.wrap(cell, wide)) for cell, wide in zip(row, widths, strict=True)] for row in rows]
 
 
 def to_markdown(report: "Report") -> str:

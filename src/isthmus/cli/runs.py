@@ -144,7 +144,7 @@ def evaluate(
         resolution_hw: What the network sees; by default as the run was configured.
         window_hw: Sliding window instead of whole frames, with --stride-hw.
         stride_hw: Distance between windows.
-        out: Folder for evaluation.json, confusion matrices and overlays (frame, truth, prediction).
+        out: Folder for evaluation.json, confusion matrices and overlays (frame, truth, prediction) by each set's name.
         as_json: Print JSON instead of tables.
         device: auto takes a GPU where there is one.
     """
