@@ -27,6 +27,7 @@ from isthmus.datasets.catalogue import DatasetConfig, build_dataset
 from isthmus.datasets.cityscapes import Cityscapes
 from isthmus.datasets.label_space import CITYSCAPES19
 from isthmus.training.checkpoint import read_info, resolve
+from isthmus.training.figures import file_stem
 
 _OVERLAY_SHARE = 0.5
 Pixels = NDArray[np.uint8]
@@ -85,7 +86,7 @@ def _scores(places: Places) -> dict[str, Any]:
         }
         for name, color in zip(CITYSCAPES19.names, CITYSCAPES19.colors, strict=True)
     ]
-    confusion = places.report(MADAN) / f"0-{after['dataset']}-{after['split']}-confusion.png"
+    confusion = places.report(MADAN) / f"0-{file_stem(after['title'])}-confusion.png"
     return {
         "before": before,
         "after": after,
