@@ -13,6 +13,8 @@ from isthmus.training.evaluation import EvaluationResult, JudgedFrame
 from isthmus.training.method import Picture
 
 _OVERLAY_SHARE = 0.55
+_COLORS = 10  # that matplotlib goes through
+_LINES = ("-", "--", ":")
 
 
 def overlay(image: Picture, own_ids: NDArray[np.uint8], space: LabelSpace) -> Picture:
@@ -67,18 +69,19 @@ def save_curves(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
         if row["kind"] == "train":
             for name, value in row["losses"].items():
                 losses.setdefault(name, []).append((row["step"], value))
-        elif row["miou"] is not None:
+        elif row["kind"] == "evaluation" and row["miou"] is not None:
             label = f"{row['role']} {row['title']}"
             scores.setdefault(label, []).append((row["step"], 100 * row["miou"]))
-    figure, (left, right) = _figure(11, 4, columns=2)
+    figure, (left, right) = _figure(14, 4, columns=2)
     for axes, curves, title in ((left, losses, "loss"), (right, scores, "mIoU %")):
-        for name, points in curves.items():
-            axes.plot(*zip(*points, strict=True), label=name, marker="." if axes is right else None)
+        for number, (name, points) in enumerate(curves.items()):
+            style = _LINES[number // _COLORS % len(_LINES)]  # a line for each ten colours
+            axes.plot(*zip(*points, strict=True), style, label=name, marker="." if axes is right else None)
         axes.set_xlabel("step")
         axes.set_title(title)
         axes.grid(alpha=0.3)
         if curves:
-            axes.legend(fontsize=8)
+            axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     _save(figure, path)
 
 

@@ -35,6 +35,7 @@ def test_confusion_and_curves_are_pictures(tmp_path):
         {"step": 1, "kind": "train", "losses": {"total": 1.0}},
         {"step": 1, "kind": "evaluation", "role": "validation", "title": "gta5/all", "miou": 0.5},
         {"step": 2, "kind": "evaluation", "role": "validation", "title": "gta5/all", "miou": None},
+        {"step": 2, "kind": "note", "text": "the pool is empty"},
     ]
     save_curves(rows, tmp_path / "deep" / "curves.png")
     for name in ("confusion.png", "deep/curves.png"):
