@@ -103,7 +103,7 @@ def open_session(
     """
     sessions, cause = _create(model, policy, num_threads, where, cuda_options(engine, max_batch_size))
     provider = CUDA if all(CUDA in session.get_providers() for session in sessions.values()) else CPU
-    session = sessions[1]
+    session = next(each for each in sessions.values() if (CUDA in each.get_providers()) == (provider == CUDA))
     fallback = provider != CUDA and policy is not ProviderPolicy.CPU
     if fallback and policy is ProviderPolicy.REQUIRE_CUDA:
         if isinstance(cause, ContractError):

@@ -114,6 +114,33 @@ def test_gpu_that_does_not_work_is_never_hidden(machine_with_cuda, model_file, c
     assert re.search(f"(?i){named}", caplog.text)
 
 
+def test_one_session_on_the_cpu_makes_the_model_one_of_the_cpu(model_file, monkeypatch):
+    class Session:
+        def __init__(self, real, providers):
+            self._real, self._providers = real, providers
+
+        def get_providers(self):
+            return self._providers
+
+        def __getattr__(self, name):
+            return getattr(self._real, name)
+
+    real, cpu = onnxruntime.InferenceSession, "CPUExecutionProvider"
+    found = iter([[CUDA, cpu], [CUDA, cpu], [cpu], [CUDA, cpu]])  # quietly, for batches of four
+
+    def session(model, options, *, providers, **keywords):
+        return Session(real(model, options, providers=[cpu], **keywords), next(found))
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, cpu])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    opened = open_session(
+        model_file.read_bytes(), ProviderPolicy.PREFER_CUDA, num_threads=1, where="m", max_batch_size=8
+    )
+    assert (opened.provider, opened.fallback, opened.of_size) == (cpu, True, {})
+    assert opened.session.get_providers() == [cpu]
+
+
 def test_bad_model_is_not_blamed_on_the_gpu(machine_with_cuda):
     machine_with_cuda(RuntimeError("invalid protobuf"))
     with pytest.raises(ContractError, match="cannot open"):

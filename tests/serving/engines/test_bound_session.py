@@ -92,6 +92,17 @@ async def test_engine_with_buffers_and_its_lost_gpu(session, tiny, monkeypatch):
     engine.close()
 
 
+async def test_memory_that_is_short_ends_no_server(session, tiny, monkeypatch):
+    engine = OrtEngine(session, BoundSession({1: session}, "cpu", 2))
+    with monkeypatch.context() as patch:
+        full = RuntimeError("CUDA failure 2: out of memory ; GPU=0")
+        patch.setattr(session, "run_with_iobinding", lambda _: (_ for _ in ()).throw(full))
+        with pytest.raises(RuntimeError, match="out of memory"):
+            await engine.infer(batch(tiny, 1))
+    np.testing.assert_array_equal((await engine.infer(batch(tiny, 1))).labels, tiny.expected_labels(batch(tiny, 1)))
+    engine.close()
+
+
 def test_only_a_gpu_gets_buffers(session):
     card = None
     assert make_engine(OpenSession(session, card, CPU, False), EngineConfig())._bound is None
