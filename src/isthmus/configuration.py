@@ -19,9 +19,11 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from isthmus.errors import ConfigurationError
+from isthmus.known_keys import meant, plain
 
 T = TypeVar("T")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_UNKNOWN = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 _FLOAT_WITHOUT_DOT = re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$")
 
 
@@ -63,7 +65,7 @@ def parse_config(text: str, kind: type[T], overrides: Sequence[str] = (), *, whe
     try:
         return TypeAdapter(kind).validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
-        raise ConfigurationError(explain(error), where=where, remedy=_remedy(error)) from error
+        raise ConfigurationError(explain(error, kind=kind), where=where, remedy=_remedy(error, kind)) from error
     except TypeError as error:  # json.dumps met a date or a set
         raise ConfigurationError(f"holds a value that is no plain scalar: {error}", where=where) from error
 
@@ -189,19 +191,21 @@ def _variable(match: re.Match[str], where: str) -> str:
     return value
 
 
-def explain(error: ValidationError, named: Callable[[str], str] = str) -> str:
+def explain(error: ValidationError, named: Callable[[str], str] = str, *, kind: Any = None) -> str:
     """What pydantic found, one clause a key, in words for people.
 
     Args:
         error: Of one configuration.
         named: Gives a key the name that people know it by.
+        kind: The class that was read; paths are then written without the tags of its unions.
     """
+    schema = {} if kind is None else TypeAdapter(kind).json_schema()
     lines = []
     for item in error.errors():
-        first, *inner = [str(part) for part in item["loc"]] or [""]
+        first, *inner = (plain(schema, item["loc"]) if item["loc"] else ()) or [""]
         path = ".".join([named(first), *inner]) if first else "(top)"
         value = item.get("input")
-        if item["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+        if item["type"] in _UNKNOWN:
             lines.append(f"{path}: unknown key")
         elif item["type"] in {"missing", "missing_argument", "missing_keyword_only_argument"}:
             lines.append(f"{path}: required, but not given")
@@ -214,7 +218,11 @@ def explain(error: ValidationError, named: Callable[[str], str] = str) -> str:
     return "; ".join(lines)
 
 
-def _remedy(error: ValidationError) -> str | None:
-    if any(item["type"] in {"unexpected_keyword_argument", "extra_forbidden"} for item in error.errors()):
-        return "Remove or rename the unknown key."
-    return None
+def _remedy(error: ValidationError, kind: Any) -> str | None:
+    unknown = [item["loc"] for item in error.errors() if item["type"] in _UNKNOWN]
+    if not unknown:
+        return None
+    schema = TypeAdapter(kind).json_schema()
+    found = {str(loc[-1]): meant(schema, loc) for loc in unknown}
+    hints = [f"{key} is probably {' or '.join(guesses)}" for key, guesses in found.items() if guesses]
+    return f"Remove or rename the unknown key{'; ' if hints else ''}{', '.join(hints)}."
