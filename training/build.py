@@ -19,6 +19,7 @@ from isthmus.training.frequencies import class_frequencies
 from isthmus.training.losses import enet_weights
 from isthmus.training.madan.config import MadanConfig
 from isthmus.training.madan.method import Madan
+from isthmus.training.madan.stages import learning_steps
 from isthmus.training.method import Method
 from isthmus.training.optim import ScheduledOptimiser, parameter_groups
 from isthmus.training.randomization.config import RandomizationConfig
@@ -81,17 +82,18 @@ def _build_madan(
 ) -> Madan:
     """MADAN with its source segmenters."""
     source_segmenters, optimisers = [], {}
+    learning = learning_steps(method.stages, config.loop.steps)
     for i in range(method.num_domains(len(config.sources))):
         one = build_segmenter(config.segmenter, load_weights=not resuming)
         runtime.place(one)
         source_segmenters.append(one)
         if not (method.source_checkpoints and method.source_checkpoints[i]):
-            optimisers[i] = build_optimiser(config, one, one.encoder)
+            optimisers[i] = build_optimiser(config, one, one.encoder, num_steps=max(1, learning.warm_up))
     return Madan(
         method,
         segmenter,
         source_segmenters,
-        (build_optimiser(config, segmenter, segmenter.encoder), optimisers),
+        (build_optimiser(config, segmenter, segmenter.encoder, num_steps=learning.number), optimisers),
         class_weights=class_weights,
         runtime=runtime,
         total_steps=config.loop.steps,
@@ -116,10 +118,19 @@ def _fill_madan(madan: Madan, earlier: Mapping[str, Path]) -> None:
             load_network(networks[name], own, "segmenter")
 
 
-def build_optimiser(config: TrainingConfig, network: nn.Module, encoder: nn.Module) -> ScheduledOptimiser:
-    """The optimiser of a segmenter, over groups for its encoder and the rest."""
+def build_optimiser(
+    config: TrainingConfig, network: nn.Module, encoder: nn.Module, *, num_steps: int | None = None
+) -> ScheduledOptimiser:
+    """The optimiser of a segmenter, over groups for its encoder and the rest.
+
+    Args:
+        config: Of the run.
+        network: The segmenter.
+        encoder: Its pretrained part.
+        num_steps: Over which the schedule is spread; null takes the whole run.
+    """
     groups = parameter_groups(network, encoder, config.optimiser)
-    return ScheduledOptimiser(groups, config.optimiser, config.schedule, config.loop.steps)
+    return ScheduledOptimiser(groups, config.optimiser, config.schedule, num_steps or config.loop.steps)
 
 
 def build_streams(

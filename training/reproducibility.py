@@ -4,6 +4,8 @@ import hashlib
 import platform
 import random
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -42,6 +44,22 @@ def seed_everything(seed: int, *, deterministic: bool) -> None:
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
+
+
+@contextmanager
+def draws_of(seed: int, name: str) -> Iterator[None]:
+    """Inside, torch's generator of the CPU draws for `name` alone; outside, it goes on as if nothing had been drawn.
+
+    What is drawn under one name does not depend on what else a run has: a network begins alike, whatever others there
+    are.
+
+    Args:
+        seed: Of the run.
+        name: Of a network, say.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]) >> 1)
+        yield
 
 
 def random_state() -> dict[str, Any]:

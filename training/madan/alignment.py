@@ -4,6 +4,7 @@ Legend: `B` batch, `C` classes, `F` features, `h w` positions of a map.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,7 @@ from isthmus.training.discriminators import FeatureDiscriminator
 from isthmus.training.madan.config import MadanConfig
 from isthmus.training.madan.losses import category_loss, category_shares
 from isthmus.training.madan.stages import Stage
+from isthmus.training.reproducibility import draws_of
 from isthmus.training.runtime import Runtime
 from isthmus.training.segmenters import NUM_CLASSES, SIZE_MULTIPLE, SegmenterOutput
 
@@ -32,20 +34,26 @@ class Alignment:
         config: Of the method.
         channels: Channels F of the segmenter's last features.
         runtime: Where it computes.
+        network_seed: Of the discriminators' first weights; each draws for itself.
     """
 
-    def __init__(self, config: MadanConfig, channels: int, runtime: Runtime) -> None:
+    def __init__(self, config: MadanConfig, channels: int, runtime: Runtime, *, network_seed: int) -> None:
         self._grid_hw = config.category_grid_hw
         self._runtime = runtime
         self.networks: dict[str, nn.Module] = {}
-        if config.weights.feature > 0:
-            self.networks["feature_discriminator"] = FeatureDiscriminator(channels, width=min(1024, 4 * channels))
-        if config.weights.score > 0:
-            self.networks["score_discriminator"] = FeatureDiscriminator(NUM_CLASSES, width=512)
-        if config.weights.category > 0:
-            self.networks["category_discriminator"] = FeatureDiscriminator(
-                channels, width=min(1024, 4 * channels), outputs=NUM_CLASSES
-            )
+        width = min(1024, 4 * channels)
+        for name, weight, build in (
+            ("feature", config.weights.feature, partial(FeatureDiscriminator, channels, width=width)),
+            ("score", config.weights.score, partial(FeatureDiscriminator, NUM_CLASSES, width=512)),
+            (
+                "category",
+                config.weights.category,
+                partial(FeatureDiscriminator, channels, width=width, outputs=NUM_CLASSES),
+            ),
+        ):
+            if weight > 0:
+                with draws_of(network_seed, name):
+                    self.networks[f"{name}_discriminator"] = build()
         for network in self.networks.values():
             runtime.place(network)
         parameters = [parameter for network in self.networks.values() for parameter in network.parameters()]

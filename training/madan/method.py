@@ -16,7 +16,7 @@ from isthmus.training.madan.pictures import Shown, draw
 from isthmus.training.madan.pixel import Frames, PixelAdaptation, Translated
 from isthmus.training.madan.self_training import ClassMixer, Mixed
 from isthmus.training.madan.semantics import Semantics
-from isthmus.training.madan.stages import Stage, stage_at
+from isthmus.training.madan.stages import Stage, learning_steps, stage_at
 from isthmus.training.madan.watch import Watch
 from isthmus.training.method import StepResult
 from isthmus.training.optim import ScheduledOptimiser
@@ -37,7 +37,8 @@ class Madan:
         config: Of the method.
         segmenter: F, on the device.
         source_segmenters: F_i, on the device.
-        optimisers: Of F, and of each F_i that the first stage trains; none for those that came trained.
+        optimisers: Of F, over the steps at which it learns (`stages.learning_steps`), and of each F_i that the first
+            stage trains, over that stage; none for those that came trained.
         class_weights: [C] weights of true classes in supervised losses, or None.
         runtime: Precision and processes.
         total_steps: Of the whole run.
@@ -65,12 +66,13 @@ class Madan:
         self._parallel = runtime.parallel(WithFeatures(segmenter))
         self._semantics = Semantics(source_segmenters, segmenter, decay=config.ema_decay)
         own_seed = 1000 * (seed * runtime.world.size + runtime.world.rank)
-        self._pixel = PixelAdaptation(config, len(source_segmenters), runtime, seed=own_seed)
-        self._alignment = Alignment(config, segmenter.feature_channels, runtime)
+        self._pixel = PixelAdaptation(config, len(source_segmenters), runtime, seed=own_seed, network_seed=seed)
+        self._alignment = Alignment(config, segmenter.feature_channels, runtime, network_seed=seed)
         # The last of this process's thousand numbers: pools and draws of the pixel level count from the first on.
         self._jitter = None if config.color_jitter is None else ColorJitter(config.color_jitter, own_seed + 999)
         self._mixer = ClassMixer(config.self_training, own_seed + 998)
         self._watch = Watch()
+        self._learning = learning_steps(config.stages, total_steps)
         self._is_warm = False
 
     @property
@@ -111,7 +113,7 @@ class Madan:
             self._is_warm = True
         crop = self._pixel.draw_crop(frames)
         losses, translated = self._pixel.update_generators(crop, stage, self._semantics)
-        losses |= self._pixel.update_discriminators(crop, translated, stage)
+        losses |= self._pixel.update_discriminators(crop, translated)
         metrics: dict[str, Tensor | float] = {}
         mixed = None
         if stage.task > 0:
@@ -176,7 +178,7 @@ class Madan:
         total = torch.stack([getattr(stage, name) * loss for name, loss in losses.items()]).sum()
         self._optimiser.zero_grad()
         cast(Any, total).backward()
-        metrics = self._optimiser.step(step)
+        metrics = self._optimiser.step(self._learning.index(step))
         losses = {name: loss.detach() for name, loss in losses.items()}
         if aligned:
             losses |= self._alignment.update(outputs["task"], truth, outputs["target"], stage)

@@ -3,8 +3,8 @@
 Legend: `B` batch, `H W` pixels, `M` sources. `G_i` translates source i to the target, `G'_i` the target to source i.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,11 @@ from isthmus.training.madan.config import MadanConfig
 from isthmus.training.madan.losses import cycle_loss
 from isthmus.training.madan.semantics import Semantics
 from isthmus.training.madan.stages import Stage
+from isthmus.training.reproducibility import draws_of
 from isthmus.training.runtime import Runtime
 
 _BETAS: Final = (0.5, 0.999)
+T = TypeVar("T")
 
 
 class Frames(NamedTuple):
@@ -63,19 +65,32 @@ class PixelAdaptation:
         num_sources: M.
         runtime: Where it computes.
         seed: Of pools and of the draws of this process.
+        network_seed: Of the networks' first weights, the same in all processes. Each network draws for itself: it
+            begins alike whichever parts play.
     """
 
-    def __init__(self, config: MadanConfig, num_sources: int, runtime: Runtime, *, seed: int) -> None:
+    def __init__(
+        self, config: MadanConfig, num_sources: int, runtime: Runtime, *, seed: int, network_seed: int
+    ) -> None:
+        def drawn(name: str, build: Callable[[], T]) -> T:
+            with draws_of(network_seed, name):
+                return build()
+
+        def judge() -> PatchDiscriminator:
+            return PatchDiscriminator(config.discriminator)
+
         self._config, self._runtime, self._num_sources = config, runtime, num_sources
-        self.to_target = [ResnetGenerator(config.generator) for _ in range(num_sources)]
-        self.to_source = [ResnetGenerator(config.generator) for _ in range(num_sources)]
-        self.target_discriminator = PatchDiscriminator(config.discriminator) if config.weights.gan > 0 else None
+        self.to_target, self.to_source = (
+            [drawn(f"{kind} {i}", lambda: ResnetGenerator(config.generator)) for i in range(num_sources)]
+            for kind in ("to target", "to source")
+        )
+        self.target_discriminator = drawn("target", judge) if config.weights.gan > 0 else None
         plays = config.weights.gan > 0 or (num_sources > 1 and config.weights.ccd > 0)
-        self.source_discriminators = [PatchDiscriminator(config.discriminator) for _ in range(num_sources * plays)]
+        self.source_discriminators = [drawn(f"source {i}", judge) for i in range(num_sources * plays)]
         self.aggregation: Aggregation | None = None
         if num_sources > 1 and config.weights.sad > 0:
             form = PaperAggregation if config.formulation == "paper" else SharedAggregation
-            self.aggregation = form(config.discriminator, num_sources)
+            self.aggregation = drawn("aggregation", lambda: form(config.discriminator, num_sources))
         for network in (*self._generators(), *self._discriminators()):
             runtime.place(network)
         for generator in self._generators():
@@ -129,7 +144,7 @@ class PixelAdaptation:
         self._generator_optimiser.step()
         return sums, translated
 
-    def update_discriminators(self, crop: Frames, translated: Sequence[Translated], stage: Stage) -> dict[str, Tensor]:
+    def update_discriminators(self, crop: Frames, translated: Sequence[Translated]) -> dict[str, Tensor]:
         """One step of all discriminators on images from the pools; their losses by name, means over the sources."""
         losses: dict[str, list[Tensor]] = {}
         adapted = [self._pools[f"adapted.{i}"].exchange(one.adapted) for i, one in enumerate(translated)]
@@ -141,7 +156,7 @@ class PixelAdaptation:
             own = [self._source_verdict_losses(source, crop, translated) for source in range(self._num_sources)]
             if any(own):
                 losses["source_discriminator"] = [torch.stack(each).mean() for each in own]
-            if self.aggregation is not None and stage.sad > 0:
+            if self.aggregation is not None:  # learns before its generators' term begins, as the released code's does
                 losses["aggregation_discriminator"] = [self.aggregation.discriminator_loss(adapted)]
         means = {name: torch.stack(each).mean() for name, each in losses.items()}
         if self._discriminator_optimiser is None or not means:

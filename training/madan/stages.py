@@ -1,8 +1,9 @@
 """What plays at a step and how much: the stages of a run as pure functions of the step."""
 
+import math
 from dataclasses import dataclass
 
-from isthmus.training.madan.config import MadanConfig
+from isthmus.training.madan.config import MadanConfig, StagesConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,39 @@ class Stage:
     score: float
     category: float
     self_training: float
+
+
+@dataclass(frozen=True, slots=True)
+class LearningSteps:
+    """At which of a run's steps F learns: in the first stage, then again from the task on."""
+
+    warm_up: int
+    """Steps of the first stage, from 0 on."""
+    resting: int
+    """Steps between it and the task, in which generators and discriminators learn alone."""
+    total: int
+    """Of the whole run."""
+
+    @property
+    def number(self) -> int:
+        """Steps at which F learns: what its learning rate's schedule is spread over, at least 1."""
+        return max(1, self.total - self.resting)
+
+    def index(self, step: int) -> int:
+        """Which of them the step `step` of the run is, from 0."""
+        return step if step < self.warm_up else step - self.resting
+
+
+def learning_steps(stages: StagesConfig, total_steps: int) -> LearningSteps:
+    """When F learns, in a run of `total_steps`."""
+    warm_up = _first_step(stages.generators_from, total_steps)
+    return LearningSteps(warm_up, _first_step(stages.task_from, total_steps) - warm_up, total_steps)
+
+
+def _first_step(share: float, total_steps: int) -> int:
+    """The first step, from 0, that is not before `share` of the run."""
+    step = math.ceil(share * total_steps)
+    return step - 1 if step > 0 and (step - 1) / total_steps >= share else step  # 0.07 * 100 is above 7
 
 
 def stage_at(config: MadanConfig, step: int, total_steps: int, num_sources: int) -> Stage:
