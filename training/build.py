@@ -28,6 +28,8 @@ from isthmus.training.randomization.styles.stylist import build_stylist
 from isthmus.training.runtime import Runtime
 from isthmus.training.segmenters import NUM_CLASSES, Segmenter, build_segmenter
 from isthmus.training.source_only.method import SourceOnly
+from isthmus.training.target_statistics.config import TargetStatisticsConfig
+from isthmus.training.target_statistics.method import TargetStatistics
 
 
 def build_method(
@@ -48,7 +50,7 @@ def build_method(
     segmenter = build_segmenter(config.segmenter, load_weights=not resuming)
     runtime.place(segmenter)
     weights = None
-    if config.method.class_weights == "enet":
+    if not isinstance(config.method, TargetStatisticsConfig) and config.method.class_weights == "enet":
         weights = torch.ones(NUM_CLASSES) if resuming else enet_weights(class_frequencies(sources))
     if isinstance(config.method, MadanConfig):
         madan = _build_madan(config, config.method, segmenter, weights, runtime, resuming=resuming)
@@ -56,6 +58,8 @@ def build_method(
         return madan
     if "method.start_from" in earlier:
         load_network(segmenter, earlier["method.start_from"], "segmenter")
+    if isinstance(config.method, TargetStatisticsConfig):
+        return TargetStatistics(config.method, segmenter, runtime)
     optimiser = build_optimiser(config, segmenter, segmenter.encoder)
     if isinstance(config.method, RandomizationConfig):
         return Randomization(
@@ -129,6 +133,8 @@ def build_optimiser(
         encoder: Its pretrained part.
         num_steps: Over which the schedule is spread; null takes the whole run.
     """
+    assert config.optimiser is not None, "the configuration has seen to it"
+    assert config.schedule is not None, "the configuration has seen to it"
     groups = parameter_groups(network, encoder, config.optimiser)
     return ScheduledOptimiser(groups, config.optimiser, config.schedule, num_steps or config.loop.steps)
 

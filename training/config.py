@@ -17,11 +17,14 @@ from isthmus.training.runtime import Precision
 from isthmus.training.schedules import ScheduleConfig
 from isthmus.training.segmenters import POOLING_DECODERS, SegmenterConfig
 from isthmus.training.source_only.config import SourceOnlyConfig
+from isthmus.training.target_statistics.config import TargetStatisticsConfig
 
 Role = Literal["source", "target", "validation", "evaluation"]
 """What a data set is for."""
 
-MethodConfig = Annotated[SourceOnlyConfig | MadanConfig | RandomizationConfig, Field(discriminator="name")]
+MethodConfig = Annotated[
+    SourceOnlyConfig | TargetStatisticsConfig | MadanConfig | RandomizationConfig, Field(discriminator="name")
+]
 """What `method:` may hold, told apart by `name`."""
 
 
@@ -92,28 +95,28 @@ class TrainingConfig:
     """How training frames are varied; decides the size of what the network sees."""
     loop: LoopConfig
     """How long, and how often."""
-    optimiser: OptimiserConfig
-    """Of the segmenter."""
-    schedule: ScheduleConfig
-    """Of the segmenter's learning rate."""
     evaluation: EvaluationConfig
     """How validation and evaluated_on are predicted."""
+    optimiser: OptimiserConfig | None = None
+    """Of the segmenter; for all methods that train, and for those alone."""
+    schedule: ScheduleConfig | None = None
+    """Of the segmenter's learning rate; for all methods that train, and for those alone."""
 
     def __post_init__(self) -> None:
         if not self.sources:
             raise ValueError("sources is empty: name at least one labelled data set")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}: write 0 or more")
-        if self.target is not None and self.method.name != "madan":
+        if self.target is not None and not isinstance(self.method, MadanConfig | TargetStatisticsConfig):
             raise ValueError(f"target is given, but method {self.method.name} never looks at one: leave it out")
         if isinstance(self.method, MadanConfig):
             self._check_madan(self.method)
+        if isinstance(self.method, TargetStatisticsConfig):
+            self._check_target_statistics(self.method)
+        else:
+            self._check_training()
         if isinstance(self.method, RandomizationConfig):
             self.method.styles.check_sources([source.title for source in self.sources])
-        if self.schedule.warmup_steps >= self.loop.steps:
-            raise ValueError(
-                f"schedule.warmup_steps is {self.schedule.warmup_steps}: write less than loop.steps, {self.loop.steps}"
-            )
         if self.segmenter.decoder in POOLING_DECODERS and self._images_per_pass < 2:
             raise ValueError(
                 f"decoder {self.segmenter.decoder} normalises over the batch after pooling each frame to one pixel: "
@@ -133,9 +136,38 @@ class TrainingConfig:
         versions = self.method.smallest_pass if isinstance(self.method, RandomizationConfig) else 1
         return self.loop.batch_size * len(self.sources) * versions
 
-    def _check_madan(self, method: MadanConfig) -> None:
+    def _check_training(self) -> None:
+        for name in ("optimiser", "schedule"):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} is missing: method {self.method.name} trains")
+        if self.schedule is not None and self.schedule.warmup_steps >= self.loop.steps:
+            raise ValueError(
+                f"schedule.warmup_steps is {self.schedule.warmup_steps}: write less than loop.steps, {self.loop.steps}"
+            )
+
+    def _check_target_statistics(self, method: TargetStatisticsConfig) -> None:
+        self._check_target("which would be counted instead of the frames as they are: set both to 0")
+        for name in ("optimiser", "schedule"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} is given, but method target_statistics trains nothing: leave it out")
+        wanted, there = method.source_frames(self.loop.batch_size), self.loop.batch_size * len(self.sources)
+        if wanted > there:
+            raise ValueError(
+                f"method.source_share is {method.source_share}: with {self.loop.batch_size} of the target that is "
+                f"{wanted} frames of the sources a step, and they give {there}: write a smaller share"
+            )
+
+    def _check_target(self, why: str) -> None:
         if self.target is None:
-            raise ValueError("method madan adapts to a target: name its unlabelled frames under target")
+            raise ValueError(f"method {self.method.name} adapts to a target: name its unlabelled frames under target")
+        if self.augmentation.color_jitter_p > 0 or self.augmentation.blur_p > 0:
+            raise ValueError(f"augmentation.color_jitter_p and .blur_p change colours and blur, {why}")
+
+    def _check_madan(self, method: MadanConfig) -> None:
+        self._check_target(
+            "which hides from method madan the looks that it is to tell apart: set both to 0; method.color_jitter "
+            "changes colours for segmenters alone"
+        )
         domains = method.num_domains(len(self.sources))
         if len(method.source_checkpoints) not in {0, domains}:
             raise ValueError(
@@ -146,11 +178,6 @@ class TrainingConfig:
             raise ValueError(
                 "method.stages.generators_from is 0, so nothing trains the segmenters before they are needed: "
                 "name a run in method.start_from"
-            )
-        if self.augmentation.color_jitter_p > 0 or self.augmentation.blur_p > 0:
-            raise ValueError(
-                "augmentation changes colours or blurs, which hides from method madan the looks that it is to tell "
-                "apart: set color_jitter_p and blur_p to 0; method.color_jitter changes colours for segmenters alone"
             )
         whole = self.augmentation.crop_size_hw
         if method.crop_hw is not None and any(a > b for a, b in zip(method.crop_hw, whole, strict=True)):
