@@ -37,6 +37,7 @@ CONFIGS = {
         "worlds_to_camvid",
         "worlds_to_street",
     ),
+    "target_statistics": ("worlds_to_camvid", "worlds_to_street"),
 }
 FILES = [(method, stem) for method, stems in CONFIGS.items() for stem in stems]
 
@@ -78,7 +79,12 @@ def test_validation_must_be_stated(repository):
         ("optimiser.head_multiplier=-1.0", "head_multiplier is -1.0"),
         ("optimiser.gradient_clip_norm=0.0", "gradient_clip_norm is 0.0"),
         ("evaluation.resolution_hw=[0, 64]", r"resolution_hw is \[0, 64\]"),
-        ("loop.stepz=3", r"loop\.stepz: unknown key"),
+        ("loop.stepz=3", r"loop\.stepz: unknown key.*stepz is probably steps"),
+        ("learning_rate=0.1", r"learning_rate is probably method\.learning_rate or optimiser\.learning_rate"),
+        ("method.batch_size=1", r"method\.batch_size: unknown.*probably loop\.batch_size or evaluation\.batch_size"),
+        ("sources.0.rot=x", "rot is probably root"),
+        ("loop.qqqq=1", r"Remove or rename the unknown key\.$"),
+        ("method={name: madan, ema_decay: 2.0, generator: {}, discriminator: {}}", "method: ema_decay is 2.0"),
         ("evaluation.mode=sliding", "needs window_hw and stride_hw"),
         ("optimiser.optimiser=lion", "optimiser"),
         ("target={dataset: camvid, root: x, split: val}", "never looks at one"),

@@ -31,6 +31,19 @@ def test_random_state_survives_a_checkpoint(tmp_path):
     assert (draw(), random.gauss(0, 1), float(np.random.randn())) == expected
 
 
+def test_what_is_drawn_under_a_name_depends_on_nothing_else():
+    def drawn(seed: int, name: str) -> float:
+        with reproducibility.draws_of(seed, name):
+            return float(torch.rand(1))
+
+    reproducibility.seed_everything(1, deterministic=True)
+    first, after = drawn(1, "a"), draw()
+    reproducibility.seed_everything(1, deterministic=True)
+    assert draw() == after
+    assert drawn(1, "a") == first
+    assert len({first, drawn(1, "b"), drawn(2, "a")}) == 3
+
+
 def test_provenance_names_commit_lock_and_versions():
     found = reproducibility.provenance(torch.device("cpu"))
     assert len(found.git_commit.removesuffix("+changes")) == 40 or found.git_commit == "unknown"

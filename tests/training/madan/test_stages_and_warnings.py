@@ -15,7 +15,7 @@ from isthmus.training.madan.color_jitter import ColorJitterConfig
 from isthmus.training.madan.config import MadanConfig, StagesConfig, WeightsConfig
 from isthmus.training.madan.pictures import Shown
 from isthmus.training.madan.pixel import Frames, Translated
-from isthmus.training.madan.stages import stage_at
+from isthmus.training.madan.stages import learning_steps, stage_at
 from isthmus.training.madan.watch import Watch
 
 STAGES = StagesConfig(generators_from=0.2, sad_from=0.4, ccd_from=0.5, task_from=0.4, features_from=0.6, ramp=0.1)
@@ -55,6 +55,26 @@ class TestStages:
         config = config_of(stages=replace(STAGES, self_training_from=begin), weights=WeightsConfig(self_training=2.0))
         found = [stage_at(config, step, 100, 2).self_training for step in (39, 40, 50)]
         assert found == pytest.approx([2.0 * share for share in shares])
+
+    @pytest.mark.parametrize(
+        ("begins", "task", "learning"),
+        [(0.0, 0.4, [*range(40, 100)]), (0.2, 0.4, [*range(20), *range(40, 100)]), (0.2, 0.2, [*range(100)])],
+    )
+    def test_the_learning_rate_counts_the_steps_at_which_the_segmenter_learns(
+        self, begins: float, task: float, learning: list[int]
+    ) -> None:
+        steps = learning_steps(replace(STAGES, generators_from=begins, task_from=task), 100)
+        assert steps.number == len(learning)
+        assert [steps.index(step) for step in learning] == [*range(len(learning))]
+
+    @pytest.mark.parametrize("total", [7, 100, 500, 997])
+    @pytest.mark.parametrize("share", [0.0, 0.07, 0.1, 1 / 3, 0.4, 0.58, 1.0])
+    def test_they_begin_where_the_stages_do(self, share: float, total: int) -> None:
+        stages = StagesConfig(
+            generators_from=0.0, sad_from=0.0, ccd_from=0.0, task_from=share, features_from=1.0, ramp=0.0
+        )
+        plays = [stage_at(config_of(stages=stages), step, total, 1).task > 0 for step in range(total)]
+        assert learning_steps(stages, total).number == max(1, sum(plays))
 
     def test_one_source_is_not_aggregated(self) -> None:
         stage = stage_at(config_of(), 99, 100, 1)
