@@ -37,7 +37,7 @@ CONFIGS = {
         "worlds_to_camvid",
         "worlds_to_street",
     ),
-    "target_statistics": ("worlds_to_camvid", "worlds_to_street"),
+    "target_statistics": ("tiny", "worlds_to_camvid", "worlds_to_street"),
 }
 FILES = [(method, stem) for method, stems in CONFIGS.items() for stem in stems]
 

@@ -25,6 +25,7 @@ from isthmus.training.target_statistics.method import TargetStatistics
 
 CPU = Runtime(world=World(), device=torch.device("cpu"), precision="fp32", channels_last=False, compile=False)
 FPN = SegmenterConfig(decoder="fpn", encoder="timm-tf_efficientnet_lite0", weights="none")
+TINY = Path(__file__).resolve().parents[2] / "configs" / "target_statistics" / "tiny.yaml"
 Load = Callable[..., TrainingConfig]
 
 
@@ -50,18 +51,13 @@ def first_convolution(method: TargetStatistics, images: Tensor) -> Tensor:
 
 @pytest.fixture
 def load(tiny_data: Path, tiny_run, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Load:
-    """source_only/tiny.yaml as a configuration of this method, from that file's own finished run."""
+    """Loads tiny.yaml, from the finished run of source_only/tiny.yaml, with overrides."""
     root = tmp_path_factory.mktemp("target")
     write_fakes("camvid", root, "train", num_frames=4, size_hw=(60, 80), seed=9)
     monkeypatch.setenv("TINY", str(tiny_data))
-    text = (Path(__file__).resolve().parents[2] / "configs/source_only/tiny.yaml").read_text(encoding="utf-8")
-    kept = [line for line in text.splitlines() if not line.startswith(("optimiser:", "schedule:", "method:", "name:"))]
-    path = root / "statistics.yaml"
-    method = f"method: {{ name: target_statistics, start_from: {tiny_run.output} }}"
-    target = f"target: {{ dataset: camvid, root: {root}, split: train }}"
-    path.write_text("\n".join([*kept, "name: statistics", method, target]), encoding="utf-8")
-    still = ("augmentation.color_jitter_p=0.0", "augmentation.blur_p=0.0")
-    return lambda *overrides: load_config(path, TrainingConfig, [*still, *overrides])
+    monkeypatch.setenv("START", str(tiny_run.output))
+    target = f"target={{dataset: camvid, root: {root}, split: train}}"
+    return lambda *overrides: load_config(TINY, TrainingConfig, [target, *overrides])
 
 
 @pytest.mark.parametrize(("share", "frames"), [(0.0, 0), (0.5, 2), (0.2, 0), (0.6, 3), (2 / 3, 4)])
@@ -145,9 +141,7 @@ def test_methods_that_train_need_an_optimiser(tiny_config, key: str) -> None:
 
 
 def test_a_run_begins_with_the_finished_network_resumes_and_tells_its_target(load: Load, tmp_path: Path) -> None:
-    config = load(
-        "validation=null", "loop.steps=4", "loop.checkpoint_every=1", "loop.evaluate_every=4", "loop.keep_last=4"
-    )
+    config = load()
     assert train(config, tmp_path / "whole", tracking="none", device="cpu").steps == 4
     finished = resolve(tmp_path / "whole")
     assert {card.role for card in read_info(finished).datasets} >= {"source", "target", "inherited"}
