@@ -116,15 +116,17 @@ class Madan:
         discriminators = self._pixel.update_discriminators(crop, translated)
         losses = generators.means | discriminators.means
         metrics: dict[str, Tensor | float] = {}
+        by_source = generators.by_source | discriminators.by_source
         mixed = None
         if stage.task > 0:
             ours, metrics, mixed = self._update_segmenter(step, stage, frames, translated)
             losses |= ours
             self._semantics.follow(self._segmenter)
         shown = Shown(crop, tuple(translated), self._source_segmenters, self._semantics.adapted_segmenter, mixed)
-        notes = self._watch.notes(step, shown, losses | discriminators.by_source, stage)
+        notes = self._watch.notes(step, shown, losses | by_source, stage)
         losses["total"] = _total(losses, stage)
-        return StepResult(losses=losses, metrics=metrics, notes=notes, pictures=partial(draw, shown.kept()))
+        pictures = partial(draw, shown.kept())
+        return StepResult(losses=losses, metrics=metrics | by_source, notes=notes, pictures=pictures)
 
     def _warm_up(self, step: int, frames: Frames) -> StepResult:
         """Stage 0 of the paper: each F_i on its own source, F on all of them."""

@@ -363,6 +363,11 @@ def test_the_watch_sees_each_sources_discriminators(
     assert not of_aggregation or sum(of_aggregation) == pytest.approx(losses["aggregation_discriminator"])
 
 
+def test_one_source_alone_is_not_told_by_source(build: Build) -> None:
+    sources, target = batches_of(0, 1)
+    assert not [name for name in build(1).train_step(0, sources, target).metrics if "." in name]
+
+
 def test_pictures_have_a_row_a_source(build: Build) -> None:
     sources, target = batches_of(0)
     result = build().train_step(0, sources, target)
