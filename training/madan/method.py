@@ -122,7 +122,15 @@ class Madan:
             ours, metrics, mixed = self._update_segmenter(step, stage, frames, translated)
             losses |= ours
             self._semantics.follow(self._segmenter)
-        shown = Shown(crop, tuple(translated), self._source_segmenters, self._semantics.adapted_segmenter, mixed)
+        shown = Shown(
+            crop,
+            tuple(translated),
+            self._source_segmenters,
+            self._semantics.adapted_segmenter,
+            mixed,
+            whole=() if self._config.crop_hw is None else tuple(frames.images),
+            adapt=self._pixel.adapt,
+        )
         notes = self._watch.notes(step, shown, losses | by_source, stage)
         losses["total"] = _total(losses, stage)
         pictures = partial(draw, shown.kept())
