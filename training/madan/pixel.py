@@ -253,7 +253,8 @@ class PixelAdaptation:
         """(1) to (3): the CycleGAN between source i and the target."""
         adapted = self.to_target[source](image)
         returned = self.to_source[source](target)
-        reconstructed = self.to_source[source](adapted)
+        with torch.set_grad_enabled(stage.cycle > 0):  # without that term it is for pictures alone
+            reconstructed = self.to_source[source](adapted)
         terms: dict[str, Tensor] = {}
         total = adapted.new_zeros(())
         if self.target_discriminator is not None:

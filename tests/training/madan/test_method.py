@@ -102,11 +102,6 @@ def batches_of(step: int, num_sources: int = 2) -> tuple[list[dict[str, Any]], d
     return sources, {"image": image(), "names": ("c", "d")}
 
 
-def big(value: Any) -> Any:
-    """Frames of 32 x 32 and their labels as ones of 64 x 128."""
-    return value.repeat_interleave(2, -2).repeat_interleave(4, -1) if isinstance(value, Tensor) else value
-
-
 def step_of(method: Madan, step: int, num_sources: int = 2) -> dict[str, float]:
     """One step's losses."""
     sources, target = batches_of(step, num_sources)
@@ -382,26 +377,6 @@ def test_pictures_have_a_row_a_source(build: Build) -> None:
         "adaptation": (18 + 5 * 64, 5 * 192, 3),
         "target": (18 + 5 * 32, 5 * 96, 3),
     }  # enlarged, with headings
-
-
-def test_pictures_show_whole_frames_as_the_segmenter_sees_them(build: Build) -> None:
-    method = build(crop_hw=(32, 32))
-    sources, target = (
-        [{key: big(value) for key, value in batch.items()} for batch in batches_of(0)[0]],
-        {key: big(value) for key, value in batches_of(0)[1].items()},
-    )
-    result = method.train_step(0, sources, target)
-    assert result.pictures is not None
-    picture = result.pictures()["adaptation"]
-    assert picture.shape == (18 + 5 * 64, 5 * 256, 3)
-    for source, batch in enumerate(sources):
-        for column, image in ((6, batch["image"][:1]), (7, method._pixel.adapt(batch["image"][:1], source))):
-            at = 18 + 160 * source
-            cell = torch.from_numpy(picture[at : at + 160 : 5, 160 * column : 160 * (column + 1) : 5].copy())
-            assert (cell[:8] == 255).all()  # 64 x 128 in a cell of 32 x 32: 16 x 32 between white
-            assert (cell[-8:] == 255).all()
-            expected = torch.nn.functional.avg_pool2d((image.clamp(0, 1) * 255).round(), 4)[0].permute(1, 2, 0)
-            torch.testing.assert_close(cell[8:-8].float(), expected, atol=1.0, rtol=0)
 
 
 def test_first_losses_are_the_golden_ones(build: Build) -> None:

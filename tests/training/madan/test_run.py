@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from isthmus.errors import CheckpointError, ConfigurationError, DataError
 from isthmus.training.build import build_method
@@ -49,6 +50,8 @@ def test_every_part_is_in_the_history_and_the_pictures(madan_run: Path) -> None:
         "target",
         "self_training",
     }
+    adaptation = Image.open(madan_run / "pictures" / "step-00000008" / "adaptation.png")
+    assert adaptation.size == (8 * 160, 18 + 2 * 160)  # crop_hw is set: whole frames too
 
 
 @pytest.mark.parametrize("which", ["all", "one"])
