@@ -15,6 +15,8 @@ from isthmus.training.method import Picture
 _OVERLAY_SHARE = 0.55
 _COLORS = 10  # that matplotlib goes through
 _LINES = ("-", "--", ":")
+_PANELS = 4  # small ones side by side
+_Line = list[tuple[int, float]]  # step and value
 
 
 def overlay(image: Picture, own_ids: NDArray[np.uint8], space: LabelSpace) -> Picture:
@@ -62,37 +64,66 @@ def save_confusion(result: EvaluationResult, path: Path) -> None:
 
 
 def save_curves(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Draw the losses and the mIoU of each judged set over the steps of a run's history."""
-    losses: dict[str, list[tuple[int, float]]] = {}
-    scores: dict[str, list[tuple[int, float]]] = {}
+    """Draw the losses and the mIoU of each judged set over the steps of a run's history.
+
+    A loss `NAME` whose metrics `NAME.0`, `NAME.1`, … tell it by source has a small panel of its own for these.
+    """
+    losses: dict[str, _Line] = {}
+    scores: dict[str, _Line] = {}
+    by_source: dict[str, dict[str, _Line]] = {}
     for row in rows:
         if row["kind"] == "train":
             for name, value in row["losses"].items():
                 losses.setdefault(name, []).append((row["step"], value))
+            for key, value in row.get("metrics", {}).items():
+                name, _, source = key.rpartition(".")
+                if name in row["losses"] and source.isdecimal():
+                    by_source.setdefault(name, {}).setdefault(f"source {source}", []).append((row["step"], value))
         elif row["kind"] == "evaluation" and row["miou"] is not None:
             label = f"{row['role']} {row['title']}"
             scores.setdefault(label, []).append((row["step"], 100 * row["miou"]))
-    figure, (left, right) = _figure(14, 4, columns=2)
+    panel_rows = -(-len(by_source) // _PANELS)
+    heights = [4.0, 2.2 * panel_rows] if panel_rows else [4.0]
+    figure = _empty_figure(14, sum(heights))
+    above, *below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    left, right = above.subplots(1, 2)
     for axes, curves, title in ((left, losses, "loss"), (right, scores, "mIoU %")):
-        for number, (name, points) in enumerate(curves.items()):
-            style = _LINES[number // _COLORS % len(_LINES)]  # a line for each ten colours
-            axes.plot(*zip(*points, strict=True), style, label=name, marker="." if axes is right else None)
-        axes.set_xlabel("step")
-        axes.set_title(title)
-        axes.grid(alpha=0.3)
+        _plot(axes, curves, title, marker="." if axes is right else None)
         if curves:
             axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    for part in below:
+        panels = part.subplots(panel_rows, _PANELS, squeeze=False).flatten()
+        for axes, (name, curves) in zip(panels, by_source.items(), strict=False):
+            _plot(axes, curves, name)
+            axes.legend(fontsize=7, frameon=False)
+        for axes in panels[len(by_source) :]:
+            axes.set_axis_off()
     _save(figure, path)
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+def _plot(axes: Any, curves: Mapping[str, _Line], title: str, *, marker: str | None = None) -> None:
+    """Lines by name over the steps."""
+    for number, (name, points) in enumerate(curves.items()):
+        style = _LINES[number // _COLORS % len(_LINES)]  # a line for each ten colours
+        axes.plot(*zip(*points, strict=True), style, label=name, marker=marker)
+    axes.set_xlabel("step")
+    axes.set_title(title)
+    axes.grid(alpha=0.3)
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    figure = _empty_figure(width, height)
+    return figure, figure.subplots(1, 1)
+
+
+def _empty_figure(width: float, height: float) -> Any:
     # Without pyplot there is no global state and no display to find.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(1, columns)
+    return figure
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -46,6 +46,17 @@ def share_picture(share: Tensor) -> Picture:
     return picture
 
 
+def fitted(picture: Picture, height: int, width: int) -> Picture:
+    """A picture [H,W,3] brought into a cell of this size, whole and in its own shape, on white."""
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    tall, wide = (max(1, round(side * scale)) for side in picture.shape[:2])
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    cell: Picture = np.full((height, width, 3), 255, np.uint8)
+    top, left = (height - tall) // 2, (width - wide) // 2
+    cell[top : top + tall, left : left + wide] = cv2.resize(picture, (wide, tall), interpolation=way)
+    return cell
+
+
 def titled_grid(titles: Sequence[str], rows: Sequence[Sequence[Picture]]) -> Picture:
     """Pictures of one size in rows below the headings of their columns; small ones are enlarged by whole numbers.
 

@@ -2,6 +2,7 @@ import numpy as np
 from PIL import Image
 
 from isthmus.datasets.label_space import CITYSCAPES19
+from isthmus.training import figures
 from isthmus.training.evaluation import EvaluationResult
 from isthmus.training.figures import overlay, save_confusion, save_curves
 from isthmus.training.metrics import Scores
@@ -40,3 +41,27 @@ def test_confusion_and_curves_are_pictures(tmp_path):
     save_curves(rows, tmp_path / "deep" / "curves.png")
     for name in ("confusion.png", "deep/curves.png"):
         assert Image.open(tmp_path / name).size[0] > 300
+
+
+def test_losses_by_source_have_small_panels_of_their_own(tmp_path, monkeypatch):
+    drawn = {}
+    plot = figures._plot
+
+    def noted(axes, curves, title, **options):
+        drawn[title] = curves
+        plot(axes, curves, title, **options)
+
+    monkeypatch.setattr(figures, "_plot", noted)
+    losses = {"cycle": 0.5, "total": 1.0}
+    metrics = {"cycle.0": 0.25, "cycle.1": 0.75, "learning_rate": 0.1, "other.0": 0.5}
+    row = {"step": 1, "kind": "train", "losses": losses}
+    save_curves([{**row, "metrics": metrics}], tmp_path / "panels.png")
+    assert drawn == {
+        "loss": {"cycle": [(1, 0.5)], "total": [(1, 1.0)]},
+        "mIoU %": {},
+        "cycle": {"source 0": [(1, 0.25)], "source 1": [(1, 0.75)]},
+    }
+    save_curves([row], tmp_path / "plain.png")
+    plain, panels = (Image.open(tmp_path / f"{name}.png").size for name in ("plain", "panels"))
+    assert panels[0] == plain[0]
+    assert panels[1] > plain[1] + 200

@@ -60,6 +60,15 @@ def test_a_failed_end_never_hides_the_error_of_the_run(start, monkeypatch):
     assert len(start.said) == 1
 
 
+def test_names_by_source_are_kept(start):
+    with start() as tracker:
+        tracker.log_metrics(1, {"loss.cycle": 0.5, "cycle.0": 0.25, "cycle.1": 0.75})
+    assert not start.said
+    with connect() as connection:
+        found = connection.client.get_run(tracker._run_id).data.metrics
+    assert found == {"loss.cycle": 0.5, "cycle.0": 0.25, "cycle.1": 0.75}
+
+
 def test_a_resumed_run_logs_no_point_twice(start):
     with start() as tracker:
         tracker.log_metrics(2, {"loss": 1.0})

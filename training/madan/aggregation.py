@@ -30,8 +30,8 @@ class Aggregation(Protocol):
         """What the generator of source `source` minimises for its adapted images [B,3,H,W]."""
         ...
 
-    def discriminator_loss(self, adapted: Sequence[Tensor]) -> Tensor:
-        """What the discriminators minimise, given each source's adapted images, detached."""
+    def discriminator_losses(self, adapted: Sequence[Tensor]) -> list[Tensor]:
+        """What each discriminator minimises, given each source's adapted images, detached; their sum counts."""
         ...
 
 
@@ -50,14 +50,14 @@ class PaperAggregation:
         """See `losses.aggregation_loss_paper`."""
         return aggregation_loss_paper([judge(adapted) for judge in self.network], source)
 
-    def discriminator_loss(self, adapted: Sequence[Tensor]) -> Tensor:
-        """Sum over the discriminators; see `losses.aggregation_verdict_loss_paper`."""
+    def discriminator_losses(self, adapted: Sequence[Tensor]) -> list[Tensor]:
+        """See `losses.aggregation_verdict_loss_paper`: 0.25 of each one that cannot tell."""
         losses = []
         for source, judge in enumerate(self.network):
             verdicts = [judge(images) for images in adapted]
             own = verdicts.pop(source)
             losses.append(aggregation_verdict_loss_paper(own, verdicts))
-        return torch.stack(losses).sum()
+        return losses
 
 
 class SharedAggregation:
@@ -77,7 +77,7 @@ class SharedAggregation:
         """See `losses.aggregation_loss`."""
         return aggregation_loss(self.network(adapted))
 
-    def discriminator_loss(self, adapted: Sequence[Tensor]) -> Tensor:
-        """Mean over the sources; see `losses.aggregation_verdict_loss`."""
+    def discriminator_losses(self, adapted: Sequence[Tensor]) -> list[Tensor]:
+        """The only one's, a mean over the sources; see `losses.aggregation_verdict_loss`: ln M where it cannot tell."""
         losses = [aggregation_verdict_loss(self.network(images), source) for source, images in enumerate(adapted)]
-        return torch.stack(losses).mean()
+        return [torch.stack(losses).mean()]

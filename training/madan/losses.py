@@ -3,6 +3,8 @@
 The plain adversarial and cycle losses, (1) to (3) of the paper, stand in `training.adversarial`.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -78,8 +80,7 @@ def aggregation_loss(logits: Tensor) -> Tensor:
     Args:
         logits: [B,M,h,w] of D_A on adapted images of any source.
     """
-    uniform = torch.log(torch.tensor(float(logits.shape[1])))
-    return -logits.log_softmax(1).mean() - uniform.to(logits)
+    return -logits.log_softmax(1).mean() - math.log(logits.shape[1])
 
 
 def aggregation_verdict_loss(logits: Tensor, source: int) -> Tensor:

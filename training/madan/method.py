@@ -71,7 +71,7 @@ class Madan:
         # The last of this process's thousand numbers: pools and draws of the pixel level count from the first on.
         self._jitter = None if config.color_jitter is None else ColorJitter(config.color_jitter, own_seed + 999)
         self._mixer = ClassMixer(config.self_training, own_seed + 998)
-        self._watch = Watch()
+        self._watch = Watch(config, total_steps, len(source_segmenters))
         self._learning = learning_steps(config.stages, total_steps)
         self._is_warm = False
 
@@ -112,18 +112,29 @@ class Madan:
                 self._semantics.begin_where(self._segmenter)
             self._is_warm = True
         crop = self._pixel.draw_crop(frames)
-        losses, translated = self._pixel.update_generators(crop, stage, self._semantics)
-        losses |= self._pixel.update_discriminators(crop, translated)
+        generators, translated = self._pixel.update_generators(crop, stage, self._semantics)
+        discriminators = self._pixel.update_discriminators(crop, translated)
+        losses = generators.means | discriminators.means
         metrics: dict[str, Tensor | float] = {}
+        by_source = generators.by_source | discriminators.by_source
         mixed = None
         if stage.task > 0:
             ours, metrics, mixed = self._update_segmenter(step, stage, frames, translated)
             losses |= ours
             self._semantics.follow(self._segmenter)
-        shown = Shown(crop, tuple(translated), self._source_segmenters, self._semantics.adapted_segmenter, mixed)
-        notes = self._watch.notes(step, shown, losses)
+        shown = Shown(
+            crop,
+            tuple(translated),
+            self._source_segmenters,
+            self._semantics.adapted_segmenter,
+            mixed,
+            whole=() if self._config.crop_hw is None else tuple(frames.images),
+            adapt=self._pixel.adapt,
+        )
+        notes = self._watch.notes(step, shown, losses | by_source, stage)
         losses["total"] = _total(losses, stage)
-        return StepResult(losses=losses, metrics=metrics, notes=notes, pictures=partial(draw, shown.kept()))
+        pictures = partial(draw, shown.kept())
+        return StepResult(losses=losses, metrics=metrics | by_source, notes=notes, pictures=pictures)
 
     def _warm_up(self, step: int, frames: Frames) -> StepResult:
         """Stage 0 of the paper: each F_i on its own source, F on all of them."""

@@ -3,7 +3,7 @@
 Legend: `H W` pixels of the generators' crops.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from isthmus.training.madan.pixel import Frames, Translated
 from isthmus.training.madan.self_training import Mixed
 from isthmus.training.method import Picture
-from isthmus.training.tensor_pictures import label_picture, rgb_picture, share_picture, titled_grid
+from isthmus.training.tensor_pictures import fitted, label_picture, rgb_picture, share_picture, titled_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,10 @@ class Shown:
     """F_A."""
     mixed: Mixed | None = None
     """What self-training learned from, where it plays."""
+    whole: tuple[Tensor, ...] = ()
+    """[B,3,H,W] of each source, where the generators see crops of it and the segmenter all."""
+    adapt: Callable[[Tensor, int], Tensor] | None = None
+    """The pass that translates those for the segmenter, given source i's frames and i."""
 
     def kept(self) -> "Shown":
         """The first frame of each batch, copied: views would keep whole batches until the next step has its own."""
@@ -44,14 +48,16 @@ class Shown:
             for each in self.translated
         )
         mixed = None if self.mixed is None else Mixed(*map(first, self.mixed))
-        return Shown(crop, translated, self.source_segmenters, self.adapted_segmenter, mixed)
+        whole = tuple(map(first, self.whole))
+        return Shown(crop, translated, self.source_segmenters, self.adapted_segmenter, mixed, whole, self.adapt)
 
 
 @torch.no_grad()
 def draw(shown: Shown) -> Mapping[str, Picture]:
     """Pictures of a step.
 
-    `adaptation` has a row a source: image, labels, F_i(x_i), adapted, F_A(adapted), reconstructed. `target` shows the
+    `adaptation` has a row a source: image, labels, F_i(x_i), adapted, F_A(adapted), reconstructed; where generators
+    learn from crops, the whole frame and its translation too, as the segmenter sees it, shrunk. `target` shows the
     target, then what each G'_i returns it to; `self_training`, where it plays, a target frame with what was pasted on
     it, its labels, and how far each counts.
     """
@@ -75,10 +81,14 @@ def draw(shown: Shown) -> Mapping[str, Picture]:
             colors(meant),
             rgb(result.reconstructed),
         ]
+        if shown.whole and shown.adapt is not None:
+            whole = shown.whole[source]
+            cells += [fitted(rgb(one), *image.shape[-2:]) for one in (whole, shown.adapt(whole, source))]
         rows.append(cells)
+    titles = ("source", "labels", "F_i sees", "adapted", "F_A sees", "and back", "whole", "whole adapted")
     target = [rgb(shown.crop.target), *(rgb(result.returned) for result in shown.translated)]
     pictures = {
-        "adaptation": titled_grid(("source", "labels", "F_i sees", "adapted", "F_A sees", "and back"), rows),
+        "adaptation": titled_grid(titles[: len(rows[0])], rows),
         "target": titled_grid(("target", *(f"as source {i}" for i in range(len(shown.translated)))), [target]),
     }
     if shown.mixed is not None:

@@ -53,6 +53,15 @@ class Translated(NamedTuple):
     """G'_j(G_i(x_i)) by j: this source's images on their way to others, for the cross-domain cycle."""
 
 
+class Losses(NamedTuple):
+    """Detached and unweighted, by name."""
+
+    means: dict[str, Tensor]
+    """Over the sources; the sum over all D_A^i in the paper's form of (5)."""
+    by_source: dict[str, Tensor]
+    """Those of source i by `NAME.i`; none where there is one source."""
+
+
 class PixelAdaptation:
     """Adversarial pixel alignment with cycle, semantic, aggregation and cross-domain-cycle terms.
 
@@ -115,17 +124,16 @@ class PixelAdaptation:
             networks["aggregation_discriminator"] = self.aggregation.network
         return networks
 
-    def update_generators(
-        self, crop: Frames, stage: Stage, semantics: Semantics
-    ) -> tuple[dict[str, Tensor], list[Translated]]:
+    def update_generators(self, crop: Frames, stage: Stage, semantics: Semantics) -> tuple[Losses, list[Translated]]:
         """One step of all generators: (1) to (6) of MADAN.
 
         Returns:
-            Unweighted losses by name, means over the sources, and each source's translations.
+            Losses, and each source's translations.
         """
         partners = self._draw_partners(stage)
         self._generator_optimiser.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
+        by_source: dict[str, Tensor] = {}
         waiting: list[Tensor] = []
         translated = []
         with held_still(*self._discriminators()):
@@ -137,15 +145,17 @@ class PixelAdaptation:
                     waiting.append(total)
                 for name, loss in losses.items():
                     sums[name] = sums.get(name, loss.new_zeros(())) + loss.detach() / self._num_sources
+                    if self._num_sources > 1:
+                        by_source[f"{name}.{source}"] = loss.detach()
                 translated.append(result)
             if waiting:
                 cast(Any, torch.stack(waiting).sum()).backward()
         self._runtime.world.average_gradients(_parameters(self._generators()))
         self._generator_optimiser.step()
-        return sums, translated
+        return Losses(sums, by_source), translated
 
-    def update_discriminators(self, crop: Frames, translated: Sequence[Translated]) -> dict[str, Tensor]:
-        """One step of all discriminators on images from the pools; their losses by name, means over the sources."""
+    def update_discriminators(self, crop: Frames, translated: Sequence[Translated]) -> Losses:
+        """One step of all discriminators on images from the pools; of D_T, source i's is against its images."""
         losses: dict[str, list[Tensor]] = {}
         adapted = [self._pools[f"adapted.{i}"].exchange(one.adapted) for i, one in enumerate(translated)]
         with self._runtime.autocast():
@@ -157,17 +167,25 @@ class PixelAdaptation:
             if any(own):
                 losses["source_discriminator"] = [torch.stack(each).mean() for each in own]
             if self.aggregation is not None:  # learns before its generators' term begins, as the released code's does
-                losses["aggregation_discriminator"] = [self.aggregation.discriminator_loss(adapted)]
+                losses["aggregation_discriminator"] = self.aggregation.discriminator_losses(adapted)
         means = {name: torch.stack(each).mean() for name, each in losses.items()}
         if self._discriminator_optimiser is None or not means:
-            return {}
+            return Losses({}, {})
+        if "aggregation_discriminator" in means:
+            means["aggregation_discriminator"] = torch.stack(losses["aggregation_discriminator"]).sum()
         self._discriminator_optimiser.zero_grad(set_to_none=True)
         # A sum over the sources' own discriminators, a mean over D_T's sides: no network learns faster for a larger M.
         shares = {"source_discriminator": float(self._num_sources)}
         cast(Any, torch.stack([shares.get(name, 1.0) * mean for name, mean in means.items()]).sum()).backward()
         self._runtime.world.average_gradients(_parameters(self._discriminators()))
         self._discriminator_optimiser.step()
-        return {name: loss.detach() for name, loss in means.items()}
+        by_source = {
+            f"{name}.{source}": loss.detach()
+            for name, each in losses.items()
+            if len(each) > 1
+            for source, loss in enumerate(each)
+        }
+        return Losses({name: loss.detach() for name, loss in means.items()}, by_source)
 
     @torch.no_grad()
     def adapt(self, image: Tensor, source: int) -> Tensor:
@@ -235,7 +253,8 @@ class PixelAdaptation:
         """(1) to (3): the CycleGAN between source i and the target."""
         adapted = self.to_target[source](image)
         returned = self.to_source[source](target)
-        reconstructed = self.to_source[source](adapted)
+        with torch.set_grad_enabled(stage.cycle > 0):  # without that term it is for pictures alone
+            reconstructed = self.to_source[source](adapted)
         terms: dict[str, Tensor] = {}
         total = adapted.new_zeros(())
         if self.target_discriminator is not None:

@@ -12,14 +12,12 @@ import torch
 from torch import Tensor
 
 from isthmus.datasets.label_space import CITYSCAPES19, IGNORE_INDEX
+from isthmus.training.madan.config import MadanConfig
+from isthmus.training.madan.discriminator_watch import DiscriminatorWatch
 from isthmus.training.madan.pictures import Shown
+from isthmus.training.madan.stages import Stage
+from isthmus.training.madan.trends import EVERY, Trends
 
-_EVERY: Final = 50
-"""Steps between looks; a look needs one more pass of F_A."""
-_MEMORY: Final = 0.5
-"""Share of the running means that the last look leaves."""
-_WON: Final = 0.02
-"""Least-squares loss below which a discriminator is hardly ever wrong."""
 _FLAT: Final = 0.25
 """Share of the source's contrast below which an adapted image has gone flat."""
 _LOST: Final = 0.5
@@ -32,28 +30,31 @@ _FEWEST_PIXELS: Final = 200
 
 
 class Watch:
-    """Looks at every 50th step of adaptation and says what is wrong with it."""
+    """Looks at every 50th step of adaptation and says what has been wrong with it for two looks and more.
 
-    def __init__(self) -> None:
-        self._means: dict[str, float] = {}
+    Args:
+        config: Of the method.
+        total_steps: Of the whole run.
+        num_sources: M.
+    """
 
-    def notes(self, step: int, shown: Shown, losses: Mapping[str, Tensor]) -> list[str]:
+    def __init__(self, config: MadanConfig, total_steps: int, num_sources: int) -> None:
+        self._discriminators = DiscriminatorWatch(config, total_steps, num_sources)
+        self._trends = Trends()
+
+    def notes(self, step: int, shown: Shown, losses: Mapping[str, Tensor], stage: Stage) -> list[str]:
         """Sentences for the person who trains; none most of the time.
 
         Args:
             step: Index of the step.
             shown: Its frames.
-            losses: Its losses, detached.
+            losses: Its losses, detached; those of source i by `NAME.i` where there are several.
+            stage: What plays at it.
         """
-        if step % _EVERY:
+        self._discriminators.add(losses, stage)
+        if step % EVERY:
             return []
-        notes = []
-        for name in ("target_discriminator", "source_discriminator"):
-            if name in losses and self._mean(name, float(losses[name])) < _WON:
-                notes.append(
-                    f"the {name.replace('_', ' ')} wins outright ({self._means[name]:.3f}): generators learn little; "
-                    "lower method.learning_rate or make method.discriminator narrower"
-                )
+        notes = self._discriminators.notes()
         for source in range(len(shown.translated)):
             notes += self._collapse(source, shown)
             notes += self._changed_classes(source, shown)
@@ -64,25 +65,28 @@ class Watch:
         image = shown.crop.images[source]
         adapted, reconstructed = (one[: len(image)] for one in shown.translated[source][:2])
         notes = []
-        lost = _ratio((reconstructed - image).abs().mean(), _spread(image))
-        if self._mean(f"lost.{source}", lost) > _LOST:
+        error = _ratio((reconstructed - image).abs().mean(), _spread(image))
+        lost = self._trends.above(f"lost.{source}", error, _LOST)
+        if lost is not None:
             notes.append(
                 f"images of source {source} do not come back from their cycle (error {lost:.2f} of a blank frame's): "
                 "raise method.weights.cycle"
             )
         remedy = "the generator has collapsed; go back to an earlier checkpoint with a lower learning rate"
-        contrast = _ratio(_spread(adapted), _spread(image))
-        if self._mean(f"contrast.{source}", contrast) < _FLAT:
-            notes.append(
-                f"adapted images of source {source} have gone flat (contrast {contrast:.2f} of the source's): {remedy}"
-            )
-        elif len(image) > 1:
+        flat = self._trends.below(f"contrast.{source}", _ratio(_spread(adapted), _spread(image)), _FLAT)
+        alike = None
+        if len(image) > 1:
             variety = _ratio(adapted.diff(dim=0).abs().mean(), image.diff(dim=0).abs().mean())
-            if self._mean(f"variety.{source}", variety) < _ALIKE:
-                notes.append(
-                    f"adapted images of source {source} all look alike (they differ {variety:.2f} times as much as "
-                    f"the source's): {remedy}"
-                )
+            alike = self._trends.below(f"variety.{source}", variety, _ALIKE)
+        if flat is not None:
+            notes.append(
+                f"adapted images of source {source} have gone flat (contrast {flat:.2f} of the source's): {remedy}"
+            )
+        elif alike is not None:
+            notes.append(
+                f"adapted images of source {source} all look alike (they differ {alike:.2f} times as much as "
+                f"the source's): {remedy}"
+            )
         return notes
 
     @torch.no_grad()
@@ -97,28 +101,27 @@ class Watch:
             if int(right.sum()) < _FEWEST_PIXELS:
                 continue
             counts = torch.bincount(meant[right], minlength=CITYSCAPES19.num_classes)
-            counts[train_id] = 0
-            share, other = float(counts.max() / right.sum()), int(counts.argmax())
-            name, other_name = CITYSCAPES19.names[train_id], CITYSCAPES19.names[other]
-            if self._mean(f"changed.{source}.{name}.{other_name}", share) > _CHANGED:
-                notes.append(
-                    f"translation turns {name} of source {source} into {other_name} ({100 * share:.0f} % of it): "
-                    "raise method.weights.semantic"
-                )
+            name = CITYSCAPES19.names[train_id]
+            for other, share in enumerate((counts / right.sum()).tolist()):
+                key = f"changed.{source}.{name}.{CITYSCAPES19.names[other]}"
+                if other == train_id or (share == 0 and key not in self._trends):
+                    continue
+                changed = self._trends.above(key, share, _CHANGED)
+                if changed is not None:
+                    notes.append(
+                        f"translation turns {name} of source {source} into {CITYSCAPES19.names[other]} "
+                        f"({100 * changed:.0f} % of it): raise method.weights.semantic"
+                    )
         return notes
 
-    def _mean(self, name: str, value: float) -> float:
-        """The running mean with the new value in it."""
-        self._means[name] = value + _MEMORY * (self._means.get(name, value) - value)
-        return self._means[name]
-
     def state_dict(self) -> dict[str, Any]:
-        """The running means."""
-        return dict(self._means)
+        """What the looks so far left."""
+        return {"discriminators": self._discriminators.state_dict(), "trends": self._trends.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
-        self._means = dict(state)
+        self._discriminators.load_state_dict(state["discriminators"])
+        self._trends.load_state_dict(state["trends"])
 
 
 def _spread(images: Tensor) -> Tensor:

@@ -85,6 +85,11 @@ class TestSharedAggregation:
         assert aggregation_loss(logits) == pytest.approx(0, abs=1e-6)
         assert aggregation_verdict_loss(logits, 1) == pytest.approx(LN3)
 
+    def test_no_number_is_copied_to_the_device_at_each_step(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        logits = torch.zeros(1, 3, 2, 2)
+        monkeypatch.delattr(torch, "tensor")
+        assert float(aggregation_loss(logits)) == pytest.approx(0, abs=1e-6)
+
     def test_by_hand(self) -> None:
         logits = torch.tensor([0.75, 0.25]).log().view(1, 2, 1, 1)
         assert aggregation_loss(logits) == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2 - LN2)

@@ -345,6 +345,29 @@ def test_batches_are_left_as_they_were(build: Build) -> None:
         assert torch.equal(one["mask"], was["mask"])
 
 
+@pytest.mark.parametrize("formulation", ["paper", "aggregated"])
+def test_the_watch_sees_each_sources_discriminators(
+    build: Build, monkeypatch: pytest.MonkeyPatch, formulation: str
+) -> None:
+    method = build(formulation=formulation)
+    seen: list[dict[str, Tensor]] = []
+    monkeypatch.setattr(method._watch, "notes", lambda step, shown, losses, stage: seen.append(losses) or [])
+    losses = step_of(method, 0)
+    own = {name: [seen[0].get(f"{name}_discriminator.{i}") for i in (0, 1)] for name in ("target", "source")}
+    for name, (first, second) in own.items():
+        assert first is not None
+        assert second is not None
+        assert float(first + second) / 2 == pytest.approx(losses[f"{name}_discriminator"])
+    of_aggregation = [float(loss) for name, loss in seen[0].items() if name.startswith("aggregation_discriminator.")]
+    assert len(of_aggregation) == (2 if formulation == "paper" else 0)
+    assert not of_aggregation or sum(of_aggregation) == pytest.approx(losses["aggregation_discriminator"])
+
+
+def test_one_source_alone_is_not_told_by_source(build: Build) -> None:
+    sources, target = batches_of(0, 1)
+    assert not [name for name in build(1).train_step(0, sources, target).metrics if "." in name]
+
+
 def test_pictures_have_a_row_a_source(build: Build) -> None:
     sources, target = batches_of(0)
     result = build().train_step(0, sources, target)

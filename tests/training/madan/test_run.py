@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from isthmus.errors import CheckpointError, ConfigurationError, DataError
 from isthmus.training.build import build_method
@@ -38,11 +39,19 @@ def test_every_part_is_in_the_history_and_the_pictures(madan_run: Path) -> None:
     assert set(rows[0]["losses"]) == {"source_0", "source_1", "task", "total"}
     parts = {"cycle", "semantic", "sad", "ccd", "task", "source", "feature", "score", "category"}
     assert parts <= set(rows[-1]["losses"])
+    names = {"gan_to_target", "gan_to_source", "cycle", "semantic", "sad", "ccd"}
+    names |= {"target_discriminator", "source_discriminator"}
+    metrics, losses = rows[-1]["metrics"], rows[-1]["losses"]
+    assert {f"{name}.{source}" for name in names for source in (0, 1)} <= set(metrics)
+    for name in names:
+        assert (metrics[f"{name}.0"] + metrics[f"{name}.1"]) / 2 == pytest.approx(losses[name])
     assert {path.stem for path in (madan_run / "pictures" / "step-00000008").iterdir()} >= {
         "adaptation",
         "target",
         "self_training",
     }
+    adaptation = Image.open(madan_run / "pictures" / "step-00000008" / "adaptation.png")
+    assert adaptation.size == (8 * 160, 18 + 2 * 160)  # crop_hw is set: whole frames too
 
 
 @pytest.mark.parametrize("which", ["all", "one"])

@@ -1,22 +1,15 @@
-"""When parts enter, which configurations make no sense, and what the watch says about a run that goes wrong."""
+"""When parts enter, and which configurations make no sense."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor, nn
 
-from isthmus.datasets.label_space import TRAIN_ID
 from isthmus.training.discriminators import PatchDiscriminatorConfig
 from isthmus.training.generators import GeneratorConfig
 from isthmus.training.madan.color_jitter import ColorJitterConfig
 from isthmus.training.madan.config import MadanConfig, StagesConfig, WeightsConfig
-from isthmus.training.madan.pictures import Shown
-from isthmus.training.madan.pixel import Frames, Translated
 from isthmus.training.madan.stages import learning_steps, stage_at
-from isthmus.training.madan.watch import Watch
 
 STAGES = StagesConfig(generators_from=0.2, sad_from=0.4, ccd_from=0.5, task_from=0.4, features_from=0.6, ramp=0.1)
 
@@ -104,68 +97,3 @@ class TestStages:
 def test_what_makes_no_sense_is_refused(part: Any, values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         part(**values)
-
-
-class Says(nn.Module):
-    """A segmenter that sees one class everywhere."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._train_id = TRAIN_ID[name]
-
-    def forward(self, image: Tensor) -> Tensor:
-        logits = torch.zeros(len(image), 19, *image.shape[-2:])
-        logits[:, self._train_id] = 1.0
-        return logits
-
-
-def shown(*, contrast: float = 1.0, back: float = 1.0, alike: bool = False, meant: str = "sky") -> Shown:
-    """Two frames of sky; F_i sees sky, F_A what it is told. `back` is the share of contrast that comes back."""
-    image = torch.rand(2, 3, 20, 20, generator=torch.Generator().manual_seed(0))
-    mean = image.mean((2, 3), keepdim=True)
-    adapted = mean + contrast * (image - mean)
-    if alike:
-        adapted = adapted[:1].expand_as(adapted)
-    frames = Frames([image], [torch.full((2, 20, 20), TRAIN_ID["sky"])], image)
-    translated = Translated(adapted, mean + back * (image - mean), image, {})
-    return Shown(frames, (translated,), [Says("sky")], Says(meant))
-
-
-def losses(*, target: float = 0.2, source: float = 0.2) -> dict[str, Tensor]:
-    values = {"target_discriminator": target, "source_discriminator": source}
-    return {name: torch.tensor(value) for name, value in values.items()}
-
-
-def test_a_healthy_run_is_left_in_peace() -> None:
-    assert Watch().notes(0, shown(), losses()) == []
-
-
-@pytest.mark.parametrize(
-    ("frames", "values", "words"),
-    [
-        ({}, {"target": 0.001}, ["target discriminator wins outright", "lower method.learning_rate"]),
-        ({}, {"source": 0.001}, ["source discriminator wins outright"]),
-        ({"back": 0.4}, {}, ["source 0 do not come back", "(error 0.60 of a blank", "raise method.weights.cycle"]),
-        ({"contrast": 0.1}, {}, ["source 0 have gone flat (contrast 0.10", "collapsed"]),
-        ({"alike": True}, {}, ["source 0 all look alike (they differ 0.00 times", "collapsed"]),
-        ({"meant": "vegetation"}, {}, ["turns sky of source 0 into vegetation (100 % of it)", "weights.semantic"]),
-    ],
-)
-def test_what_goes_wrong_is_said_with_its_remedy(
-    frames: dict[str, Any], values: dict[str, float], words: Sequence[str]
-) -> None:
-    (note,) = Watch().notes(50, shown(**frames), losses(**values))
-    for word in words:
-        assert word in note
-
-
-def test_between_its_looks_the_watch_is_silent() -> None:
-    assert Watch().notes(51, shown(meant="vegetation"), losses(target=0.0)) == []
-
-
-def test_a_restored_watch_remembers() -> None:
-    begun, restored = Watch(), Watch()
-    begun.notes(0, shown(), losses(target=0.5))
-    restored.load_state_dict(begun.state_dict())
-    assert restored.notes(50, shown(), losses(target=0.001)) == []  # one bad look after a good one is no trend
-    assert len(Watch().notes(50, shown(), losses(target=0.001))) == 1
