@@ -1,6 +1,7 @@
 """MADAN as a method of the loop: the order of one step."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from isthmus.training.madan.self_training import ClassMixer, Mixed
 from isthmus.training.madan.semantics import Semantics
 from isthmus.training.madan.stages import Stage, learning_steps, stage_at
 from isthmus.training.madan.watch import Watch
-from isthmus.training.method import StepResult
+from isthmus.training.method import Picture, StepResult
 from isthmus.training.optim import ScheduledOptimiser
 from isthmus.training.runtime import Runtime
 from isthmus.training.segmenters import Segmenter, SegmenterOutput, WithFeatures, upsample_logits
@@ -36,7 +37,7 @@ class Madan:
     Args:
         config: Of the method.
         segmenter: F, on the device.
-        source_segmenters: F_i, on the device.
+        source_segmenters: F_i, on the device; none where there is no pixel level, since nothing asks them then.
         optimisers: Of F, over the steps at which it learns (`stages.learning_steps`), and of each F_i that the first
             stage trains, over that stage; none for those that came trained.
         class_weights: [C] weights of true classes in supervised losses, or None.
@@ -72,7 +73,7 @@ class Madan:
         self._jitter = None if config.color_jitter is None else ColorJitter(config.color_jitter, own_seed + 999)
         self._mixer = ClassMixer(config.self_training, own_seed + 998)
         self._watch = Watch()
-        self._learning = learning_steps(config.stages, total_steps)
+        self._learning = learning_steps(config, total_steps)
         self._is_warm = False
 
     @property
@@ -108,12 +109,15 @@ class Madan:
             return self._warm_up(step, frames)
         if not self._is_warm:
             self._semantics.freeze()
-            if self._config.stages.generators_from > 0:  # else nothing was trained here: an earlier run's F_A stands
+            if self._learning.warm_up > 0:  # else nothing was trained here: an earlier run's F_A stands
                 self._semantics.begin_where(self._segmenter)
             self._is_warm = True
         crop = self._pixel.draw_crop(frames)
-        losses, translated = self._pixel.update_generators(crop, stage, self._semantics)
-        losses |= self._pixel.update_discriminators(crop, translated)
+        losses: dict[str, Tensor] = {}
+        translated: list[Translated] = []
+        if stage.generators:
+            losses, translated = self._pixel.update_generators(crop, stage, self._semantics)
+            losses |= self._pixel.update_discriminators(crop, translated)
         metrics: dict[str, Tensor | float] = {}
         mixed = None
         if stage.task > 0:
@@ -121,9 +125,16 @@ class Madan:
             losses |= ours
             self._semantics.follow(self._segmenter)
         shown = Shown(crop, tuple(translated), self._source_segmenters, self._semantics.adapted_segmenter, mixed)
-        notes = self._watch.notes(step, shown, losses)
+        notes = self._watch.notes(step, self._translated(shown), losses) if self._watch.looks_at(step) else []
         losses["total"] = _total(losses, stage)
-        return StepResult(losses=losses, metrics=metrics, notes=notes, pictures=partial(draw, shown.kept()))
+        return StepResult(losses=losses, metrics=metrics, notes=notes, pictures=partial(self._draw, shown.kept()))
+
+    def _draw(self, shown: Shown) -> Mapping[str, Picture]:
+        return draw(self._translated(shown))
+
+    def _translated(self, shown: Shown) -> Shown:
+        """With what generators that hold still make of the frames; they have not moved since the step."""
+        return shown if shown.translated else replace(shown, translated=tuple(self._pixel.show(shown.crop)))
 
     def _warm_up(self, step: int, frames: Frames) -> StepResult:
         """Stage 0 of the paper: each F_i on its own source, F on all of them."""
@@ -198,8 +209,13 @@ class Madan:
         return self._mixer(adapted, masks, target, answers)
 
     def _adapted(self, frames: Frames, translated: Sequence[Translated]) -> list[Tensor]:
-        """Each source's whole frames in the target's look: those of the generator phase where they are the same."""
-        if self._config.crop_hw is None and self._config.generator.dropout == 0:
+        """Each source's whole frames in the target's look: those of the generator phase where they are the same.
+
+        Where there are no generators, the frames themselves.
+        """
+        if not self._config.weights.has_pixel_level:
+            return list(frames.images)
+        if translated and self._config.crop_hw is None and self._config.generator.dropout == 0:
             return [one.adapted[: len(image)] for one, image in zip(translated, frames.images, strict=True)]
         return [self._pixel.adapt(image, source) for source, image in enumerate(frames.images)]
 

@@ -37,6 +37,10 @@ class Watch:
     def __init__(self) -> None:
         self._means: dict[str, float] = {}
 
+    def looks_at(self, step: int) -> bool:
+        """Whether this step's frames are looked at: only then must they be translated."""
+        return step % _EVERY == 0
+
     def notes(self, step: int, shown: Shown, losses: Mapping[str, Tensor]) -> list[str]:
         """Sentences for the person who trains; none most of the time.
 
@@ -45,7 +49,7 @@ class Watch:
             shown: Its frames.
             losses: Its losses, detached.
         """
-        if step % _EVERY:
+        if not self.looks_at(step):
             return []
         notes = []
         for name in ("target_discriminator", "source_discriminator"):

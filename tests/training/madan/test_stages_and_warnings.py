@@ -71,7 +71,7 @@ class TestStages:
         (StagesConfig, {"self_training_from": 0.2}, "self_training_from is 0.2, before task_from"),
         (StagesConfig, {"semantic_from": 0.1}, "semantic_from is 0.1, before generators_from"),
         (WeightsConfig, {"cycle": -1.0}, "cycle is -1.0: write 0 or more"),
-        (WeightsConfig, {"cycle": 0.0, "gan": 0.0}, "nothing trains the generators"),
+        (WeightsConfig, {"cycle": 0.0, "gan": 0.0}, "there are no generators.*set semantic, sad, ccd to 0 as well"),
         (ColorJitterConfig, {"probability": 1.5}, "probability is 1.5: write a number from 0 to 1"),
         (ColorJitterConfig, {"hue": 0.6}, "hue is 0.6: write a number from 0 to 0.5"),
         (config_of, {"learning_rate": 0.0}, "must be above 0"),
