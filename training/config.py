@@ -52,7 +52,7 @@ class LoopConfig:
     channels_last: bool = False
     """Lay images out as NHWC, which most convolutions like better."""
     compile: bool = False
-    """Send training forward passes through torch.compile."""
+    """Send training forward passes of all large networks through torch.compile."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "evaluate_every", "checkpoint_every", "log_every", "keep_last"):

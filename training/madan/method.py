@@ -66,6 +66,8 @@ class Madan:
         self._class_weights = None if class_weights is None else class_weights.to(runtime.device)
         self._parallel = runtime.parallel(WithFeatures(segmenter))
         self._semantics = Semantics(source_segmenters, segmenter, decay=config.ema_decay)
+        for one in (*source_segmenters, self._semantics.adapted_segmenter):
+            runtime.compile_calls(one)
         own_seed = 1000 * (seed * runtime.world.size + runtime.world.rank)
         self._pixel = PixelAdaptation(config, len(source_segmenters), runtime, seed=own_seed, network_seed=seed)
         self._alignment = Alignment(config, segmenter.feature_channels, runtime, network_seed=seed)

@@ -93,6 +93,8 @@ class PixelAdaptation:
             self.aggregation = drawn("aggregation", lambda: form(config.discriminator, num_sources))
         for network in (*self._generators(), *self._discriminators()):
             runtime.place(network)
+            for one in network if isinstance(network, nn.ModuleList) else (network,):
+                runtime.compile_calls(one)
         for generator in self._generators():
             generator.checkpointing = config.checkpointing
         self._generator_optimiser = _adam(self._generators(), config.learning_rate)
