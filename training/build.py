@@ -86,8 +86,8 @@ def _build_madan(
 ) -> Madan:
     """MADAN with its source segmenters."""
     source_segmenters, optimisers = [], {}
-    learning = learning_steps(method.stages, config.loop.steps)
-    for i in range(method.num_domains(len(config.sources))):
+    learning = learning_steps(method, config.loop.steps)
+    for i in range(method.num_domains(len(config.sources)) * method.weights.has_pixel_level):
         one = build_segmenter(config.segmenter, load_weights=not resuming)
         runtime.place(one)
         source_segmenters.append(one)

@@ -55,7 +55,7 @@ class LoopConfig:
     channels_last: bool = False
     """Lay images out as NHWC, which most convolutions like better."""
     compile: bool = False
-    """Send training forward passes through torch.compile."""
+    """Send training forward passes of all large networks through torch.compile."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "evaluate_every", "checkpoint_every", "log_every", "keep_last"):
@@ -174,10 +174,12 @@ class TrainingConfig:
                 f"method.source_checkpoints names {len(method.source_checkpoints)} for {domains} source domains: "
                 "write one for each, null for those that the first stage shall train, or leave it empty"
             )
-        if method.stages.generators_from == 0 and method.start_from is None:
+        if method.weights.has_pixel_level:
+            _check_generators(method, domains)
+        elif method.source_checkpoints:
             raise ValueError(
-                "method.stages.generators_from is 0, so nothing trains the segmenters before they are needed: "
-                "name a run in method.start_from"
+                "method.source_checkpoints names segmenters that judge translations, and with method.weights.gan and "
+                ".cycle at 0 nothing is translated: leave it empty"
             )
         whole = self.augmentation.crop_size_hw
         if method.crop_hw is not None and any(a > b for a, b in zip(method.crop_hw, whole, strict=True)):
@@ -201,6 +203,31 @@ class TrainingConfig:
         if self.validation is not None:
             roles.append(("validation", self.validation))
         return (*roles, *(("evaluation", dataset) for dataset in self.evaluated_on))
+
+
+def _check_generators(method: MadanConfig, num_domains: int) -> None:
+    """Whether generators, and the segmenters that they need, learn somewhere, and each of their parts plays."""
+    stages = method.stages
+    if stages.generators_from == 0 and method.start_from is None:
+        raise ValueError(
+            "method.stages.generators_from is 0, so nothing trains the segmenters before they are needed: "
+            "name a run in method.start_from"
+        )
+    if stages.generators_rest:
+        if method.start_from is None:
+            raise ValueError(
+                f"method.stages.generators_until is {stages.generators_until}, so nothing trains the generators: name "
+                "a run of method madan in method.start_from, or let them learn beyond generators_from"
+            )
+        return
+    playing = ("semantic", "sad", "ccd") if num_domains > 1 else ("semantic",)
+    for name in playing:
+        begin = getattr(stages, f"{name}_from")
+        if getattr(method.weights, name) > 0 and begin is not None and 1.0 > stages.generators_until <= begin:
+            raise ValueError(
+                f"method.stages.{name}_from is {begin}, when generators already hold still (generators_until is "
+                f"{stages.generators_until}): begin earlier, or set method.weights.{name} to 0"
+            )
 
 
 def changed_keys(then: dict[str, Any], config: TrainingConfig) -> list[str]:

@@ -46,6 +46,14 @@ class Runtime:
         if self.precision == "bf16" and self.device.type == "cpu":
             _keep_depthwise_in_fp32(network)
 
+    def compile_calls(self, network: nn.Module) -> None:
+        """Send a network's own calls through torch.compile where the run wants that; not for what `parallel` wraps.
+
+        It stays the same object, with the same names of weights.
+        """
+        if self.compile:
+            network.compile()
+
     def parallel(self, network: nn.Module) -> nn.Module:
         """The network to call in training: the same weights, averaged gradients over all processes."""
         wrapped: nn.Module = network

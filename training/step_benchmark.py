@@ -115,16 +115,19 @@ class Row:
         )
 
 
-def step_table(costs: Sequence[StepCost], title: str, *, counted: Literal["sources", "views"]) -> Table:
+def step_table(costs: Sequence[StepCost], title: str, *, counted: Literal["sources", "views"], note: str = "") -> Table:
     """One line a row, with time and memory relative to the first.
 
     Args:
         costs: At least one.
         title: Above the table.
         counted: What varies from row to row.
+        note: Below the table.
     """
     first = costs[0]
-    table = Table("variant", counted, "s/step", "images/s", "peak MiB", "time", "memory", title=title)
+    table = Table(
+        "variant", counted, "s/step", "images/s", "peak MiB", "time", "memory", title=title, caption=note or None
+    )
     for cost in costs:
         table.add_row(
             cost.variant,

@@ -26,9 +26,16 @@ class Translators:
 
     @property
     def begun(self) -> bool:
-        """Whether the generators have learnt anything in this run: in its first stage they rest."""
+        """Whether the generators have learnt anything: in a run's first stage they rest, unless they came trained."""
+        if self.method.stages.generators_rest:
+            return True
         first_step = self.method.stages.generators_from * self.run.loop.steps
         return self.info.step - 1 >= first_step
+
+    @property
+    def num_domains(self) -> int:
+        """Source domains of the run: how many generators there are."""
+        return self.method.num_domains(len(self.run.sources))
 
     def check_begun(self) -> None:
         """Refuse generators that have learnt nothing.
@@ -90,6 +97,12 @@ def open_translators(checkpoint: Path) -> Translators:
     if not isinstance(run.method, MadanConfig):
         raise CheckpointError(
             f"method {run.method.name} has no generators", where=folder, remedy="Name a run of method madan."
+        )
+    if not run.method.weights.has_pixel_level:
+        raise CheckpointError(
+            "this run adapts features alone and has no generators",
+            where=folder,
+            remedy="Name a run of method madan with method.weights.gan or method.weights.cycle above 0.",
         )
     return Translators(folder, info, run, run.method)
 

@@ -20,6 +20,9 @@ class StagesConfig:
 
     generators_from: float = 0.15
     """Pixel adaptation, cycle and semantic consistency."""
+    generators_until: float = 1.0
+    """Generators and discriminators of images hold still from here on; F goes on learning from what they give. Equal
+    to `generators_from`, so 0 with 0, they never learn: those of `start_from` are used as they are."""
     semantic_from: float | None = None
     """Semantic consistency, where it shall wait: while F_A knows the sources' look alone, it holds that look fast. The
     paper's first round of generators has none. null: whole from `generators_from` on."""
@@ -38,16 +41,26 @@ class StagesConfig:
 
     def __post_init__(self) -> None:
         beginnings = ("semantic_from", "sad_from", "ccd_from", "task_from", "features_from", "self_training_from")
-        for name in ("generators_from", *beginnings, "ramp"):
+        for name in ("generators_from", "generators_until", *beginnings, "ramp"):
             share = getattr(self, name)
             if share is not None and not 0.0 <= share <= 1.0:
                 raise ValueError(f"{name} is {share}: write a share of the run, from 0 to 1")
+        if self.generators_until < self.generators_from:
+            raise ValueError(
+                f"generators_until is {self.generators_until}, before generators_from ({self.generators_from}): write "
+                "the same for both to use the generators of start_from as they are, or a later share to train them"
+            )
         for name in ("semantic_from", "sad_from", "ccd_from", "task_from"):
             share = getattr(self, name)
             if share is not None and share < self.generators_from:
                 raise ValueError(
                     f"{name} is {share}, before generators_from ({self.generators_from}): it needs adapted images"
                 )
+        if self.task_from > self.generators_until:
+            raise ValueError(
+                f"task_from is {self.task_from}, after generators_until ({self.generators_until}): nothing would learn "
+                "between them"
+            )
         for name, part in (("features_from", "alignment"), ("self_training_from", "self-training")):
             share = getattr(self, name)
             if share is not None and share < self.task_from:
@@ -56,10 +69,19 @@ class StagesConfig:
                     "until then"
                 )
 
+    @property
+    def generators_rest(self) -> bool:
+        """Whether generators never learn in this run, though F learns from what they give."""
+        return self.generators_until <= self.generators_from < 1.0
+
 
 @config
 class WeightsConfig:
-    """Weights of the losses; 0 takes a part out, with its networks. The paper prints none."""
+    """Weights of the losses; 0 takes a part out, with its networks. The paper prints none.
+
+    `gan` and `cycle` both 0 take the whole pixel level out: F learns from the sources as they are, and alignment moves
+    it alone (ADDA, CyCADA's feature level).
+    """
 
     gan: float = 1.0
     """(1) and (2): images that their domain's discriminator takes for real."""
@@ -88,8 +110,17 @@ class WeightsConfig:
         ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: write 0 or more")
-        if self.gan == 0 and self.cycle == 0:
-            raise ValueError("gan and cycle are both 0, so nothing trains the generators: write one above 0")
+        without = [name for name in ("semantic", "sad", "ccd", "source") if getattr(self, name) > 0]
+        if not self.has_pixel_level and without:
+            raise ValueError(
+                "gan and cycle are both 0, so there are no generators, and F learns from the sources as they are: set "
+                f"{', '.join(without)} to 0 as well, or write gan or cycle above 0"
+            )
+
+    @property
+    def has_pixel_level(self) -> bool:
+        """Whether there are generators."""
+        return self.gan > 0 or self.cycle > 0
 
 
 @config

@@ -1,6 +1,7 @@
 """MADAN as a method of the loop: the order of one step."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from isthmus.training.madan.self_training import ClassMixer, Mixed
 from isthmus.training.madan.semantics import Semantics
 from isthmus.training.madan.stages import Stage, learning_steps, stage_at
 from isthmus.training.madan.watch import Watch
-from isthmus.training.method import StepResult
+from isthmus.training.method import Picture, StepResult
 from isthmus.training.optim import ScheduledOptimiser
 from isthmus.training.runtime import Runtime
 from isthmus.training.segmenters import Segmenter, SegmenterOutput, WithFeatures, upsample_logits
@@ -36,7 +37,7 @@ class Madan:
     Args:
         config: Of the method.
         segmenter: F, on the device.
-        source_segmenters: F_i, on the device.
+        source_segmenters: F_i, on the device; none where there is no pixel level, since nothing asks them then.
         optimisers: Of F, over the steps at which it learns (`stages.learning_steps`), and of each F_i that the first
             stage trains, over that stage; none for those that came trained.
         class_weights: [C] weights of true classes in supervised losses, or None.
@@ -65,6 +66,8 @@ class Madan:
         self._class_weights = None if class_weights is None else class_weights.to(runtime.device)
         self._parallel = runtime.parallel(WithFeatures(segmenter))
         self._semantics = Semantics(source_segmenters, segmenter, decay=config.ema_decay)
+        for one in (*source_segmenters, self._semantics.adapted_segmenter):
+            runtime.compile_calls(one)
         own_seed = 1000 * (seed * runtime.world.size + runtime.world.rank)
         self._pixel = PixelAdaptation(config, len(source_segmenters), runtime, seed=own_seed, network_seed=seed)
         self._alignment = Alignment(config, segmenter.feature_channels, runtime, network_seed=seed)
@@ -72,7 +75,7 @@ class Madan:
         self._jitter = None if config.color_jitter is None else ColorJitter(config.color_jitter, own_seed + 999)
         self._mixer = ClassMixer(config.self_training, own_seed + 998)
         self._watch = Watch(config, total_steps, len(source_segmenters))
-        self._learning = learning_steps(config.stages, total_steps)
+        self._learning = learning_steps(config, total_steps)
         self._is_warm = False
 
     @property
@@ -108,15 +111,19 @@ class Madan:
             return self._warm_up(step, frames)
         if not self._is_warm:
             self._semantics.freeze()
-            if self._config.stages.generators_from > 0:  # else nothing was trained here: an earlier run's F_A stands
+            if self._learning.warm_up > 0:  # else nothing was trained here: an earlier run's F_A stands
                 self._semantics.begin_where(self._segmenter)
             self._is_warm = True
         crop = self._pixel.draw_crop(frames)
-        generators, translated = self._pixel.update_generators(crop, stage, self._semantics)
-        discriminators = self._pixel.update_discriminators(crop, translated)
-        losses = generators.means | discriminators.means
+        losses: dict[str, Tensor] = {}
+        by_source: dict[str, Tensor] = {}
+        translated: list[Translated] = []
+        if stage.generators:
+            generators, translated = self._pixel.update_generators(crop, stage, self._semantics)
+            discriminators = self._pixel.update_discriminators(crop, translated)
+            losses |= generators.means | discriminators.means
+            by_source |= generators.by_source | discriminators.by_source
         metrics: dict[str, Tensor | float] = {}
-        by_source = generators.by_source | discriminators.by_source
         mixed = None
         if stage.task > 0:
             ours, metrics, mixed = self._update_segmenter(step, stage, frames, translated)
@@ -131,10 +138,18 @@ class Madan:
             whole=() if self._config.crop_hw is None else tuple(frames.images),
             adapt=self._pixel.adapt,
         )
-        notes = self._watch.notes(step, shown, losses | by_source, stage)
+        looked = self._translated(shown) if self._watch.looks_at(step) else shown
+        notes = self._watch.notes(step, looked, losses | by_source, stage)
         losses["total"] = _total(losses, stage)
-        pictures = partial(draw, shown.kept())
+        pictures = partial(self._draw, shown.kept())
         return StepResult(losses=losses, metrics=metrics | by_source, notes=notes, pictures=pictures)
+
+    def _draw(self, shown: Shown) -> Mapping[str, Picture]:
+        return draw(self._translated(shown))
+
+    def _translated(self, shown: Shown) -> Shown:
+        """With what generators that hold still make of the frames; they have not moved since the step."""
+        return shown if shown.translated else replace(shown, translated=tuple(self._pixel.show(shown.crop)))
 
     def _warm_up(self, step: int, frames: Frames) -> StepResult:
         """Stage 0 of the paper: each F_i on its own source, F on all of them."""
@@ -209,8 +224,13 @@ class Madan:
         return self._mixer(adapted, masks, target, answers)
 
     def _adapted(self, frames: Frames, translated: Sequence[Translated]) -> list[Tensor]:
-        """Each source's whole frames in the target's look: those of the generator phase where they are the same."""
-        if self._config.crop_hw is None and self._config.generator.dropout == 0:
+        """Each source's whole frames in the target's look: those of the generator phase where they are the same.
+
+        Where there are no generators, the frames themselves.
+        """
+        if not self._config.weights.has_pixel_level:
+            return list(frames.images)
+        if translated and self._config.crop_hw is None and self._config.generator.dropout == 0:
             return [one.adapted[: len(image)] for one, image in zip(translated, frames.images, strict=True)]
         return [self._pixel.adapt(image, source) for source, image in enumerate(frames.images)]
 

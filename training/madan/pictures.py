@@ -21,6 +21,7 @@ class Shown:
 
     crop: Frames
     translated: tuple[Translated, ...]
+    """One a source; none of generators that hold still, until somebody looks, nor where there are no generators."""
     source_segmenters: Sequence[nn.Module]
     """F_i."""
     adapted_segmenter: nn.Module
@@ -59,39 +60,58 @@ def draw(shown: Shown) -> Mapping[str, Picture]:
     `adaptation` has a row a source: image, labels, F_i(x_i), adapted, F_A(adapted), reconstructed; where generators
     learn from crops, the whole frame and its translation too, as the segmenter sees it, shrunk. `target` shows the
     target, then what each G'_i returns it to; `self_training`, where it plays, a target frame with what was pasted on
-    it, its labels, and how far each counts.
+    it, its labels, and how far each counts. Without generators `adaptation` and `target` show what F_A sees.
     """
+    pictures = _segmented(shown) if not shown.translated else _translated(shown)
+    if shown.mixed is not None:
+        mixed = [_rgb(shown.mixed.images), _colors(shown.mixed.labels), share_picture(shown.mixed.trust[0])]
+        pictures["self_training"] = titled_grid(("pasted", "labels", "how far they count"), [mixed])
+    return pictures
+
+
+def _translated(shown: Shown) -> dict[str, Picture]:
     rows = []
-
-    def rgb(images: Tensor) -> Picture:
-        return rgb_picture(images[0])
-
-    def colors(labels: Tensor) -> Picture:
-        return label_picture(labels[0])
 
     for source, result in enumerate(shown.translated):
         image, mask = shown.crop.images[source], shown.crop.masks[source]
         seen = shown.source_segmenters[source](image).argmax(1)
         meant = shown.adapted_segmenter(result.adapted).argmax(1)
         cells = [
-            rgb(image),
-            colors(mask),
-            colors(seen),
-            rgb(result.adapted),
-            colors(meant),
-            rgb(result.reconstructed),
+            _rgb(image),
+            _colors(mask),
+            _colors(seen),
+            _rgb(result.adapted),
+            _colors(meant),
+            _rgb(result.reconstructed),
         ]
         if shown.whole and shown.adapt is not None:
             whole = shown.whole[source]
-            cells += [fitted(rgb(one), *image.shape[-2:]) for one in (whole, shown.adapt(whole, source))]
+            cells += [fitted(_rgb(one), *image.shape[-2:]) for one in (whole, shown.adapt(whole, source))]
         rows.append(cells)
     titles = ("source", "labels", "F_i sees", "adapted", "F_A sees", "and back", "whole", "whole adapted")
-    target = [rgb(shown.crop.target), *(rgb(result.returned) for result in shown.translated)]
-    pictures = {
+    target = [_rgb(shown.crop.target), *(_rgb(result.returned) for result in shown.translated)]
+    return {
         "adaptation": titled_grid(titles[: len(rows[0])], rows),
         "target": titled_grid(("target", *(f"as source {i}" for i in range(len(shown.translated)))), [target]),
     }
-    if shown.mixed is not None:
-        mixed = [rgb(shown.mixed.images), colors(shown.mixed.labels), share_picture(shown.mixed.trust[0])]
-        pictures["self_training"] = titled_grid(("pasted", "labels", "how far they count"), [mixed])
-    return pictures
+
+
+def _segmented(shown: Shown) -> dict[str, Picture]:
+    def seen(images: Tensor) -> Picture:
+        return _colors(shown.adapted_segmenter(images).argmax(1))
+
+    frames = zip(shown.crop.images, shown.crop.masks, strict=True)
+    rows = [[_rgb(image), _colors(mask), seen(image)] for image, mask in frames]
+    target = [_rgb(shown.crop.target), seen(shown.crop.target)]
+    return {
+        "adaptation": titled_grid(("source", "labels", "F_A sees"), rows),
+        "target": titled_grid(("target", "F_A sees"), [target]),
+    }
+
+
+def _rgb(images: Tensor) -> Picture:
+    return rgb_picture(images[0])
+
+
+def _colors(labels: Tensor) -> Picture:
+    return label_picture(labels[0])

@@ -71,7 +71,7 @@ class PixelAdaptation:
 
     Args:
         config: Of the method.
-        num_sources: M.
+        num_sources: M; 0 where there is no pixel level, and then there are no networks.
         runtime: Where it computes.
         seed: Of pools and of the draws of this process.
         network_seed: Of the networks' first weights, the same in all processes. Each network draws for itself: it
@@ -102,11 +102,12 @@ class PixelAdaptation:
             self.aggregation = drawn("aggregation", lambda: form(config.discriminator, num_sources))
         for network in (*self._generators(), *self._discriminators()):
             runtime.place(network)
+            for one in network if isinstance(network, nn.ModuleList) else (network,):
+                runtime.compile_calls(one)
         for generator in self._generators():
             generator.checkpointing = config.checkpointing
         self._generator_optimiser = _adam(self._generators(), config.learning_rate)
-        judges = self._discriminators()
-        self._discriminator_optimiser = _adam(judges, config.learning_rate) if judges else None
+        self._discriminator_optimiser = _adam(self._discriminators(), config.learning_rate)
         names = [f"{kind}.{i}" for kind in ("adapted", "returned", "crossed") for i in range(num_sources)]
         self._pools = {name: ImagePool(config.pool_size, seed + number) for number, name in enumerate(names)}
         self._draws = torch.Generator().manual_seed(seed + len(names))
@@ -130,6 +131,7 @@ class PixelAdaptation:
         Returns:
             Losses, and each source's translations.
         """
+        assert self._generator_optimiser is not None, "no stage without generators has them learn"
         partners = self._draw_partners(stage)
         self._generator_optimiser.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
@@ -187,16 +189,28 @@ class PixelAdaptation:
         }
         return Losses({name: loss.detach() for name, loss in means.items()}, by_source)
 
-    @torch.no_grad()
     def adapt(self, image: Tensor, source: int) -> Tensor:
         """G_i(x_i) of whole frames [B,3,H,W] for the segmenter, without dropout."""
-        generator = self.to_target[source]
+        return self._translate(self.to_target[source], image)
+
+    def show(self, crop: Frames) -> list[Translated]:
+        """What generators that hold still make of a step's crops, one scale of each and without dropout: to look at."""
+        shown = []
+        for source, image in enumerate(crop.images[: self._num_sources]):
+            adapted = self.adapt(image, source)
+            reconstructed, returned = (self._translate(self.to_source[source], one) for one in (adapted, crop.target))
+            shown.append(Translated(adapted, reconstructed, returned, {}))
+        return shown
+
+    @torch.no_grad()
+    def _translate(self, generator: ResnetGenerator, image: Tensor) -> Tensor:
+        """One pass without gradients and dropout."""
         was_training = generator.training
         generator.eval()
         with self._runtime.autocast():
-            adapted: Tensor = generator(image)
+            translated: Tensor = generator(image)
         generator.train(was_training)
-        return adapted
+        return translated
 
     def draw_crop(self, frames: Frames) -> Frames:
         """The crops that this step's generators learn from: one place a batch, image and mask alike."""
@@ -320,13 +334,14 @@ class PixelAdaptation:
     def state_dict(self) -> dict[str, Any]:
         """Moments of both optimisers."""
         return {
-            "generators": self._generator_optimiser.state_dict(),
+            "generators": self._generator_optimiser and self._generator_optimiser.state_dict(),
             "discriminators": self._discriminator_optimiser and self._discriminator_optimiser.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
-        self._generator_optimiser.load_state_dict(state["generators"])
+        if self._generator_optimiser is not None:
+            self._generator_optimiser.load_state_dict(state["generators"])
         if self._discriminator_optimiser is not None:
             self._discriminator_optimiser.load_state_dict(state["discriminators"])
 
@@ -342,8 +357,9 @@ class PixelAdaptation:
         self._draws.set_state(state["draws"])
 
 
-def _adam(networks: Iterable[nn.Module], learning_rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(_parameters(networks), lr=learning_rate, betas=_BETAS)
+def _adam(networks: Sequence[nn.Module], learning_rate: float) -> torch.optim.Adam | None:
+    """None without networks."""
+    return torch.optim.Adam(_parameters(networks), lr=learning_rate, betas=_BETAS) if networks else None
 
 
 def _parameters(networks: Iterable[nn.Module]) -> list[nn.Parameter]:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from isthmus.training.madan.config import MadanConfig, StagesConfig
+from isthmus.training.madan.config import MadanConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,13 +12,15 @@ class Stage:
 
     warm_up: bool
     """F and the F_i learn from the sources as they are; nothing is adapted yet."""
+    generators: bool
+    """Generators and discriminators of images learn; else they hold still, or there are none."""
     gan: float
     cycle: float
     semantic: float
     sad: float
     ccd: float
     task: float
-    """Training of F on adapted images: 0 or, after its ramp, 1."""
+    """Training of F on adapted images: 0 or, after its ramp, 1; always 1 where there are no generators."""
     source: float
     feature: float
     score: float
@@ -47,8 +49,11 @@ class LearningSteps:
         return step if step < self.warm_up else step - self.resting
 
 
-def learning_steps(stages: StagesConfig, total_steps: int) -> LearningSteps:
-    """When F learns, in a run of `total_steps`."""
+def learning_steps(config: MadanConfig, total_steps: int) -> LearningSteps:
+    """When F learns, in a run of `total_steps`: always, where no generators are to be waited for."""
+    if not config.weights.has_pixel_level:
+        return LearningSteps(0, 0, total_steps)
+    stages = config.stages
     warm_up = _first_step(stages.generators_from, total_steps)
     return LearningSteps(warm_up, _first_step(stages.task_from, total_steps) - warm_up, total_steps)
 
@@ -78,16 +83,20 @@ def stage_at(config: MadanConfig, step: int, total_steps: int, num_sources: int)
         return min((at - begin + 1 / total_steps) / stages.ramp, 1.0) if stages.ramp > 0 else 1.0
 
     several = float(num_sources > 1)
+    pixel = weights.has_pixel_level
+    warm_up = pixel and at < stages.generators_from
+    learn = pixel and not warm_up and at < stages.generators_until
     aligned, task = grown(stages.features_from), grown(stages.task_from)
     alone = task if stages.self_training_from is None else grown(stages.self_training_from)
     return Stage(
-        warm_up=at < stages.generators_from,
-        gan=weights.gan,
-        cycle=weights.cycle,
-        semantic=weights.semantic * (1.0 if stages.semantic_from is None else grown(stages.semantic_from)),
-        sad=several * weights.sad * grown(stages.sad_from),
-        ccd=several * weights.ccd * grown(stages.ccd_from),
-        task=task,
+        warm_up=warm_up,
+        generators=learn,
+        gan=learn * weights.gan,
+        cycle=learn * weights.cycle,
+        semantic=learn * weights.semantic * (1.0 if stages.semantic_from is None else grown(stages.semantic_from)),
+        sad=learn * several * weights.sad * grown(stages.sad_from),
+        ccd=learn * several * weights.ccd * grown(stages.ccd_from),
+        task=task if pixel else 1.0,
         source=weights.source,
         feature=weights.feature * aligned,
         score=weights.score * aligned,

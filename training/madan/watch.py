@@ -42,6 +42,10 @@ class Watch:
         self._discriminators = DiscriminatorWatch(config, total_steps, num_sources)
         self._trends = Trends()
 
+    def looks_at(self, step: int) -> bool:
+        """Whether this step's frames are looked at: only then must they be translated."""
+        return step % EVERY == 0
+
     def notes(self, step: int, shown: Shown, losses: Mapping[str, Tensor], stage: Stage) -> list[str]:
         """Sentences for the person who trains; none most of the time.
 
@@ -52,7 +56,7 @@ class Watch:
             stage: What plays at it.
         """
         self._discriminators.add(losses, stage)
-        if step % EVERY:
+        if not self.looks_at(step):
             return []
         notes = self._discriminators.notes()
         for source in range(len(shown.translated)):

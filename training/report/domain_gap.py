@@ -176,7 +176,7 @@ def checkpoint_domain_gap(checkpoint: Path, *, frames_per_domain: int = 40, devi
     size_hw = run.augmentation.resize_hw
     frames = partial(_frames, most=frames_per_domain, size_hw=size_hw)
     domains = [Domain(source.title, "source", frames(source)) for source in run.sources]
-    if isinstance(run.method, MadanConfig):
+    if isinstance(run.method, MadanConfig) and run.method.weights.has_pixel_level:
         domains += _adapted(checkpoint, run.sources, frames, next(segmenter.parameters()).device)
     targets = run.evaluated_on if run.target is None else (run.target,)
     domains += [Domain(target.title, "target", frames(target)) for target in targets]

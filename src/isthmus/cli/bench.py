@@ -100,6 +100,7 @@ def train(
     batch_size: int = 1,
     width: int = 64,
     blocks: int = 9,
+    scales: tuple[float, ...] = (1.0, 0.6),
     steps: int = 3,
     sources: tuple[int, ...] = (1, 2, 3, 4),
     views: tuple[int, ...] = (3, 5, 10, 15),
@@ -112,7 +113,9 @@ def train(
     $ isthmus bench train --methods madan --size-hw 64 128 --width 16 --blocks 4 --steps 1
     $ isthmus bench train --methods randomization --views 3 5 10 15
 
-    MADAN's ways are measured with two sources; then the most saving one in fp32 with each number of sources.
+    MADAN's ways are measured with two sources; then the most saving one in fp32 with each number of sources. All parts
+    of MADAN and MADAN+ play: (1) to (8), of which (5) and (6) from two sources on, alignment of features, scores and
+    categories, the sources as they are, self-training, and each of `--scales`.
     Randomization is measured with one source, against source-only: with each number of views, all in one batch, and
     with the most views one a pass; then its parts with the fewest.
 
@@ -122,6 +125,7 @@ def train(
         batch_size: Frames a source.
         width: Channels of the first layer of MADAN's generators.
         blocks: Residual units of MADAN's generators.
+        scales: Shares of the frame that MADAN's generators see, the whole first; 1.0 alone is MADAN without MADAN+'s.
         steps: Timed steps of each figure.
         sources: Numbers of sources, for MADAN.
         views: Numbers of versions of each frame, itself among them, for randomization.
@@ -139,7 +143,7 @@ def train(
         if "madan" in methods:
             generator = GeneratorConfig(width=width, blocks=blocks)
             sizes = MadanBenchmarkConfig(
-                size_hw=size_hw, batch_size=batch_size, steps=steps, device=device, generator=generator
+                size_hw=size_hw, batch_size=batch_size, steps=steps, device=device, generator=generator, scales=scales
             )
             tables.extend(_madan_tables(sizes, sources, status.update))
         if "randomization" in methods:
@@ -151,7 +155,7 @@ def train(
         return
     console = Console()
     for table in tables:
-        console.print(step_table(table.costs, table.title, counted=table.counted))
+        console.print(step_table(table.costs, table.title, counted=table.counted, note=table.note))
 
 
 def serve(
@@ -249,6 +253,7 @@ class _Measured(NamedTuple):
     title: str
     counted: Literal["sources", "views"]
     costs: "Sequence[StepCost]"
+    note: str = ""
 
 
 def _madan_tables(
@@ -259,9 +264,11 @@ def _madan_tables(
     saving = "per source, checkpointed"
     ways, numbers = [(variant, 2) for variant in VARIANTS], [(saving, number) for number in sources]
     costs = _costs([*ways, *numbers], partial(measure_madan, config), report)
-    yield _Measured("MADAN: ways of saving memory, two sources", "sources", [costs[row] for row in ways])
+    title = "MADAN: ways of saving memory, two sources"
+    yield _Measured(title, "sources", [costs[row] for row in ways], config.parts)
     if numbers:
-        yield _Measured(f"MADAN: numbers of sources, {saving}", "sources", [costs[row] for row in numbers])
+        title = f"MADAN: numbers of sources, {saving}"
+        yield _Measured(title, "sources", [costs[row] for row in numbers], config.parts)
 
 
 def _randomization_tables(

@@ -1,11 +1,12 @@
 """The cost of a step is measured in processes of their own."""
 
 import pytest
+import torch
 
 from isthmus.errors import ConfigurationError
 from isthmus.training.discriminators import PatchDiscriminatorConfig
 from isthmus.training.generators import GeneratorConfig
-from isthmus.training.madan.benchmark import MadanBenchmarkConfig, measure_madan
+from isthmus.training.madan.benchmark import MadanBenchmarkConfig, _prepare, measure_madan
 
 SMALL = MadanBenchmarkConfig(
     size_hw=(32, 32),
@@ -23,6 +24,17 @@ def test_a_row_is_measured() -> None:
     assert cost.seconds_per_step > 0
     assert cost.images_per_second == pytest.approx(3 / cost.seconds_per_step)
     assert cost.peak_mib > 0
+
+
+@pytest.mark.parametrize("num_sources", [1, 2, 3, 4])
+def test_every_part_plays(num_sources: int) -> None:
+    method, sources, target = _prepare(SMALL, "per source", num_sources, torch.device("cpu"))
+    losses = set(method.train_step(0, sources, target).losses)
+    always = {"gan_to_target", "gan_to_source", "cycle", "semantic", "task", "source", "feature", "score", "category"}
+    assert losses >= always | {"self_training"}
+    assert {"sad", "ccd"} <= losses or num_sources == 1
+    assert method._pixel._config.scales == (1.0, 0.6)
+    assert SMALL.parts.endswith("self-training; generators at scale 1.0 and 0.6")
 
 
 @pytest.mark.parametrize("row", [("magic", 2), ("plain", 0)])

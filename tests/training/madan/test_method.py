@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def config_of(**changes: Any) -> MadanConfig:
     return MadanConfig(**{**values, **changes})
 
 
-def madan_of(config: MadanConfig, num_sources: int = 2) -> Madan:
+def madan_of(config: MadanConfig, num_sources: int = 2, runtime: Runtime = CPU) -> Madan:
     """The same weights for the same configuration."""
     torch.manual_seed(0)
     segmenter, *sources = (Segmenter(SmallNetwork(), IMAGENET) for _ in range(num_sources + 1))
@@ -78,7 +79,7 @@ def madan_of(config: MadanConfig, num_sources: int = 2) -> Madan:
         sources,
         (build(segmenter), {i: build(one) for i, one in enumerate(sources)}),
         class_weights=None,
-        runtime=CPU,
+        runtime=runtime,
         total_steps=STEPS,
         seed=5,
     )
@@ -311,6 +312,25 @@ def test_saving_memory_changes_no_gradient(build: Build, num_sources: int, formu
     for other in saving:
         for key, gradient in plain.items():
             torch.testing.assert_close(other[key], gradient, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler looks at it
+def test_compiling_reaches_all_large_networks_and_changes_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Graphs are captured and differentiated as ever; the minutes of making code for them are saved.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    starts = dict.fromkeys(("generators_from", "sad_from", "ccd_from", "task_from", "features_from"), 0.1)
+    config = config_of(
+        stages=StagesConfig(**starts, generators_until=0.2, ramp=0), checkpointing=True, formulation="paper"
+    )
+    plain, compiled = (madan_of(config, 2, replace(CPU, compile=compile_)) for compile_ in (False, True))
+    for step in range(3):  # the first stage, generators that learn, generators that hold still
+        assert step_of(compiled, step) == pytest.approx(step_of(plain, step), rel=1e-3)
+    assert weights_of(compiled).keys() == weights_of(plain).keys()
+    apart = {"segmenter", "feature_discriminator", "score_discriminator", "category_discriminator"}  # F: `parallel`
+    for name in set(compiled.networks) - apart:
+        network = compiled.networks[name]
+        parts = network if isinstance(network, nn.ModuleList) else [network]
+        assert all(part._compiled_call_impl is not None for part in parts), name
 
 
 def test_generators_may_learn_from_crops_while_the_segmenter_sees_whole_frames(build: Build) -> None:

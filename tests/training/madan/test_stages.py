@@ -56,7 +56,7 @@ class TestStages:
     def test_the_learning_rate_counts_the_steps_at_which_the_segmenter_learns(
         self, begins: float, task: float, learning: list[int]
     ) -> None:
-        steps = learning_steps(replace(STAGES, generators_from=begins, task_from=task), 100)
+        steps = learning_steps(config_of(stages=replace(STAGES, generators_from=begins, task_from=task)), 100)
         assert steps.number == len(learning)
         assert [steps.index(step) for step in learning] == [*range(len(learning))]
 
@@ -67,7 +67,7 @@ class TestStages:
             generators_from=0.0, sad_from=0.0, ccd_from=0.0, task_from=share, features_from=1.0, ramp=0.0
         )
         plays = [stage_at(config_of(stages=stages), step, total, 1).task > 0 for step in range(total)]
-        assert learning_steps(stages, total).number == max(1, sum(plays))
+        assert learning_steps(config_of(stages=stages), total).number == max(1, sum(plays))
 
     def test_one_source_is_not_aggregated(self) -> None:
         stage = stage_at(config_of(), 99, 100, 1)
@@ -84,7 +84,7 @@ class TestStages:
         (StagesConfig, {"self_training_from": 0.2}, "self_training_from is 0.2, before task_from"),
         (StagesConfig, {"semantic_from": 0.1}, "semantic_from is 0.1, before generators_from"),
         (WeightsConfig, {"cycle": -1.0}, "cycle is -1.0: write 0 or more"),
-        (WeightsConfig, {"cycle": 0.0, "gan": 0.0}, "nothing trains the generators"),
+        (WeightsConfig, {"cycle": 0.0, "gan": 0.0}, "there are no generators.*set semantic, sad, ccd to 0 as well"),
         (ColorJitterConfig, {"probability": 1.5}, "probability is 1.5: write a number from 0 to 1"),
         (ColorJitterConfig, {"hue": 0.6}, "hue is 0.6: write a number from 0 to 0.5"),
         (config_of, {"learning_rate": 0.0}, "must be above 0"),
