@@ -107,6 +107,8 @@ class Madan:
         if stage.warm_up:
             return self._warm_up(step, frames)
         if not self._is_warm:
+            for network in (self._segmenter, *self._source_segmenters):  # F_A begins as F, the F_i stay as they are
+                self._runtime.world.share_buffers(network)
             self._semantics.freeze()
             if self._config.stages.generators_from > 0:  # else nothing was trained here: an earlier run's F_A stands
                 self._semantics.begin_where(self._segmenter)
@@ -119,6 +121,7 @@ class Madan:
         if stage.task > 0:
             ours, metrics, mixed = self._update_segmenter(step, stage, frames, translated)
             losses |= ours
+            self._runtime.world.share_buffers(self._segmenter)
             self._semantics.follow(self._segmenter)
         shown = Shown(crop, tuple(translated), self._source_segmenters, self._semantics.adapted_segmenter, mixed)
         notes = self._watch.notes(step, shown, losses)
