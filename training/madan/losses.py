@@ -73,7 +73,9 @@ def aggregation_loss(logits: Tensor) -> Tensor:
     """Sub-domain aggregation with one M-way discriminator: cross-entropy to "any source alike", nats, 0 and up.
 
     0 where the discriminator gives each source the same probability. *Deviations* from (5) of MADAN: one classifier
-    instead of M discriminators, symmetric in the sources; with M = 2 the game is the same.
+    instead of M discriminators, symmetric in the sources; and another game with M = 2 as well. This is KL(U ‖ p) of the
+    discriminator's answer p, whose gradient in the logits, p - U, vanishes at chance: generators are content once
+    nobody can tell. The paper's form pulls there as well, until they are taken for the others.
 
     Args:
         logits: [B,M,h,w] of D_A on adapted images of any source.

@@ -91,6 +91,15 @@ class TestSharedAggregation:
         assert aggregation_verdict_loss(logits, 0) == pytest.approx(-math.log(0.75))
         assert aggregation_verdict_loss(logits, 1) == pytest.approx(-math.log(0.25))
 
+    def test_at_chance_it_rests_where_the_papers_form_still_pulls(self) -> None:
+        logits = torch.zeros(1, 2, 1, 1, requires_grad=True)
+        aggregation_loss(logits).backward()
+        assert logits.grad is not None
+        torch.testing.assert_close(logits.grad, torch.zeros_like(logits))
+        own, other = (torch.full((1,), 0.5, requires_grad=True) for _ in range(2))
+        aggregation_loss_paper([own, other], 0).backward()
+        assert (own.grad, other.grad) == (-1, 1)  # 2 (0.5 - 1) towards the others' 1, 2 · 0.5 towards their 0
+
 
 class TestCategories:
     """Category-level alignment of MADAN+."""
