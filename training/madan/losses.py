@@ -3,6 +3,8 @@
 The plain adversarial and cycle losses, (1) to (3) of the paper, stand in `training.adversarial`.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -93,6 +95,23 @@ def aggregation_verdict_loss(logits: Tensor, source: int) -> Tensor:
     """
     truth = torch.full_like(logits[:, 0], source, dtype=torch.long)
     return functional.cross_entropy(logits, truth)
+
+
+def cross_cycle_loss(verdicts: Sequence[Tensor], num_sources: int, *, drawn: bool) -> Tensor:
+    """Cross-domain cycle for one source's generator: its images, carried on to other sources, are taken for theirs.
+
+    *Equation*: (6) of MADAN, arXiv:1910.12181, with least squares in the logarithm's place: 1 / (M-1) times the sum
+    over all other sources. *Deviations*: where pairs are drawn, each D_j judges one other source's images a step, each
+    with probability 1 / (M-1), and counts whole: over the draws, the mean of all sources' sum is the paper's.
+
+    Args:
+        verdicts: Those of D_j on G'_j(G_i(x_i)), for every source j that judges source i's images at this step; at
+            least one.
+        num_sources: M, two and more.
+        drawn: Whether pairs are drawn; else `verdicts` are all M-1.
+    """
+    share = 1.0 if drawn else 1.0 / (num_sources - 1)
+    return torch.stack([least_squares(verdict, real=True) for verdict in verdicts]).sum() * share
 
 
 def category_shares(labels: Tensor, num_classes: int, grid_hw: tuple[int, int]) -> Tensor:

@@ -1,5 +1,6 @@
 """What a switch takes out, and nothing else: all other losses and gradients stay what they were."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.training.madan.config import WeightsConfig
+from isthmus.training.madan.losses import cross_cycle_loss
 from isthmus.training.madan.method import Madan
 from isthmus.training.madan.pixel import Frames
 from isthmus.training.madan.stages import Stage
@@ -107,3 +109,26 @@ def test_a_weight_scales_its_own_gradient_alone(
     assert any(not torch.equal(off[key], once[key]) for key in off)
     for key in off:
         torch.testing.assert_close(twice[key] - once[key], once[key] - off[key], rtol=1e-3, atol=1e-5)
+
+
+def test_drawn_pairs_of_the_cross_domain_cycle_are_all_pairs_on_average(
+    build: Build, first_stage: Callable[[int], Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over all eight draws for three sources, each with the same chance, the mean is the paper's sum."""
+    verdicts = {(i, j): torch.tensor([0.1 * (3 * i + j)]) for i in range(3) for j in range(3) if i != j}
+
+    def total(method: Madan) -> float:
+        partners = method._pixel._draw_partners(first_stage(3))
+        drawn = method._config.formulation == "aggregated"
+        losses = [cross_cycle_loss([verdicts[i, j] for j in js], 3, drawn=drawn) for i, js in partners.items() if js]
+        return float(torch.stack(losses).sum())
+
+    paper = total(build(3, formulation="paper"))
+    assert paper == pytest.approx(sum((float(verdict) - 1) ** 2 for verdict in verdicts.values()) / 2)
+    method, totals = build(3), []
+    for draws in itertools.product((0, 1), repeat=3):
+        waiting = iter(draws)
+        monkeypatch.setattr(torch, "randint", lambda *_, waiting=waiting, **__: torch.tensor(next(waiting)))
+        totals.append(total(method))
+    assert len(set(totals)) > 1
+    assert sum(totals) / len(totals) == pytest.approx(paper)
