@@ -18,6 +18,7 @@ from isthmus.training.madan.pixel import Frames
 from isthmus.training.madan.stages import Stage
 
 Build = Callable[..., Madan]
+BEGINNINGS = ("generators_from", "sad_from", "ccd_from", "task_from", "features_from")
 ALL_AT_ONCE = StagesConfig(generators_from=0, sad_from=0, ccd_from=0, task_from=0, features_from=0, ramp=0)
 
 
@@ -61,6 +62,39 @@ def test_the_first_stage_trains_segmenters_on_the_sources_alone(
     before = weights_of(method)
     assert set(step_of(method, 0)) == {"source_0", "source_1", "task", "total"}
     assert moved(before, weights_of(method)) == {"segmenter", "source_segmenter_0", "source_segmenter_1"}
+
+
+@pytest.mark.parametrize("begin", [0.0, 0.1])
+@pytest.mark.parametrize("formulation", ["paper", "aggregated"])
+def test_no_gradient_reaches_the_networks_that_watch_over_meaning(
+    build: Build,
+    step_of: Callable[..., Any],
+    weights_of: Callable[..., Any],
+    formulation: str,
+    begin: float,
+) -> None:
+    stages = StagesConfig(**dict.fromkeys(BEGINNINGS, begin), ramp=0)
+    weights = WeightsConfig(score=0.1, category=0.1, source=0.5, self_training=1.0)
+    method = build(stages=stages, weights=weights, formulation=formulation, ema_decay=0.75)
+    first = 0
+    if begin > 0:
+        step_of(method, 0)  # F_i learn, and F_A begins again where F is
+        first = 1
+    before = weights_of(method)
+    step_of(method, first)
+    after = weights_of(method)
+    watching = [name for name in method.networks if name.startswith(("source_segmenter_", "adapted_segmenter"))]
+    assert len(watching) == 3
+    for name in watching:
+        assert all(one.grad is None for one in method.networks[name].parameters()), name
+        assert not any(one.requires_grad for one in method.networks[name].parameters()), name
+    assert not {f"source_segmenter_{i}" for i in (0, 1)} & moved(before, after)
+    for key, now in after.items():
+        name, _, part = key.partition("/")
+        if name == "adapted_segmenter":
+            begun = before[f"segmenter/{part}"] if begin > 0 else before[key]
+            f = after[f"segmenter/{part}"]
+            assert torch.equal(now, begun.lerp(f, 0.25) if now.is_floating_point() else f), key
 
 
 def test_until_the_task_begins_the_segmenter_rests(
