@@ -47,6 +47,23 @@ class World:
         if self.size > 1:
             dist.broadcast(tensor, 0)
 
+    def share_buffers(self, network: nn.Module) -> None:
+        """Overwrite a network's buffers, such as running means of normalisation layers, with rank 0's.
+
+        Rank 0's rather than their mean: DistributedDataParallel hands them out at each forward pass, and checkpoints
+        hold them, so that a resumed run goes on with what the other processes would have had. One message a type.
+        """
+        if self.size == 1:
+            return
+        by_type: dict[torch.dtype, list[Tensor]] = {}
+        for buffer in network.buffers():
+            by_type.setdefault(buffer.dtype, []).append(buffer)
+        for buffers in by_type.values():
+            message = torch.cat([buffer.reshape(-1) for buffer in buffers])
+            dist.broadcast(message, 0)
+            for buffer, theirs in zip(buffers, torch.split(message, [one.numel() for one in buffers]), strict=True):
+                buffer.copy_(theirs.view_as(buffer))
+
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each parameter's gradient by its mean over all processes, in one message.
 

@@ -73,8 +73,7 @@ class Judge:
             draw: Takes pictures of the first frames of each set, on the first process.
         """
         # Running statistics of normalisation layers are each rank's own between steps; rank 0's are saved.
-        for buffer in method.segmenter.buffers():
-            self.runtime.world.share(buffer)
+        self.runtime.world.share_buffers(method.segmenter)
         on = partial(self._judge_on, method=method, shared_train_ids=shared_train_ids, draw=draw)
         return Judgement(
             validation=None if self.validation is None else on(self.validation, "validation"),

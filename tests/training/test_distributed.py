@@ -71,3 +71,8 @@ def test_alone_nothing_is_exchanged():
     assert world.gather("mine") == ["mine"]
     assert torch.equal(world.sum(tensor), tensor)
     assert world.sum(tensor) is not tensor
+    network = torch.nn.BatchNorm1d(2)
+    network(torch.rand(3, 2))
+    mean = network.running_mean.clone()
+    world.share_buffers(network)
+    assert torch.equal(network.running_mean, mean)

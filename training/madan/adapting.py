@@ -14,10 +14,11 @@ from isthmus.artifact import sha256_of
 from isthmus.datasets.base import SegmentationDataset
 from isthmus.datasets.catalogue import DatasetConfig, build_dataset, dataset_digest, layout_writer
 from isthmus.datasets.journal import FrameJournal, digest_of_frames
-from isthmus.datasets.layout import write_bytes
+from isthmus.datasets.layout import LayoutWriter, write_bytes
 from isthmus.datasets.transforms import resize_pair
 from isthmus.errors import ConfigurationError, UnreadableFileError
 from isthmus.training.ancestry import ADAPTED_FILE, Ancestor
+from isthmus.training.config import TrainingConfig
 from isthmus.training.generators import ResnetGenerator
 from isthmus.training.inheritance import ancestors_in
 from isthmus.training.runtime import choose_device
@@ -57,10 +58,33 @@ def adapt_source(
     """
     translators = open_translators(checkpoint)
     translators.check_begun()
-    run, weights = translators.run, translators.weights(source)
-    chosen_set = run.sources[source] if dataset is None else dataset
+    weights = translators.weights(source)
+    chosen_set = translators.run.sources[source] if dataset is None else dataset
     frames = build_dataset(chosen_set)
-    request: dict[str, Any] = {
+    request = _request(translators.run, source, weights, frames)
+    writer = layout_writer(frames.dataset_name)
+    split = frames.split if frames.split in writer.splits else writer.splits[0]
+    writing = writer(out, split)
+    ancestry = [_ancestor(chosen_set, request), *ancestors_in(translators.info)]
+    if _claim(out, request):
+        finished = _read(out)
+        return finished if "ancestry" in finished else _finish(out, finished, ancestry)
+    chosen = choose_device(device)
+    generator = translators.load(source).to(chosen)
+
+    def translate(index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return _adapted(frames, index, generator, translators.run.augmentation.resize_hw, chosen)
+
+    journal = FrameJournal(out, split, len(frames))
+    done = _translate(len(frames), translate, writing, journal, on_frame)
+    manifest = _finish(out, {**request, "digest": digest_of_frames(done)}, ancestry)
+    journal.remove()
+    return manifest
+
+
+def _request(run: TrainingConfig, source: int, weights: Path, frames: SegmentationDataset) -> dict[str, Any]:
+    """What makes two adapted sets the same."""
+    return {
         "run": run.name,
         "source": source,
         "generator": sha256_of(weights),
@@ -70,37 +94,39 @@ def adapt_source(
         "num_frames": len(frames),
         "size_hw": list(run.augmentation.resize_hw),
     }
-    writer = layout_writer(frames.dataset_name)
-    split = frames.split if frames.split in writer.splits else writer.splits[0]
-    writing = writer(out, split)
-    translated = Ancestor(
+
+
+def _ancestor(dataset: DatasetConfig, request: dict[str, Any]) -> Ancestor:
+    """The frames that are translated."""
+    return Ancestor(
         role="source",
-        dataset=frames.dataset_name,
-        split=chosen_set.split_and_part,
-        root=str(chosen_set.root),
-        num_frames=len(frames),
+        dataset=request["dataset"],
+        split=dataset.split_and_part,
+        root=str(dataset.root),
+        num_frames=request["num_frames"],
         digest=request["frames"],
     )
-    ancestry = [translated, *ancestors_in(translators.info)]
-    if _claim(out, request):
-        finished = _read(out)
-        return finished if "ancestry" in finished else _finish(out, finished, ancestry)
-    chosen = choose_device(device)
-    generator = translators.load(source).to(chosen)
-    journal = FrameJournal(out, split, len(frames))
+
+
+def _translate(
+    count: int,
+    translate: Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+    writing: LayoutWriter,
+    journal: FrameJournal,
+    on_frame: Callable[[int, int], None] | None,
+) -> dict[int, str]:
+    """Write those of `count` frames that the journal lacks; the digests of all, by number."""
     done = journal.read()
-    for index in range(len(frames)):
+    for index in range(count):
         if index not in done:
-            image, mask = _adapted(frames, index, generator, run.augmentation.resize_hw, chosen)
+            image, mask = translate(index)
             writing.write(index, image, mask)
             done[index] = hashlib.sha256(image.tobytes() + mask.tobytes()).hexdigest()
             journal.add(index, done[index])
         if on_frame is not None:
-            on_frame(index + 1, len(frames))
+            on_frame(index + 1, count)
     writing.finish()
-    manifest = _finish(out, {**request, "digest": digest_of_frames(done)}, ancestry)
-    journal.remove()
-    return manifest
+    return done
 
 
 def _finish(out: Path, manifest: dict[str, Any], ancestry: list[Ancestor]) -> dict[str, Any]:

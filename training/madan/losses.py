@@ -4,6 +4,7 @@ The plain adversarial and cycle losses, (1) to (3) of the paper, stand in `train
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -75,7 +76,9 @@ def aggregation_loss(logits: Tensor) -> Tensor:
     """Sub-domain aggregation with one M-way discriminator: cross-entropy to "any source alike", nats, 0 and up.
 
     0 where the discriminator gives each source the same probability. *Deviations* from (5) of MADAN: one classifier
-    instead of M discriminators, symmetric in the sources; with M = 2 the game is the same.
+    instead of M discriminators, symmetric in the sources; and another game with M = 2 as well. This is KL(U ‖ p) of the
+    discriminator's answer p, whose gradient in the logits, p - U, vanishes at chance: generators are content once
+    nobody can tell. The paper's form pulls there as well, until they are taken for the others.
 
     Args:
         logits: [B,M,h,w] of D_A on adapted images of any source.
@@ -92,6 +95,23 @@ def aggregation_verdict_loss(logits: Tensor, source: int) -> Tensor:
     """
     truth = torch.full_like(logits[:, 0], source, dtype=torch.long)
     return functional.cross_entropy(logits, truth)
+
+
+def cross_cycle_loss(verdicts: Sequence[Tensor], num_sources: int, *, drawn: bool) -> Tensor:
+    """Cross-domain cycle for one source's generator: its images, carried on to other sources, are taken for theirs.
+
+    *Equation*: (6) of MADAN, arXiv:1910.12181, with least squares in the logarithm's place: 1 / (M-1) times the sum
+    over all other sources. *Deviations*: where pairs are drawn, each D_j judges one other source's images a step, each
+    with probability 1 / (M-1), and counts whole: over the draws, the mean of all sources' sum is the paper's.
+
+    Args:
+        verdicts: Those of D_j on G'_j(G_i(x_i)), for every source j that judges source i's images at this step; at
+            least one.
+        num_sources: M, two and more.
+        drawn: Whether pairs are drawn; else `verdicts` are all M-1.
+    """
+    share = 1.0 if drawn else 1.0 / (num_sources - 1)
+    return torch.stack([least_squares(verdict, real=True) for verdict in verdicts]).sum() * share
 
 
 def category_shares(labels: Tensor, num_classes: int, grid_hw: tuple[int, int]) -> Tensor:

@@ -110,6 +110,8 @@ class Madan:
         if stage.warm_up:
             return self._warm_up(step, frames)
         if not self._is_warm:
+            for network in (self._segmenter, *self._source_segmenters):  # F_A begins as F, the F_i stay as they are
+                self._runtime.world.share_buffers(network)
             self._semantics.freeze()
             if self._learning.warm_up > 0:  # else nothing was trained here: an earlier run's F_A stands
                 self._semantics.begin_where(self._segmenter)
@@ -128,6 +130,7 @@ class Madan:
         if stage.task > 0:
             ours, metrics, mixed = self._update_segmenter(step, stage, frames, translated)
             losses |= ours
+            self._runtime.world.share_buffers(self._segmenter)
             self._semantics.follow(self._segmenter)
         shown = Shown(
             crop,

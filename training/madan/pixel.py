@@ -16,7 +16,7 @@ from isthmus.training.generators import ResnetGenerator
 from isthmus.training.image_pool import ImagePool
 from isthmus.training.madan.aggregation import Aggregation, PaperAggregation, SharedAggregation
 from isthmus.training.madan.config import MadanConfig
-from isthmus.training.madan.losses import cycle_loss
+from isthmus.training.madan.losses import cross_cycle_loss, cycle_loss
 from isthmus.training.madan.semantics import Semantics
 from isthmus.training.madan.stages import Stage
 from isthmus.training.reproducibility import draws_of
@@ -250,8 +250,9 @@ class PixelAdaptation:
                 totals.append(stage.sad * losses["sad"])
             crossed = {j: self.to_source[j](first.adapted) for j in partners[source]}
             if crossed:
-                verdicts = [least_squares(self.source_discriminators[j](one), real=True) for j, one in crossed.items()]
-                losses["ccd"] = torch.stack(verdicts).sum() * self._share_of_pairs()
+                verdicts = [self.source_discriminators[j](one) for j, one in crossed.items()]
+                drawn = self._config.formulation == "aggregated"
+                losses["ccd"] = cross_cycle_loss(verdicts, self._num_sources, drawn=drawn)
                 totals.append(stage.ccd * losses["ccd"])
         kept = Translated(
             adapted=torch.cat([one.adapted.detach() for one in results]),
@@ -312,10 +313,6 @@ class PixelAdaptation:
     def _at_all_scales(self, images: Tensor) -> Tensor:
         """What the generators were shown of real frames, [KB,3,H,W]."""
         return torch.cat([_centre(images, scale) for scale in self._config.scales])
-
-    def _share_of_pairs(self) -> float:
-        """1 / (M-1) where all pairs are summed, 1 where one is drawn."""
-        return 1.0 / (self._num_sources - 1) if self._config.formulation == "paper" else 1.0
 
     def _draw_place(self, image: Tensor) -> tuple[int, int]:
         assert self._config.crop_hw is not None

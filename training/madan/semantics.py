@@ -68,6 +68,7 @@ class Semantics:
 
 
 def freeze(network: nn.Module) -> None:
-    """Evaluation mode, and no gradients into it from here on."""
+    """Evaluation mode, and no gradients into it from here on; those of its own training are let go."""
     network.eval()
     network.requires_grad_(False)
+    network.zero_grad(set_to_none=True)

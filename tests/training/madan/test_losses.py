@@ -13,6 +13,7 @@ from isthmus.training.madan.losses import (
     aggregation_verdict_loss_paper,
     category_loss,
     category_shares,
+    cross_cycle_loss,
     cycle_loss,
     semantic_consistency,
 )
@@ -96,6 +97,36 @@ class TestSharedAggregation:
         assert aggregation_verdict_loss(logits, 0) == pytest.approx(-math.log(0.75))
         assert aggregation_verdict_loss(logits, 1) == pytest.approx(-math.log(0.25))
 
+    def test_at_chance_it_rests_where_the_papers_form_still_pulls(self) -> None:
+        logits = torch.zeros(1, 2, 1, 1, requires_grad=True)
+        aggregation_loss(logits).backward()
+        assert logits.grad is not None
+        torch.testing.assert_close(logits.grad, torch.zeros_like(logits))
+        own, other = (torch.full((1,), 0.5, requires_grad=True) for _ in range(2))
+        aggregation_loss_paper([own, other], 0).backward()
+        assert (own.grad, other.grad) == (-1, 1)  # 2 (0.5 - 1) towards the others' 1, 2 · 0.5 towards their 0
+
+
+class TestCrossCycle:
+    """Equation (6) with least squares, three sources."""
+
+    verdicts = (torch.tensor([0.5]), torch.tensor([0.2]))
+
+    def test_all_pairs_share_the_weight_of_one(self) -> None:
+        expected = ((0.5 - 1) ** 2 + (0.2 - 1) ** 2) / 2
+        assert cross_cycle_loss(self.verdicts, 3, drawn=False) == pytest.approx(expected)
+
+    def test_drawn_pairs_count_whole(self) -> None:
+        assert cross_cycle_loss(self.verdicts[:1], 3, drawn=True) == pytest.approx(0.25)
+        assert cross_cycle_loss(self.verdicts, 3, drawn=True) == pytest.approx(0.25 + 0.64)
+
+    def test_with_two_sources_there_is_nothing_to_draw(self) -> None:
+        one = self.verdicts[:1]
+        assert cross_cycle_loss(one, 2, drawn=False) == cross_cycle_loss(one, 2, drawn=True)
+
+    def test_images_that_pass_cost_nothing(self) -> None:
+        assert cross_cycle_loss([torch.ones(1, 1, 2, 2)] * 2, 3, drawn=False) == 0
+
 
 class TestCategories:
     """Category-level alignment of MADAN+."""
@@ -120,7 +151,7 @@ class TestCategories:
         assert category_loss(torch.randn(1, 3, 1, 2), shares, adapted=False) == 0
 
 
-@pytest.mark.parametrize("loss", ["cycle", "semantic", "paper", "shared", "category"])
+@pytest.mark.parametrize("loss", ["cycle", "semantic", "paper", "shared", "cross", "category"])
 def test_gradients_are_those_of_the_formula(loss: str) -> None:
     torch.manual_seed(0)
     x = torch.randn(1, 3, 2, 2, dtype=torch.float64, requires_grad=True)
@@ -131,6 +162,7 @@ def test_gradients_are_those_of_the_formula(loss: str) -> None:
         "semantic": lambda x: semantic_consistency(x, probs, valid),
         "paper": lambda x: aggregation_loss_paper([x, 2 * x], 1) + aggregation_verdict_loss_paper(x, [x]),
         "shared": lambda x: aggregation_loss(x) + aggregation_verdict_loss(x, 2),
+        "cross": lambda x: cross_cycle_loss([x, 2 * x], 3, drawn=False),
         "category": lambda x: category_loss(x, shares, adapted=True),
     }
     assert torch.autograd.gradcheck(functions[loss], (x,))

@@ -1,11 +1,8 @@
 """The phases of a step: who moves, which part a switch takes out, and that saving memory changes no gradient."""
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,135 +10,42 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.datasets.label_space import IGNORE_INDEX
-from isthmus.training.discriminators import PatchDiscriminatorConfig
 from isthmus.training.distributed import World
 from isthmus.training.generators import GeneratorConfig
 from isthmus.training.madan.alignment import _padded
 from isthmus.training.madan.color_jitter import ColorJitterConfig
-from isthmus.training.madan.config import MadanConfig, StagesConfig, WeightsConfig
+from isthmus.training.madan.config import StagesConfig, WeightsConfig
 from isthmus.training.madan.method import Madan
 from isthmus.training.madan.pixel import Frames
-from isthmus.training.madan.stages import stage_at
-from isthmus.training.optim import AdamWConfig, ScheduledOptimiser, parameter_groups
-from isthmus.training.pretrained import IMAGENET
+from isthmus.training.madan.stages import Stage
 from isthmus.training.runtime import Runtime
-from isthmus.training.schedules import ScheduleConfig
-from isthmus.training.segmenters import NUM_CLASSES, Segmenter
 
-GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "madan_small.json"
 Build = Callable[..., Madan]
 CPU = Runtime(world=World(), device=torch.device("cpu"), precision="fp32", channels_last=False, compile=False)
-STEPS = 10
+BEGINNINGS = ("generators_from", "sad_from", "ccd_from", "task_from", "features_from")
 ALL_AT_ONCE = StagesConfig(generators_from=0, sad_from=0, ccd_from=0, task_from=0, features_from=0, ramp=0)
 
 
-class SmallNetwork(nn.Module):
-    """Two convolutions and a normalisation layer."""
-
-    feature_channels = 8
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU())
-        self.classifier = nn.Conv2d(8, NUM_CLASSES, 1)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.encoder(image)
-        return features, self.classifier(features)
-
-
-def config_of(**changes: Any) -> MadanConfig:
-    values: dict[str, Any] = {
-        "name": "madan",
-        "generator": GeneratorConfig(width=4, blocks=1),
-        "discriminator": PatchDiscriminatorConfig(width=4, layers=2),
-        "stages": ALL_AT_ONCE,
-        "weights": WeightsConfig(score=0.1, category=0.1),
-        "pool_size": 2,
-        "category_grid_hw": (2, 2),
-    }
-    return MadanConfig(**{**values, **changes})
-
-
-def madan_of(config: MadanConfig, num_sources: int = 2, runtime: Runtime = CPU) -> Madan:
-    """The same weights for the same configuration."""
-    torch.manual_seed(0)
-    segmenter, *sources = (Segmenter(SmallNetwork(), IMAGENET) for _ in range(num_sources + 1))
-    optimiser = AdamWConfig(optimiser="adamw", learning_rate=1e-3)
-
-    def build(one: Segmenter) -> ScheduledOptimiser:
-        groups = parameter_groups(one, one.encoder, optimiser)
-        return ScheduledOptimiser(groups, optimiser, ScheduleConfig(warmup_steps=0), STEPS)
-
-    return Madan(
-        config,
-        segmenter,
-        sources,
-        (build(segmenter), {i: build(one) for i, one in enumerate(sources)}),
-        class_weights=None,
-        runtime=runtime,
-        total_steps=STEPS,
-        seed=5,
-    )
-
-
-def batches_of(step: int, num_sources: int = 2) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The same frames for the same step."""
-    generator = torch.Generator().manual_seed(step)
-
-    def image() -> Tensor:
-        return torch.rand(2, 3, 32, 32, generator=generator)
-
-    sources = [
-        {
-            "image": image(),
-            "mask": torch.randint(0, NUM_CLASSES, (2, 32, 32), generator=generator),
-            "names": ("a", "b"),
-        }
-        for _ in range(num_sources)
-    ]
-    return sources, {"image": image(), "names": ("c", "d")}
-
-
-def step_of(method: Madan, step: int, num_sources: int = 2) -> dict[str, float]:
-    """One step's losses."""
-    sources, target = batches_of(step, num_sources)
-    torch.manual_seed(step)  # dropout of the feature discriminators
-    return {name: float(loss) for name, loss in method.train_step(step, sources, target).losses.items()}
-
-
-@pytest.fixture
-def build() -> Callable[..., Madan]:
-    return lambda num_sources=2, **changes: madan_of(config_of(**changes), num_sources)
-
-
-def weights_of(method: Madan) -> dict[str, torch.Tensor]:
-    return {
-        f"{name}/{key}": value.clone()
-        for name, network in method.networks.items()
-        for key, value in network.state_dict().items()
-    }
-
-
-def moved(method: Madan, before: dict[str, torch.Tensor]) -> set[str]:
+def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
     """Networks whose weights differ."""
-    after = weights_of(method)
     return {key.split("/")[0] for key, value in before.items() if not torch.equal(value, after[key])}
 
 
 @pytest.mark.parametrize("formulation", ["paper", "aggregated"])
 @pytest.mark.parametrize("num_sources", [1, 2, 3])
-def test_a_whole_step_moves_all_but_the_frozen_networks(build: Build, num_sources: int, formulation: str) -> None:
+def test_a_whole_step_moves_all_but_the_frozen_networks(
+    build: Build, num_sources: int, formulation: str, step_of: Callable[..., Any], weights_of: Callable[..., Any]
+) -> None:
     method = build(num_sources, formulation=formulation)
     before = weights_of(method)
     losses = step_of(method, 0, num_sources)
     frozen = {f"source_segmenter_{i}" for i in range(num_sources)}
-    assert moved(method, before) == set(method.networks) - frozen
+    assert moved(before, weights_of(method)) == set(method.networks) - frozen
     assert ("sad" in losses, "ccd" in losses) == (num_sources > 1, num_sources > 1)
     assert ("aggregation_discriminator" in method.networks) == (num_sources > 1)
 
 
-def test_combined_sources_are_one_domain(build: Build) -> None:
+def test_combined_sources_are_one_domain(build: Build, batches_of: Callable[..., Any]) -> None:
     both, one = build(1, combine_sources=True), build(1)
     sources, target = batches_of(0)
     together = {key: torch.cat([batch[key] for batch in sources]) for key in ("image", "mask")} | {"names": ()}
@@ -154,23 +58,60 @@ def test_combined_sources_are_one_domain(build: Build) -> None:
     assert all(torch.equal(losses[0][name], losses[1][name]) for name in losses[0])
 
 
-def test_the_first_stage_trains_segmenters_on_the_sources_alone(build: Build) -> None:
+def test_the_first_stage_trains_segmenters_on_the_sources_alone(
+    build: Build, step_of: Callable[..., Any], weights_of: Callable[..., Any]
+) -> None:
     later = StagesConfig(generators_from=0.5, sad_from=0.5, ccd_from=0.5, task_from=0.5, features_from=0.5)
     method = build(stages=later)
     before = weights_of(method)
     assert set(step_of(method, 0)) == {"source_0", "source_1", "task", "total"}
-    assert moved(method, before) == {"segmenter", "source_segmenter_0", "source_segmenter_1"}
+    assert moved(before, weights_of(method)) == {"segmenter", "source_segmenter_0", "source_segmenter_1"}
 
 
-def test_until_the_task_begins_the_segmenter_rests(build: Build) -> None:
+@pytest.mark.parametrize("begin", [0.0, 0.1])
+@pytest.mark.parametrize("formulation", ["paper", "aggregated"])
+def test_no_gradient_reaches_the_networks_that_watch_over_meaning(
+    build: Build,
+    step_of: Callable[..., Any],
+    weights_of: Callable[..., Any],
+    formulation: str,
+    begin: float,
+) -> None:
+    stages = StagesConfig(**dict.fromkeys(BEGINNINGS, begin), ramp=0)
+    weights = WeightsConfig(score=0.1, category=0.1, source=0.5, self_training=1.0)
+    method = build(stages=stages, weights=weights, formulation=formulation, ema_decay=0.75)
+    first = 0
+    if begin > 0:
+        step_of(method, 0)  # F_i learn, and F_A begins again where F is
+        first = 1
+    before = weights_of(method)
+    step_of(method, first)
+    after = weights_of(method)
+    watching = [name for name in method.networks if name.startswith(("source_segmenter_", "adapted_segmenter"))]
+    assert len(watching) == 3
+    for name in watching:
+        assert all(one.grad is None for one in method.networks[name].parameters()), name
+        assert not any(one.requires_grad for one in method.networks[name].parameters()), name
+    assert not {f"source_segmenter_{i}" for i in (0, 1)} & moved(before, after)
+    for key, now in after.items():
+        name, _, part = key.partition("/")
+        if name == "adapted_segmenter":
+            begun = before[f"segmenter/{part}"] if begin > 0 else before[key]
+            f = after[f"segmenter/{part}"]
+            assert torch.equal(now, begun.lerp(f, 0.25) if now.is_floating_point() else f), key
+
+
+def test_until_the_task_begins_the_segmenter_rests(
+    build: Build, step_of: Callable[..., Any], weights_of: Callable[..., Any]
+) -> None:
     method = build(stages=replace(ALL_AT_ONCE, task_from=0.9, features_from=0.9))
     before = weights_of(method)
     losses = step_of(method, 0)
     assert not {"task", "feature", "feature_discriminator"} & set(losses)
-    assert not {"segmenter", "feature_discriminator"} & moved(method, before)
+    assert not {"segmenter", "feature_discriminator"} & moved(before, weights_of(method))
 
 
-def test_f_a_begins_where_f_is_and_follows_it(build: Build) -> None:
+def test_f_a_begins_where_f_is_and_follows_it(build: Build, step_of: Callable[..., Any]) -> None:
     later = StagesConfig(generators_from=0.1, sad_from=0.1, ccd_from=0.1, task_from=0.2, features_from=0.2, ramp=0)
     method = build(stages=later, ema_decay=0.75)
     step_of(method, 0)
@@ -184,49 +125,28 @@ def test_f_a_begins_where_f_is_and_follows_it(build: Build) -> None:
     torch.testing.assert_close(method.networks["adapted_segmenter"].state_dict()[key], 0.75 * was + 0.25 * now)
 
 
-@pytest.mark.parametrize(
-    ("part", "gone"),
-    [
-        ("gan", {"gan_to_target", "gan_to_source", "target_discriminator"}),  # D_i still judges crossed images
-        ("cycle", {"cycle"}),
-        ("semantic", {"semantic"}),
-        ("sad", {"sad", "aggregation_discriminator"}),
-        ("ccd", {"ccd"}),
-        ("feature", {"feature", "feature_discriminator"}),
-        ("score", {"score", "score_discriminator"}),
-        ("category", {"category", "category_discriminator"}),
-        ("self_training", {"self_training"}),
-    ],
-)
-def test_a_switch_takes_out_exactly_its_part(build: Build, part: str, gone: set[str]) -> None:
-    weights = WeightsConfig(score=0.1, category=0.1, source=0.5, self_training=1.0)
-    with_it, without_it = build(weights=weights), build(weights=replace(weights, **{part: 0.0}))
-    whole, without = step_of(with_it, 0), step_of(without_it, 0)
-    assert set(whole) - set(without) == gone
-    assert not set(without) - set(whole)
-    networks = {name for name in gone if name.endswith("discriminator")}
-    assert set(with_it.networks) - set(without_it.networks) == networks
-    assert not set(without_it.networks) - set(with_it.networks)
-
-
-def test_without_images_to_judge_there_are_no_judges(build: Build) -> None:
+def test_without_images_to_judge_there_are_no_judges(build: Build, step_of: Callable[..., Any]) -> None:
     method = build(weights=WeightsConfig(gan=0.0, sad=0.0, ccd=0.0, feature=0.0))
     assert not [name for name in method.networks if "discriminator" in name]
     assert set(step_of(method, 0)) == {"cycle", "semantic", "task", "total"}
     method.load_state_dict(method.state_dict())
 
 
-def test_an_earlier_runs_f_a_stands_where_nothing_is_trained_before(build: Build) -> None:
+def test_an_earlier_runs_f_a_stands_where_nothing_is_trained_before(
+    build: Build, step_of: Callable[..., Any], weights_of: Callable[..., Any]
+) -> None:
     method = build(stages=replace(ALL_AT_ONCE, task_from=0.9, features_from=0.9))
     with torch.no_grad():
         for parameter in method.networks["adapted_segmenter"].parameters():
             parameter.add_(1.0)
     before = weights_of(method)
     step_of(method, 0)
-    assert "adapted_segmenter" not in moved(method, before)
+    assert "adapted_segmenter" not in moved(before, weights_of(method))
 
 
-def test_colours_change_for_the_segmenter_alone(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_change_for_the_segmenter_alone(
+    build: Build, monkeypatch: pytest.MonkeyPatch, step_of: Callable[..., Any], batches_of: Callable[..., Any]
+) -> None:
     method = build(color_jitter=ColorJitterConfig(probability=1.0))
     plain = step_of(build(), 0)
     seen: list[Tensor] = []
@@ -241,7 +161,7 @@ def test_colours_change_for_the_segmenter_alone(build: Build, monkeypatch: pytes
 
 
 def test_self_training_shows_the_segmenter_target_frames_with_adapted_objects_on_them(
-    build: Build, monkeypatch: pytest.MonkeyPatch
+    build: Build, monkeypatch: pytest.MonkeyPatch, step_of: Callable[..., Any], batches_of: Callable[..., Any]
 ) -> None:
     method = build(weights=WeightsConfig(feature=0.0, self_training=1.0))
     seen: list[Tensor] = []
@@ -256,7 +176,9 @@ def test_self_training_shows_the_segmenter_target_frames_with_adapted_objects_on
     assert all(0.3 < float(share) < 0.7 for share in of_target.float().mean((1, 2)))
 
 
-def test_the_first_stage_learns_from_changed_colours_too(build: Build) -> None:
+def test_the_first_stage_learns_from_changed_colours_too(
+    build: Build, step_of: Callable[..., Any], batches_of: Callable[..., Any]
+) -> None:
     later = StagesConfig(generators_from=0.5, sad_from=0.5, ccd_from=0.5, task_from=0.5, features_from=0.5)
     method = build(stages=later, color_jitter=ColorJitterConfig(probability=1.0))
     seen: list[Tensor] = []
@@ -267,11 +189,13 @@ def test_the_first_stage_learns_from_changed_colours_too(build: Build) -> None:
     assert [torch.equal(one, batch["image"]) for one, batch in zip(seen, given, strict=True)] == [False, False]
 
 
-def test_dropped_out_translations_do_not_reach_the_segmenter(build: Build) -> None:
+def test_dropped_out_translations_do_not_reach_the_segmenter(
+    build: Build, batches_of: Any, first_stage: Callable[[int], Stage]
+) -> None:
     method = build(generator=GeneratorConfig(width=4, blocks=1, dropout=0.5))
     sources, target = batches_of(0)
     frames = Frames([one["image"] for one in sources], [one["mask"] for one in sources], target["image"])
-    _, translated = method._pixel.update_generators(frames, stage_at(config_of(), 0, STEPS, 2), method._semantics)
+    _, translated = method._pixel.update_generators(frames, first_stage(2), method._semantics)
     first, second = (method._adapted(frames, translated) for _ in range(2))
     assert torch.equal(first[0], second[0])
     assert torch.equal(first[0], method._pixel.adapt(frames.images[0], 0))
@@ -287,7 +211,13 @@ def test_categories_lie_where_the_padded_features_do() -> None:
 
 @pytest.mark.parametrize("formulation", ["paper", "aggregated"])
 @pytest.mark.parametrize("num_sources", [1, 3])
-def test_saving_memory_changes_no_gradient(build: Build, num_sources: int, formulation: str) -> None:
+def test_saving_memory_changes_no_gradient(
+    build: Build,
+    num_sources: int,
+    formulation: str,
+    batches_of: Callable[..., Any],
+    first_stage: Callable[[int], Stage],
+) -> None:
     gradients = []
     for per_source, checkpointing in ((False, False), (True, False), (True, True)):
         method = build(
@@ -295,7 +225,7 @@ def test_saving_memory_changes_no_gradient(build: Build, num_sources: int, formu
         )
         sources, target = batches_of(0, num_sources)
         frames = Frames([one["image"] for one in sources], [one["mask"] for one in sources], target["image"])
-        stage = stage_at(config_of(), 0, STEPS, num_sources)
+        stage = first_stage(num_sources)
         method._semantics.freeze()
         method._pixel.update_generators(frames, stage, method._semantics)
         networks = method._pixel.networks
@@ -315,14 +245,17 @@ def test_saving_memory_changes_no_gradient(build: Build, num_sources: int, formu
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler looks at it
-def test_compiling_reaches_all_large_networks_and_changes_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiling_reaches_all_large_networks_and_changes_no_loss(
+    build: Build, monkeypatch: pytest.MonkeyPatch, step_of: Callable[..., Any], weights_of: Callable[..., Any]
+) -> None:
     # Graphs are captured and differentiated as ever; the minutes of making code for them are saved.
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     starts = dict.fromkeys(("generators_from", "sad_from", "ccd_from", "task_from", "features_from"), 0.1)
-    config = config_of(
-        stages=StagesConfig(**starts, generators_until=0.2, ramp=0), checkpointing=True, formulation="paper"
+    stages = StagesConfig(**starts, generators_until=0.2, ramp=0)
+    plain, compiled = (
+        build(2, replace(CPU, compile=compile_), stages=stages, checkpointing=True, formulation="paper")
+        for compile_ in (False, True)
     )
-    plain, compiled = (madan_of(config, 2, replace(CPU, compile=compile_)) for compile_ in (False, True))
     for step in range(3):  # the first stage, generators that learn, generators that hold still
         assert step_of(compiled, step) == pytest.approx(step_of(plain, step), rel=1e-3)
     assert weights_of(compiled).keys() == weights_of(plain).keys()
@@ -333,7 +266,9 @@ def test_compiling_reaches_all_large_networks_and_changes_no_loss(monkeypatch: p
         assert all(part._compiled_call_impl is not None for part in parts), name
 
 
-def test_generators_may_learn_from_crops_while_the_segmenter_sees_whole_frames(build: Build) -> None:
+def test_generators_may_learn_from_crops_while_the_segmenter_sees_whole_frames(
+    build: Build, step_of: Callable[..., Any]
+) -> None:
     method = build(crop_hw=(32, 32), scales=(1.0, 0.5))
     losses = step_of(method, 0)
     one_scale = step_of(build(crop_hw=(32, 32)), 0)
@@ -341,7 +276,9 @@ def test_generators_may_learn_from_crops_while_the_segmenter_sees_whole_frames(b
 
 
 @pytest.mark.parametrize("jitter", [None, ColorJitterConfig()])
-def test_a_restored_method_goes_on_bit_for_bit(build: Build, jitter: ColorJitterConfig | None) -> None:
+def test_a_restored_method_goes_on_bit_for_bit(
+    build: Build, jitter: ColorJitterConfig | None, step_of: Callable[..., Any], weights_of: Callable[..., Any]
+) -> None:
     weights = WeightsConfig(score=0.1, category=0.1, self_training=1.0)
     whole, begun, restored = (build(color_jitter=jitter, weights=weights) for _ in range(3))
     expected = [step_of(whole, step) for step in range(4)]
@@ -356,7 +293,7 @@ def test_a_restored_method_goes_on_bit_for_bit(build: Build, jitter: ColorJitter
     assert all(torch.equal(left[key], right[key]) for key in left)
 
 
-def test_batches_are_left_as_they_were(build: Build) -> None:
+def test_batches_are_left_as_they_were(build: Build, batches_of: Callable[..., Any]) -> None:
     sources, target = batches_of(0)
     kept, _ = batches_of(0)
     build().train_step(0, sources, target)
@@ -367,7 +304,7 @@ def test_batches_are_left_as_they_were(build: Build) -> None:
 
 @pytest.mark.parametrize("formulation", ["paper", "aggregated"])
 def test_the_watch_sees_each_sources_discriminators(
-    build: Build, monkeypatch: pytest.MonkeyPatch, formulation: str
+    build: Build, monkeypatch: pytest.MonkeyPatch, formulation: str, step_of: Callable[..., Any]
 ) -> None:
     method = build(formulation=formulation)
     seen: list[dict[str, Tensor]] = []
@@ -383,12 +320,12 @@ def test_the_watch_sees_each_sources_discriminators(
     assert not of_aggregation or sum(of_aggregation) == pytest.approx(losses["aggregation_discriminator"])
 
 
-def test_one_source_alone_is_not_told_by_source(build: Build) -> None:
+def test_one_source_alone_is_not_told_by_source(build: Build, batches_of: Callable[..., Any]) -> None:
     sources, target = batches_of(0, 1)
     assert not [name for name in build(1).train_step(0, sources, target).metrics if "." in name]
 
 
-def test_pictures_have_a_row_a_source(build: Build) -> None:
+def test_pictures_have_a_row_a_source(build: Build, batches_of: Callable[..., Any]) -> None:
     sources, target = batches_of(0)
     result = build().train_step(0, sources, target)
     assert result.pictures is not None
@@ -397,13 +334,3 @@ def test_pictures_have_a_row_a_source(build: Build) -> None:
         "adaptation": (18 + 5 * 64, 5 * 192, 3),
         "target": (18 + 5 * 32, 5 * 96, 3),
     }  # enlarged, with headings
-
-
-def test_first_losses_are_the_golden_ones(build: Build) -> None:
-    """After a wanted change: REWRITE_GOLDEN=1 pytest tests/training/madan -k golden."""
-    method = build()
-    losses = [step_of(method, step) for step in range(2)]
-    if os.environ.get("REWRITE_GOLDEN"):
-        GOLDEN.write_text(json.dumps({"losses": losses}, indent=2) + "\n", encoding="utf-8")
-    for now, golden in zip(losses, json.loads(GOLDEN.read_text(encoding="utf-8"))["losses"], strict=True):
-        assert now == pytest.approx(golden, rel=1e-3)
