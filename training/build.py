@@ -1,6 +1,6 @@
 """From a configuration to the objects of a run: one visible place for each."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +16,9 @@ from isthmus.training.beginnings import earlier_runs, source_checkpoint_key
 from isthmus.training.checkpoint import load_network, weights_file
 from isthmus.training.config import TrainingConfig
 from isthmus.training.frequencies import class_frequencies
+from isthmus.training.generators import ResnetGenerator
 from isthmus.training.losses import enet_weights
+from isthmus.training.madan.color_maps import begin_with_colors, measure_colors
 from isthmus.training.madan.config import MadanConfig
 from isthmus.training.madan.method import Madan
 from isthmus.training.madan.stages import learning_steps
@@ -33,7 +35,12 @@ from isthmus.training.target_statistics.method import TargetStatistics
 
 
 def build_method(
-    config: TrainingConfig, sources: Sequence[SegmentationDataset], runtime: Runtime, *, resuming: bool
+    config: TrainingConfig,
+    sources: Sequence[SegmentationDataset],
+    runtime: Runtime,
+    *,
+    resuming: bool,
+    target: SegmentationDataset | None = None,
 ) -> Method:
     """The method of a run, its networks on the device.
 
@@ -41,6 +48,7 @@ def build_method(
         config: The run's.
         sources: Its labelled sets, for what a method measures in them.
         runtime: Where it computes.
+        target: Its unlabelled frames, for the same; methods that adapt need them.
         resuming: A checkpoint will fill weights and state in: fetch and measure nothing for them.
 
     Raises:
@@ -54,7 +62,10 @@ def build_method(
         weights = torch.ones(NUM_CLASSES) if resuming else enet_weights(class_frequencies(sources))
     if isinstance(config.method, MadanConfig):
         madan = _build_madan(config, config.method, segmenter, weights, runtime, resuming=resuming)
-        _fill_madan(madan, earlier)
+        begun = _fill_madan(madan, earlier)
+        if config.method.generator.colors and not resuming:
+            assert target is not None, "the configuration has seen to it"
+            _color_generators(madan, config.method, sources, target, begun)
         return madan
     if "method.start_from" in earlier:
         load_network(segmenter, earlier["method.start_from"], "segmenter")
@@ -105,9 +116,33 @@ def _build_madan(
     )
 
 
-def _fill_madan(madan: Madan, earlier: Mapping[str, Path]) -> None:
-    """Weights of earlier runs: first those of `start_from`, then the source segmenters' own."""
+def _color_generators(
+    madan: Madan,
+    method: MadanConfig,
+    sources: Sequence[SegmentationDataset],
+    target: SegmentationDataset,
+    begun: Collection[str],
+) -> None:
+    """Begin generators with the domains' colours, but for those that an earlier run has given their weights."""
+    domains = [
+        [one for i, one in enumerate(sources) if method.domain_of(i) == domain] for domain in range(len(sources))
+    ]
+    theirs = measure_colors([target])
+    for name, network in madan.networks.items():
+        if isinstance(network, ResnetGenerator) and name not in begun:
+            own = measure_colors(domains[int(name.rsplit("_", 1)[1])])
+            pair = (own, theirs) if name.startswith("generator_to_target") else (theirs, own)
+            begin_with_colors(network, *pair)
+
+
+def _fill_madan(madan: Madan, earlier: Mapping[str, Path]) -> set[str]:
+    """Weights of earlier runs: first those of `start_from`, then the source segmenters' own.
+
+    Returns:
+        Networks that `start_from` holds by their own names.
+    """
     networks = dict(madan.networks)
+    stored: set[str] = set()
     sources = [name for name in networks if name.startswith("source_segmenter_")]
     folder = earlier.get("method.start_from")
     if folder is not None:
@@ -120,6 +155,7 @@ def _fill_madan(madan: Madan, earlier: Mapping[str, Path]) -> None:
         own = earlier.get(source_checkpoint_key(number))
         if own is not None:
             load_network(networks[name], own, "segmenter")
+    return stored
 
 
 def build_optimiser(

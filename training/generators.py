@@ -28,12 +28,17 @@ class GeneratorConfig:
     residual: bool = False
     """True adds the output to the input and starts as the identity, which saves short runs the time to learn it;
     the published generators learn the whole image."""
+    colors: bool = False
+    """True lets it start as the map that gives the other domain's mean and contrast to each channel, instead of as
+    the identity; the map is kept, and the network learns what is left. Needs `residual`."""
     dropout: float = 0.0
     """Inside residual units; the released code trains with 0.5 and leaves it on when it translates."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.blocks < 1:
             raise ValueError(f"width is {self.width} and blocks {self.blocks}: write numbers above 0")
+        if self.colors and not self.residual:
+            raise ValueError("colors is true without residual: a generator that learns whole images starts as no map")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout is {self.dropout}: write a number from 0 to below 1")
 
@@ -45,11 +50,14 @@ class ResnetGenerator(nn.Module):
     a frame's translation does not depend on its batch.
 
     *Deviations* from the released MADAN: images are in [0, 1] at both ends; dropout is off unless configured;
-    `residual` is ours.
+    `residual` and `colors` are ours.
 
     Args:
         config: Width, depth and form.
     """
+
+    color_scale: Tensor
+    color_shift: Tensor
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -75,9 +83,18 @@ class ResnetGenerator(nn.Module):
             nn.ReflectionPad2d(3),
         )
         self.head = nn.Conv2d(width, 3, 7)
+        self.colors = config.colors
+        if config.colors:
+            self.register_buffer("color_scale", torch.ones(3, 1, 1))
+            self.register_buffer("color_shift", torch.zeros(3, 1, 1))
         initialise(self)
         if self.residual:
             nn.init.zeros_(self.head.weight)
+
+    def set_colors(self, scale: Tensor, shift: Tensor) -> None:
+        """Where it starts: [3] factors of the channels, and [3] that is added, of values in [0, 1]."""
+        self.color_scale.copy_(scale.view(3, 1, 1))
+        self.color_shift.copy_(shift.view(3, 1, 1))
 
     def forward(self, image: Tensor) -> Tensor:
         """Translate."""
@@ -91,7 +108,8 @@ class ResnetGenerator(nn.Module):
             else:
                 hidden = unit(hidden)
         change = torch.tanh(self.head(self.decoder(hidden)).float())[..., :height, :width]
-        return 0.5 * (_clipped(signed + change) if self.residual else change) + 0.5
+        start = 2.0 * (image * self.color_scale + self.color_shift) - 1.0 if self.colors else signed
+        return 0.5 * (_clipped(start + change) if self.residual else change) + 0.5
 
 
 class _ResidualUnit(nn.Module):

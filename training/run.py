@@ -168,7 +168,9 @@ class _Run:
         self.ancestry = self._ancestry(checkpoint) if world.is_main else None
         self.cards: tuple[CardDataset, ...] = world.gather(self._describe(checkpoint) if world.is_main else ())[0]
         self.provenance: Provenance = provenance(self.runtime.device)
-        self.method: Method = build_method(config, self.sources, self.runtime, resuming=checkpoint is not None)
+        self.method: Method = build_method(
+            config, self.sources, self.runtime, resuming=checkpoint is not None, target=self.target
+        )
         # Networks start equal on all ranks; what is random in a step (dropout) is each rank's own.
         seed_everything(config.seed + world.rank, deterministic=self.runtime.device.type == "cpu")
         self._rows = 0 if checkpoint is None else self._restore(checkpoint)
