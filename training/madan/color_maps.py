@@ -51,7 +51,7 @@ def _moments(dataset: SegmentationDataset) -> tuple[Tensor, Tensor]:
     """[3] mean and variance within a frame, means over the frames."""
     moments = []
     for index in dataset.representatives(FRAMES_MEASURED):
-        pixels = dataset[index]["image"].reshape(-1, 3) / 255.0
+        pixels = dataset.read_unlabelled(index)["image"].reshape(-1, 3) / 255.0
         moments.append((pixels.mean(0), pixels.var(0)))
     mean, variance = (torch.from_numpy(np.mean(each, axis=0)).double() for each in zip(*moments, strict=True))
     return mean, variance
