@@ -5,24 +5,30 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from isthmus.datasets.base import FileDataset, SegmentationDataset
 from isthmus.datasets.shards.reader import Shards
 from isthmus.errors import ConfigurationError
 
+_JUDGED_SPLITS: Final = frozenset({"val", "test"})
+_OWN_FOLDER: Final = "folder"
+
 
 def check_target_apart(target: SegmentationDataset, judged: Sequence[tuple[str, SegmentationDataset]]) -> None:
-    """Refuse a target that shares frames with a validation or evaluation set, under whatever name.
+    """Refuse a target that shares frames with a validation or evaluation set, under whatever name, or is such a split.
 
-    Files are compared by path, and by content where two have the same size. Packed sets are compared by what their
-    index says they were packed from, since reading all of an object store is no check.
+    Files are compared by path, and by content where two have the same size: copies are found, copies that were written
+    anew in another form are not. Packed sets are compared by what their index says they were packed from, since reading
+    all of an object store is no check. A `val` or `test` split is refused whatever this run is judged on: others judge
+    by it. Frames of a folder of one's own have no such splits.
 
     Args:
         target: The unlabelled pool that a method adapts to.
         judged: Title and frames of each set that the run is judged on.
 
     Raises:
-        ConfigurationError: Naming the set, how many frames are shared, and one of them.
+        ConfigurationError: Naming the set, how many frames are shared, and one of them; or the split.
     """
     files = _by_size(frame.image for frame in target.frames) if isinstance(target, FileDataset) else {}
     for title, dataset in judged:
@@ -36,6 +42,13 @@ def check_target_apart(target: SegmentationDataset, judged: Sequence[tuple[str, 
                 where="target",
                 remedy="Adapt to the training split alone, and judge on frames that no training has seen.",
             )
+    split = _origin(target)[1]
+    if split in _JUDGED_SPLITS and _origin(target)[0] != _OWN_FOLDER:
+        raise ConfigurationError(
+            f"the target is split {split} of {_origin(target)[0]}, which models are judged on",
+            where="target",
+            remedy="Name its train split, or frames of your own as data set folder.",
+        )
 
 
 def check_styles_apart(images: Iterable[Path], judged: Sequence[tuple[str, SegmentationDataset]]) -> None:

@@ -33,6 +33,18 @@ def test_the_same_files_are_found(camvid: Path) -> None:
         check_target_apart(opened(camvid, "val", labelled=False), [("camvid/val", opened(camvid, "val"))])
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_splits_that_others_judge_by_are_refused_whatever_this_run_is_judged_on(tmp_path: Path, split: str) -> None:
+    write_fakes("camvid", tmp_path, split, num_frames=1, size_hw=(32, 48), seed=0)
+    with pytest.raises(ConfigurationError, match=f"target: the target is split {split} of camvid.*train split"):
+        check_target_apart(opened(tmp_path, split, labelled=False), [])
+
+
+def test_a_folder_of_ones_own_may_call_its_splits_as_it_likes(tmp_path: Path) -> None:
+    write_fakes("folder", tmp_path, "val", num_frames=1, size_hw=(32, 48), seed=0)
+    check_target_apart(opened(tmp_path, "val", "folder", labelled=False), [])
+
+
 def test_a_copy_under_another_name_is_found_by_its_content(camvid: Path, tmp_path: Path) -> None:
     shutil.copytree(camvid, tmp_path, dirs_exist_ok=True)
     image = sorted((camvid / "val").iterdir())[0]
