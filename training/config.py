@@ -133,6 +133,8 @@ class TrainingConfig:
     @property
     def _images_per_pass(self) -> int:
         """Images in the smallest batch that goes through the segmenter in training."""
+        if isinstance(self.method, MadanConfig) and self.method.normalisation == "own":
+            return self.loop.batch_size  # of the target
         versions = self.method.smallest_pass if isinstance(self.method, RandomizationConfig) else 1
         return self.loop.batch_size * len(self.sources) * versions
 

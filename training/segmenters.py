@@ -4,12 +4,14 @@ Legend: `B` batch, `C` classes, `F` features, `H W` pixels of the image, `h w` p
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from isthmus.configuration import config
 from isthmus.datasets.label_space import CITYSCAPES19
@@ -160,9 +162,36 @@ class WithFeatures(nn.Module):
         super().__init__()
         self.segmenter = segmenter
 
-    def forward(self, image: Tensor) -> SegmenterOutput:
-        """See `Segmenter.forward_features`."""
-        return self.segmenter.forward_features(image)
+    def forward(self, image: Tensor, sizes: Sequence[int] = (), kept: int = 0) -> SegmenterOutput:
+        """See `Segmenter.forward_features`.
+
+        Args:
+            image: [B,3,H,W].
+            sizes: Numbers of images that make up the batch, one domain after the other: each is then normalised by its
+                own statistics. Empty takes all together.
+            kept: Which of them the running statistics follow.
+        """
+        if not sizes:
+            return self.segmenter.forward_features(image)
+        outputs = []
+        for number, part in enumerate(torch.split(image, list(sizes))):
+            with nullcontext() if number == kept else _running_statistics_rest(self.segmenter):
+                outputs.append(self.segmenter.forward_features(part))
+        return SegmenterOutput(*(torch.cat(each) for each in zip(*outputs, strict=True)))
+
+
+@contextmanager
+def _running_statistics_rest(network: nn.Module) -> Iterator[None]:
+    """Batches are normalised by themselves in here, and leave no trace in the running statistics."""
+    layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
 
 
 def pad_to_multiple(image: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:

@@ -188,7 +188,7 @@ class Madan:
         batches = {"task": adapted}
         if stage.source > 0:
             batches["source"] = torch.cat(list(frames.images))
-        if aligned:
+        if aligned or self._config.normalisation == "own":
             batches["target"] = frames.target
         mixed = self._mixed(adapted, truth, frames.target) if stage.self_training > 0 else None
         if mixed is not None:
@@ -214,9 +214,15 @@ class Madan:
         return losses, metrics, mixed
 
     def _outputs(self, batches: Mapping[str, Tensor]) -> dict[str, SegmenterOutput]:
-        """F on several batches in one pass: normalisation layers see the mixture, gradients are averaged once."""
-        output = self._forward(self._jittered(torch.cat(list(batches.values()))))
-        features, logits = (torch.split(one, [len(batch) for batch in batches.values()]) for one in output)
+        """F on several batches in one call, so that gradients are averaged once; `normalisation` says how."""
+        sizes = [len(batch) for batch in batches.values()]
+        images = self._jittered(torch.cat(list(batches.values())))
+        if self._config.normalisation == "own":
+            with self._runtime.autocast():
+                output = SegmenterOutput(*self._parallel(images, sizes, list(batches).index("target")))
+        else:
+            output = self._forward(images)
+        features, logits = (torch.split(one, sizes) for one in output)
         return {name: SegmenterOutput(*pair) for name, *pair in zip(batches, features, logits, strict=True)}
 
     @torch.no_grad()
