@@ -163,9 +163,9 @@ class MadanConfig:
     self_training: SelfTrainingConfig = SelfTrainingConfig()
     """How far F_A's answers on the target are believed."""
     normalisation: Literal["mixed", "own"] = "mixed"
-    """Of F's batches: `mixed` normalises all of them together, and what they have in common is kept for inference. `own`
-    normalises adapted frames, sources and target each by themselves, and keeps the target's statistics; domain-specific
-    batch normalisation (Chang et al., arXiv:1906.03950) with common scales and shifts."""
+    """Of F's batches: `mixed` normalises all of them together, and inference goes by their mixture. `own` normalises
+    adapted frames, sources and target each by themselves, and inference goes by the target: domain-specific batch
+    normalisation (Chang et al., arXiv:1906.03950) with common scales and shifts."""
     ema_decay: float = 0.99
     """How slowly F_A follows F, a step."""
     pool_size: int = 50
