@@ -18,7 +18,7 @@ from isthmus.training.config import TrainingConfig
 from isthmus.training.frequencies import class_frequencies
 from isthmus.training.generators import ResnetGenerator
 from isthmus.training.losses import enet_weights
-from isthmus.training.madan.color_maps import begin_with_colors, measure_colors
+from isthmus.training.madan.color_maps import Colors, begin_with_colors, measure_colors
 from isthmus.training.madan.config import MadanConfig
 from isthmus.training.madan.method import Madan
 from isthmus.training.madan.stages import learning_steps
@@ -127,12 +127,15 @@ def _color_generators(
     domains = [
         [one for i, one in enumerate(sources) if method.domain_of(i) == domain] for domain in range(len(sources))
     ]
-    theirs = measure_colors([target])
-    for name, network in madan.networks.items():
-        if isinstance(network, ResnetGenerator) and name not in begun:
-            own = measure_colors(domains[int(name.rsplit("_", 1)[1])])
-            pair = (own, theirs) if name.startswith("generator_to_target") else (theirs, own)
-            begin_with_colors(network, *pair)
+    generators = {name: one for name, one in madan.networks.items() if isinstance(one, ResnetGenerator)}
+    fresh = {name: one for name, one in generators.items() if name not in begun}
+    theirs = measure_colors([target]) if fresh else None
+    measured: dict[int, Colors] = {}
+    for name, network in fresh.items():
+        assert theirs is not None, "it was measured for them"
+        domain = int(name.rsplit("_", 1)[1])
+        own = measured[domain] = measured.get(domain) or measure_colors(domains[domain])
+        begin_with_colors(network, *((own, theirs) if name.startswith("generator_to_target") else (theirs, own)))
 
 
 def _fill_madan(madan: Madan, earlier: Mapping[str, Path]) -> set[str]:

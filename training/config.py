@@ -11,6 +11,7 @@ from isthmus.datasets.shards.order import LANES
 from isthmus.datasets.transforms import AugmentationConfig
 from isthmus.training.evaluation import EvaluationConfig
 from isthmus.training.madan.config import MadanConfig
+from isthmus.training.madan.stages import learning_steps
 from isthmus.training.optim import OptimiserConfig
 from isthmus.training.randomization.config import RandomizationConfig
 from isthmus.training.runtime import Precision
@@ -133,19 +134,41 @@ class TrainingConfig:
     @property
     def _images_per_pass(self) -> int:
         """Images in the smallest batch that goes through the segmenter in training."""
-        if isinstance(self.method, MadanConfig) and self.method.normalisation == "own":
-            return self.loop.batch_size  # of the target
-        versions = self.method.smallest_pass if isinstance(self.method, RandomizationConfig) else 1
-        return self.loop.batch_size * len(self.sources) * versions
+        method, batch = self.method, self.loop.batch_size
+        if isinstance(method, TargetStatisticsConfig):
+            return batch + method.source_frames(batch)
+        if isinstance(method, MadanConfig) and (method.normalisation == "own" or self._trains_sources(method)):
+            return batch  # the target alone, or an F_i's own source
+        versions = method.smallest_pass if isinstance(method, RandomizationConfig) else 1
+        return batch * len(self.sources) * versions
+
+    @property
+    def _learning(self) -> list[tuple[int, str]]:
+        """Steps over which a segmenter's schedule is spread, and what they are called."""
+        if not isinstance(self.method, MadanConfig):
+            return [(self.loop.steps, "loop.steps")]
+        learning = learning_steps(self.method, self.loop.steps)
+        steps = [
+            (learning.number, "the steps at which the segmenter learns, before generators_from and from task_from on")
+        ]
+        if self._trains_sources(self.method):
+            steps.append((learning.warm_up, "the first stage's steps, which train the sources' own segmenters"))
+        return steps
+
+    def _trains_sources(self, method: MadanConfig) -> bool:
+        """Whether there is a first stage, and an F_i in it that no checkpoint gives."""
+        given = len([path for path in method.source_checkpoints if path is not None])
+        return learning_steps(method, self.loop.steps).warm_up > 0 and given < method.num_domains(len(self.sources))
 
     def _check_training(self) -> None:
         for name in ("optimiser", "schedule"):
             if getattr(self, name) is None:
                 raise ValueError(f"{name} is missing: method {self.method.name} trains")
-        if self.schedule is not None and self.schedule.warmup_steps >= self.loop.steps:
-            raise ValueError(
-                f"schedule.warmup_steps is {self.schedule.warmup_steps}: write less than loop.steps, {self.loop.steps}"
-            )
+        for steps, what in self._learning:
+            if self.schedule is not None and self.schedule.warmup_steps >= steps:
+                raise ValueError(
+                    f"schedule.warmup_steps is {self.schedule.warmup_steps}: write less than {what}, {steps}"
+                )
 
     def _check_target_statistics(self, method: TargetStatisticsConfig) -> None:
         self._check_target("which would be counted instead of the frames as they are: set both to 0")
@@ -157,6 +180,11 @@ class TrainingConfig:
             raise ValueError(
                 f"method.source_share is {method.source_share}: with {self.loop.batch_size} of the target that is "
                 f"{wanted} frames of the sources a step, and they give {there}: write a smaller share"
+            )
+        if method.source_share > 0 and wanted == 0:
+            raise ValueError(
+                f"method.source_share is {method.source_share}: less than one frame beside {self.loop.batch_size} of "
+                "the target; write 0, a larger share or a larger loop.batch_size"
             )
 
     def _check_target(self, why: str) -> None:

@@ -58,7 +58,7 @@ def draws_of(seed: int, name: str) -> Iterator[None]:
         name: Of a network, say.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]) >> 1)
+        torch.default_generator.manual_seed(int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]) >> 1)
         yield
 
 

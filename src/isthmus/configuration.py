@@ -23,6 +23,7 @@ from isthmus.known_keys import meant, plain
 
 T = TypeVar("T")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_QUOTE = "'"
 _UNKNOWN = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 _FLOAT_WITHOUT_DOT = re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$")
 
@@ -207,6 +208,8 @@ def explain(error: ValidationError, named: Callable[[str], str] = str, *, kind: 
         value = item.get("input")
         if item["type"] in _UNKNOWN:
             lines.append(f"{path}: unknown key")
+        elif item["type"] == "union_tag_not_found":
+            lines.append(f"{path}: its key {item['ctx']['discriminator'].strip(_QUOTE)} is missing, which says what it is")
         elif item["type"] in {"missing", "missing_argument", "missing_keyword_only_argument"}:
             lines.append(f"{path}: required, but not given")
         elif isinstance(value, str) and _FLOAT_WITHOUT_DOT.match(value):
@@ -223,6 +226,6 @@ def _remedy(error: ValidationError, kind: Any) -> str | None:
     if not unknown:
         return None
     schema = TypeAdapter(kind).json_schema()
-    found = {str(loc[-1]): meant(schema, loc) for loc in unknown}
-    hints = [f"{key} is probably {' or '.join(guesses)}" for key, guesses in found.items() if guesses]
+    found = [(str(loc[-1]), meant(schema, loc)) for loc in unknown]
+    hints = dict.fromkeys(f"{key} is probably {' or '.join(guesses)}" for key, guesses in found if guesses)
     return f"Remove or rename the unknown key{'; ' if hints else ''}{', '.join(hints)}."

@@ -83,6 +83,7 @@ def test_validation_must_be_stated(repository):
         ("learning_rate=0.1", r"learning_rate is probably method\.learning_rate or optimiser\.learning_rate"),
         ("method.batch_size=1", r"method\.batch_size: unknown.*probably loop\.batch_size or evaluation\.batch_size"),
         ("sources.0.rot=x", "rot is probably root"),
+        ("method.class_wights=none", "class_wights is probably class_weights"),
         ("loop.qqqq=1", r"Remove or rename the unknown key\.$"),
         ("method={name: madan, ema_decay: 2.0, generator: {}, discriminator: {}}", "method: ema_decay is 2.0"),
         ("evaluation.mode=sliding", "needs window_hw and stride_hw"),

@@ -60,7 +60,7 @@ def load(tiny_data: Path, tiny_run, monkeypatch: pytest.MonkeyPatch, tmp_path_fa
     return lambda *overrides: load_config(TINY, TrainingConfig, [target, *overrides])
 
 
-@pytest.mark.parametrize(("share", "frames"), [(0.0, 0), (0.5, 2), (0.2, 0), (0.6, 3), (2 / 3, 4)])
+@pytest.mark.parametrize(("share", "frames"), [(0.0, 0), (0.5, 2), (0.6, 3), (2 / 3, 4)])
 def test_shares_in_frames(share: float, frames: int) -> None:
     assert TargetStatisticsConfig(name="target_statistics", start_from=Path("x"), source_share=share).source_frames(
         2
@@ -81,6 +81,29 @@ def test_means_are_plain_averages_over_the_batches_of_target_and_sources_in_turn
         method.train_step(step, [batch(one) for one in sources[step]], batch(targets[step]))
     found = method.networks["segmenter"].network.encoder.bn1.running_mean
     assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_variances_are_plain_averages_too() -> None:
+    method = method_of(0.0)
+    layer = method.networks["segmenter"].network.encoder.bn1
+    torch.manual_seed(0)
+    frames = [torch.rand(2, 3, 32, 64) for _ in range(2)]
+    seen: list[Tensor] = []
+    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].var((0, 2, 3))))
+    for step, one in enumerate(frames):
+        method.train_step(step, [batch(one)], batch(one))
+    handle.remove()
+    assert torch.allclose(layer.running_var, torch.stack(seen).mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("batch_size", "share", "fits"), [(1, 0.0, False), (1, 0.5, True), (2, 0.0, True)])
+def test_decoders_that_pool_need_two_frames_in_all(load: Load, batch_size: int, share: float, *, fits: bool) -> None:
+    given = (f"loop.batch_size={batch_size}", f"method.source_share={share}", "segmenter.decoder=deeplabv3plus")
+    if fits:
+        load(*given)
+    else:
+        with pytest.raises(ConfigurationError, match="normalises over the batch"):
+            load(*given)
 
 
 def test_without_a_share_sources_do_not_count() -> None:
@@ -127,6 +150,8 @@ def test_several_processes_are_refused() -> None:
         ("method.source_share=0.9", "that is 18 frames of the sources a step, and they give 4"),
         ("augmentation.blur_p=0.1", "set both to 0"),
         ("method.start_from=null", "method.start_from"),
+        ("method.source_share=0.1", "source_share is 0.1: less than one frame beside 2 of the target"),
+        ("optimiser.learning_rate=0.1", "optimiser: its key optimiser is missing"),
     ],
 )
 def test_what_makes_no_sense_is_refused(load: Load, override: str, message: str) -> None:

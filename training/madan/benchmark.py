@@ -10,7 +10,7 @@ from isthmus.configuration import config
 from isthmus.errors import ConfigurationError
 from isthmus.training.discriminators import PatchDiscriminatorConfig
 from isthmus.training.generators import GeneratorConfig
-from isthmus.training.madan.config import MadanConfig, StagesConfig, WeightsConfig
+from isthmus.training.madan.config import MadanConfig, StagesConfig, WeightsConfig, check_scales
 from isthmus.training.madan.method import Madan
 from isthmus.training.runtime import Precision
 from isthmus.training.step_benchmark import (
@@ -44,6 +44,10 @@ class MadanBenchmarkConfig(StepBenchmarkConfig):
     """Of all image discriminators."""
     scales: tuple[float, ...] = (1.0, 0.6)
     """Context-aware generation of MADAN+; [1.0] leaves it out, for about half of the generators' cost."""
+
+    def __post_init__(self) -> None:
+        StepBenchmarkConfig.__post_init__(self)  # `super` does not know a class with slots
+        check_scales(self.scales)
 
     @property
     def parts(self) -> str:

@@ -185,8 +185,7 @@ class MadanConfig:
             raise ValueError("learning_rate and feature_learning_rate must be above 0")
         if self.crop_hw is not None and min(self.crop_hw) < 32:
             raise ValueError(f"crop_hw is {self.crop_hw}: write 32 or more, patches need some room")
-        if not self.scales or self.scales[0] != 1.0 or not all(0.1 <= scale <= 1.0 for scale in self.scales):
-            raise ValueError(f"scales is {self.scales}: begin with 1.0, then write shares from 0.1 on")
+        check_scales(self.scales)
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay is {self.ema_decay}: write a number from 0 to below 1")
         if self.pool_size < 0:
@@ -199,3 +198,13 @@ class MadanConfig:
     def num_domains(self, num_sources: int) -> int:
         """M."""
         return 1 if self.combine_sources else num_sources
+
+
+def check_scales(scales: tuple[float, ...]) -> None:
+    """Refuse scales that do not begin with the whole.
+
+    Raises:
+        ValueError: Saying what to write.
+    """
+    if not scales or scales[0] != 1.0 or not all(0.1 <= scale <= 1.0 for scale in scales):
+        raise ValueError(f"scales is {scales}: begin with 1.0, then write shares from 0.1 on")

@@ -7,8 +7,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from isthmus.datasets.sample import Batch, labels_of
+from isthmus.errors import ConfigurationError
 from isthmus.training.losses import cross_entropy
 from isthmus.training.madan.alignment import Alignment
 from isthmus.training.madan.color_jitter import ColorJitter
@@ -64,6 +66,7 @@ class Madan:
         self._segmenter, self._source_segmenters = segmenter, source_segmenters
         self._optimiser, self._source_optimisers = optimisers
         self._class_weights = None if class_weights is None else class_weights.to(runtime.device)
+        _check_normalisation(config, segmenter)
         self._parallel = runtime.parallel(WithFeatures(segmenter))
         self._semantics = Semantics(source_segmenters, segmenter, decay=config.ema_decay)
         for one in (*source_segmenters, self._semantics.adapted_segmenter):
@@ -141,8 +144,7 @@ class Madan:
             whole=() if self._config.crop_hw is None else tuple(frames.images),
             adapt=self._pixel.adapt,
         )
-        looked = self._translated(shown) if self._watch.looks_at(step) else shown
-        notes = self._watch.notes(step, looked, losses | by_source, stage)
+        notes = self._watch.notes(step, shown, losses | by_source, stage)
         losses["total"] = _total(losses, stage)
         pictures = partial(self._draw, shown.kept())
         return StepResult(losses=losses, metrics=metrics | by_source, notes=notes, pictures=pictures)
@@ -291,6 +293,15 @@ class Madan:
         self._mixer.load_state_dict(state["mixer"])
         if self._jitter is not None:
             self._jitter.load_state_dict(state["jitter"])
+
+
+def _check_normalisation(config: MadanConfig, segmenter: nn.Module) -> None:
+    if config.normalisation == "own" and not any(isinstance(layer, _BatchNorm) for layer in segmenter.modules()):
+        raise ConfigurationError(
+            "own means that each domain has batch statistics of its own, and the segmenter has no batch normalisation",
+            where="method.normalisation",
+            remedy="Leave it out.",
+        )
 
 
 def _logits(output: SegmenterOutput, mask: Tensor) -> Tensor:

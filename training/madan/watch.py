@@ -42,10 +42,6 @@ class Watch:
         self._discriminators = DiscriminatorWatch(config, total_steps, num_sources)
         self._trends = Trends()
 
-    def looks_at(self, step: int) -> bool:
-        """Whether this step's frames are looked at: only then must they be translated."""
-        return step % EVERY == 0
-
     def notes(self, step: int, shown: Shown, losses: Mapping[str, Tensor], stage: Stage) -> list[str]:
         """Sentences for the person who trains; none most of the time.
 
@@ -56,10 +52,10 @@ class Watch:
             stage: What plays at it.
         """
         self._discriminators.add(losses, stage)
-        if not self.looks_at(step):
+        if step % EVERY:
             return []
         notes = self._discriminators.notes()
-        for source in range(len(shown.translated)):
+        for source in range(len(shown.translated) * stage.generators):  # those that hold still were watched before
             notes += self._collapse(source, shown)
             notes += self._changed_classes(source, shown)
         return notes

@@ -26,5 +26,5 @@ class TargetStatisticsConfig:
             raise ValueError(f"source_share is {self.source_share}: write a share from 0 to below 1")
 
     def source_frames(self, batch_size: int) -> int:
-        """Source frames beside `batch_size` of the target, of all sources together."""
+        """Source frames beside `batch_size` of the target, of all sources together, to the nearest whole number."""
         return round(batch_size * self.source_share / (1.0 - self.source_share))

@@ -76,8 +76,10 @@ class TargetStatistics:
         if step == 0:
             self._begin()
         wanted = self._config.source_frames(len(target["image"]))
-        in_turn = [frame for frames in zip(*(batch["image"] for batch in sources), strict=True) for frame in frames]
-        frames = torch.stack([*target["image"], *in_turn[:wanted]])
+        in_turn = torch.stack([batch["image"] for batch in sources], 1).flatten(0, 1)  # one of each source, and again
+        frames = torch.cat([target["image"], in_turn[:wanted]])
+        if self._runtime.channels_last:
+            frames = frames.contiguous(memory_format=torch.channels_last)
         self._segmenter.eval()  # nothing is dropped
         for layer in self._layers:
             layer.train()

@@ -81,8 +81,19 @@ def test_inference_goes_by_the_target_alone(build: Build, batches_of: Callable[.
     )
 
 
+def test_a_network_without_batch_normalisation_has_none_of_its_own(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nn, "BatchNorm2d", lambda channels: nn.GroupNorm(1, channels))
+    build()
+    with pytest.raises(ConfigurationError, match=r"method\.normalisation: own means .* no batch normalisation"):
+        build(normalisation="own")
+
+
 def test_decoders_that_pool_need_two_frames_of_the_target(madan_config: Callable[..., TrainingConfig]) -> None:
-    given = ("loop.batch_size=1", "segmenter.decoder=deeplabv3plus")
+    given = ("loop.batch_size=1", "segmenter.decoder=deeplabv3plus", "method.source_checkpoints=[x, y]")
     madan_config(*given)  # two sources are two frames
+    with pytest.raises(ConfigurationError, match="normalises over the batch"):
+        madan_config(*given[:2])  # each F_i learns from one source
     with pytest.raises(ConfigurationError, match="normalises over the batch"):
         madan_config(*given, "method.normalisation=own")
