@@ -209,7 +209,8 @@ def explain(error: ValidationError, named: Callable[[str], str] = str, *, kind: 
         if item["type"] in _UNKNOWN:
             lines.append(f"{path}: unknown key")
         elif item["type"] == "union_tag_not_found":
-            lines.append(f"{path}: its key {item['ctx']['discriminator'].strip(_QUOTE)} is missing, which says what it is")
+            key = str(item.get("ctx", {}).get("discriminator", "name")).strip(_QUOTE)
+            lines.append(f"{path}: its key {key} is missing, which says what it is")
         elif item["type"] in {"missing", "missing_argument", "missing_keyword_only_argument"}:
             lines.append(f"{path}: required, but not given")
         elif isinstance(value, str) and _FLOAT_WITHOUT_DOT.match(value):
