@@ -32,11 +32,6 @@ class Translators:
         first_step = self.method.stages.generators_from * self.run.loop.steps
         return self.info.step - 1 >= first_step
 
-    @property
-    def num_domains(self) -> int:
-        """Source domains of the run: how many generators there are."""
-        return self.method.num_domains(len(self.run.sources))
-
     def check_begun(self) -> None:
         """Refuse generators that have learnt nothing.
 
@@ -105,6 +100,11 @@ def open_translators(checkpoint: Path) -> Translators:
             remedy="Name a run of method madan with method.weights.gan or method.weights.cycle above 0.",
         )
     return Translators(folder, info, run, run.method)
+
+
+def holds_generators(folder: Path) -> bool:
+    """Whether a checkpoint's folder has generators, trained or not."""
+    return weights_file(folder, _network(0)).is_file()
 
 
 def _network(source: int) -> str:

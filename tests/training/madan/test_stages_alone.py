@@ -25,7 +25,7 @@ from isthmus.training.report.domain_gap import checkpoint_domain_gap
 from isthmus.training.run import train
 from isthmus.training.runtime import Runtime
 from isthmus.training.segmenters import NUM_CLASSES
-from isthmus.training.translators import Translators, open_translators
+from isthmus.training.translators import open_translators
 
 CPU = Runtime(world=World(), device=torch.device("cpu"), precision="fp32", channels_last=False, compile=False)
 LAST = Path("checkpoints") / "step-00000008"
@@ -207,14 +207,9 @@ def test_generators_that_came_trained_can_be_used_from_the_first_checkpoint_on(m
     assert replace(finished, info=opened.info.model_copy(update={"step": 0})).begun
 
 
-def test_generators_that_are_used_as_they_are_must_be_there(
-    tiny_run: Any, madan_run: Path, madan_config: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_generators_that_are_used_as_they_are_must_be_there(tiny_run: Any, madan_config: Load) -> None:
     with pytest.raises(CheckpointError, match=r"method\.start_from: .*source_only has no generators\. Name a run of"):
         madan_of(madan_config(FINISHED, f"method.start_from={tiny_run.output}"))
-    monkeypatch.setattr(Translators, "num_domains", 1)
-    with pytest.raises(CheckpointError, match="holds generators of 1 source domains, this run has 2"):
-        madan_of(madan_config(FINISHED, f"method.start_from={madan_run}"))
 
 
 @pytest.mark.parametrize(
