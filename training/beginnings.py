@@ -1,16 +1,21 @@
 """What a run begins with: checkpoints of earlier runs."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from isthmus.datasets.catalogue import DatasetConfig
 from isthmus.errors import CheckpointError
 from isthmus.training.checkpoint import read_info, resolve
 from isthmus.training.config import TrainingConfig
+from isthmus.training.generators import GeneratorConfig
 from isthmus.training.madan.config import MadanConfig
 from isthmus.training.segmenters import SegmenterConfig
 from isthmus.training.translators import holds_generators, open_translators
+
+_FORM: Final = ("width", "blocks", "residual", "colors")
+"""Keys of a generator's configuration that make its weights those of another function."""
 
 
 def source_checkpoint_key(number: int) -> str:
@@ -27,7 +32,7 @@ def earlier_runs(config: TrainingConfig) -> dict[str, Path]:
     Raises:
         CheckpointError: Naming the key: there is no checkpoint, it holds a segmenter of another structure, lacks
             trained generators where the run uses those it begins with as they are, or holds generators of other
-            sources.
+            sources or another form.
     """
     named = {} if config.method.start_from is None else {"method.start_from": config.method.start_from}
     if isinstance(config.method, MadanConfig):
@@ -42,8 +47,9 @@ def earlier_runs(config: TrainingConfig) -> dict[str, Path]:
         if config.method.stages.generators_rest:
             _check_trained(key, folders[key])
         if key in folders and holds_generators(folders[key]):
-            where = f"{key}: {folders[key]}"
-            _check_same_domains(where, read_info(folders[key]).config, config.sources, config.method)
+            where, held = f"{key}: {folders[key]}", read_info(folders[key]).config
+            _check_same_domains(where, held, config.sources, config.method)
+            _check_same_form(where, held["method"].get("generator", {}), config.method.generator)
     return folders
 
 
@@ -74,6 +80,25 @@ def _check_same_domains(
             remedy="Configure the same sources in the same order and the same method.combine_sources (a set that goes "
             "by another title here needs the `name` that it had there), or begin with a run of these sources.",
         )
+
+
+def _check_same_form(where: str, held: Mapping[str, Any], wanted: GeneratorConfig) -> None:
+    """Refuse generators of another form, which their weights do not always tell."""
+    usual = GeneratorConfig()
+    forms = {name: (held.get(name, getattr(usual, name)), getattr(wanted, name)) for name in _FORM}
+    differing = {f"method.generator.{name}": pair for name, pair in forms.items() if pair[0] != pair[1]}
+    if differing:
+        told = [f"{key} {_value(there)}, this run {_value(here)}" for key, (there, here) in differing.items()]
+        settings = " and ".join(f"{key}={_value(there)}" for key, (there, _) in differing.items())
+        raise CheckpointError(
+            f"its generators have {'; '.join(told)}",
+            where=where,
+            remedy=f"Set {settings}, or begin with a run of the same generators.",
+        )
+
+
+def _value(value: Any) -> str:
+    return json.dumps(value)  # as in YAML
 
 
 def _title(source: Mapping[str, Any]) -> str:

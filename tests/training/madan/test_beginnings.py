@@ -92,3 +92,36 @@ def test_other_sources_may_take_a_segmenter(madan_run: Path, tiny_run: Any, mada
     without = "method.weights={gan: 0.0, cycle: 0.0, semantic: 0.0, sad: 0.0, ccd: 0.0, feature: 0.1}"
     assert earlier_runs(madan_config(f"sources=[{SYNTHIA}]", without, f"method.start_from={madan_run}"))
     assert earlier_runs(madan_config(f"sources=[{SYNTHIA}]", LEARNING, f"method.start_from={tiny_run.output}"))
+
+
+@pytest.mark.parametrize("stages", [RESTING, LEARNING])
+@pytest.mark.parametrize(
+    ("generator", "told", "settings"),
+    [
+        ("width: 6, blocks: 1", "method.generator.width 4, this run 6", "method.generator.width=4"),
+        (
+            "width: 4, blocks: 2, residual: true",
+            "method.generator.blocks 1, this run 2; method.generator.residual false, this run true",
+            "method.generator.blocks=1 and method.generator.residual=false",
+        ),
+    ],
+)
+def test_generators_of_another_form_are_refused(
+    madan_run: Path, madan_config: Load, generator: str, told: str, settings: str, stages: str
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        earlier_runs(madan_config(f"method.generator={{{generator}}}", stages, f"method.start_from={madan_run}"))
+    assert str(caught.value) == (
+        f"method.start_from: {resolve(madan_run)}: its generators have {told}. Set {settings}, or begin with a run of "
+        "the same generators."
+    )
+
+
+def test_a_form_that_an_older_run_does_not_name_is_the_default(rewritten: Rewrite, madan_config: Load) -> None:
+    def older(config: dict[str, Any]) -> None:
+        config["method"]["generator"] = {"width": 4, "blocks": 1, "residual": True}
+
+    start = f"method.start_from={rewritten(older)}"
+    assert earlier_runs(madan_config("method.generator.residual=true", start))
+    with pytest.raises(CheckpointError, match=r"method\.generator\.colors false, this run true\. Set method\.gen"):
+        earlier_runs(madan_config("method.generator={width: 4, blocks: 1, residual: true, colors: true}", start))
