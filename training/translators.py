@@ -4,10 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.errors import CheckpointError, ConfigurationError
-from isthmus.training.checkpoint import CheckpointInfo, check_files, load_network, read_info, resolve, weights_file
+from isthmus.training.checkpoint import (
+    CheckpointInfo,
+    check_files,
+    load_network,
+    read_info,
+    read_weights,
+    resolve,
+    weights_file,
+)
 from isthmus.training.config import TrainingConfig
 from isthmus.training.generators import ResnetGenerator
 from isthmus.training.madan.config import MadanConfig
+from isthmus.training.madan.stages import learning_steps
 from isthmus.training.trained import run_config
 
 
@@ -26,11 +35,15 @@ class Translators:
 
     @property
     def begun(self) -> bool:
-        """Whether the generators have learnt anything: in a run's first stage they rest, unless they came trained."""
-        if self.method.stages.generators_rest:
+        """Whether the generators have learnt anything, in this run or in the one that it began with."""
+        if (
+            self.method.stages.generators_rest
+            or self.info.step > learning_steps(self.method, self.run.loop.steps).warm_up
+        ):
             return True
-        first_step = self.method.stages.generators_from * self.run.loop.steps
-        return self.info.step - 1 >= first_step
+        # Every generator begins with biases of 0, and a first step moves the head's: these came trained.
+        domains = range(self.method.num_domains(len(self.run.sources)))
+        return all(bool(read_weights(self.folder, _network(one))["head.bias"].any()) for one in domains)
 
     def check_begun(self) -> None:
         """Refuse generators that have learnt nothing.
@@ -42,7 +55,7 @@ class Translators:
             raise CheckpointError(
                 f"at step {self.info.step} its generators are untrained",
                 where=self.folder,
-                remedy="Name a later checkpoint of the run, checkpoints/step-*.",
+                remedy="Name a later checkpoint of the run, checkpoints/step-*, or another run that trains them.",
             )
 
     def weights(self, source: int) -> Path:
