@@ -12,8 +12,9 @@ from isthmus.datasets.catalogue import build_dataset, dataset_digest
 from isthmus.datasets.sample import Batch
 from isthmus.datasets.sampling import build_loader
 from isthmus.datasets.transforms import build_training_transform
+from isthmus.errors import CheckpointError
 from isthmus.training.beginnings import earlier_runs, source_checkpoint_key
-from isthmus.training.checkpoint import load_network, weights_file
+from isthmus.training.checkpoint import load_network, read_info, weights_file
 from isthmus.training.config import TrainingConfig
 from isthmus.training.frequencies import class_frequencies
 from isthmus.training.generators import ResnetGenerator
@@ -143,6 +144,10 @@ def _fill_madan(madan: Madan, earlier: Mapping[str, Path]) -> set[str]:
 
     Returns:
         Networks that `start_from` holds by their own names.
+
+    Raises:
+        CheckpointError: `start_from` is a MADAN run without segmenters of sources that `source_checkpoints` leaves
+            out, or weights do not fit.
     """
     networks = dict(madan.networks)
     stored: set[str] = set()
@@ -152,12 +157,21 @@ def _fill_madan(madan: Madan, earlier: Mapping[str, Path]) -> set[str]:
         stored = {name for name in networks if weights_file(folder, name).is_file()}
         for name in stored:
             load_network(networks[name], folder, name)
-        for name in {*sources, "adapted_segmenter"} - stored:  # a source-only run stands for all of them
+        own = {name for number, name in enumerate(sources) if source_checkpoint_key(number) in earlier}
+        missing = {*sources} - stored - own
+        if missing and read_info(folder).method == "madan":
+            raise CheckpointError(
+                f"a run of method madan, whose segmenter is adapted, without {' and '.join(sorted(missing))}",
+                where=f"method.start_from: {folder}",
+                remedy="Name a source-only run for each source in method.source_checkpoints, or begin with a "
+                "source-only run.",
+            )
+        for name in {*missing, "adapted_segmenter"} - stored:  # a run of another method stands for all of them
             load_network(networks[name], folder, "segmenter")
     for number, name in enumerate(sources):
-        own = earlier.get(source_checkpoint_key(number))
-        if own is not None:
-            load_network(networks[name], own, "segmenter")
+        checkpoint = earlier.get(source_checkpoint_key(number))
+        if checkpoint is not None:
+            load_network(networks[name], checkpoint, "segmenter")
     return stored
 
 

@@ -4,10 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.errors import CheckpointError, ConfigurationError
-from isthmus.training.checkpoint import CheckpointInfo, check_files, load_network, read_info, resolve, weights_file
+from isthmus.training.checkpoint import (
+    CheckpointInfo,
+    check_files,
+    load_network,
+    read_info,
+    read_weights,
+    resolve,
+    weights_file,
+)
 from isthmus.training.config import TrainingConfig
 from isthmus.training.generators import ResnetGenerator
 from isthmus.training.madan.config import MadanConfig
+from isthmus.training.madan.stages import learning_steps
 from isthmus.training.trained import run_config
 
 
@@ -26,16 +35,15 @@ class Translators:
 
     @property
     def begun(self) -> bool:
-        """Whether the generators have learnt anything: in a run's first stage they rest, unless they came trained."""
-        if self.method.stages.generators_rest:
+        """Whether the generators have learnt anything, in this run or in the one that it began with."""
+        if (
+            self.method.stages.generators_rest
+            or self.info.step > learning_steps(self.method, self.run.loop.steps).warm_up
+        ):
             return True
-        first_step = self.method.stages.generators_from * self.run.loop.steps
-        return self.info.step - 1 >= first_step
-
-    @property
-    def num_domains(self) -> int:
-        """Source domains of the run: how many generators there are."""
-        return self.method.num_domains(len(self.run.sources))
+        # Every generator begins with biases of 0, and a first step moves the head's: these came trained.
+        domains = range(self.method.num_domains(len(self.run.sources)))
+        return all(bool(read_weights(self.folder, _network(one))["head.bias"].any()) for one in domains)
 
     def check_begun(self) -> None:
         """Refuse generators that have learnt nothing.
@@ -47,7 +55,7 @@ class Translators:
             raise CheckpointError(
                 f"at step {self.info.step} its generators are untrained",
                 where=self.folder,
-                remedy="Name a later checkpoint of the run, checkpoints/step-*.",
+                remedy="Name a later checkpoint of the run, checkpoints/step-*, or another run that trains them.",
             )
 
     def weights(self, source: int) -> Path:
@@ -105,6 +113,11 @@ def open_translators(checkpoint: Path) -> Translators:
             remedy="Name a run of method madan with method.weights.gan or method.weights.cycle above 0.",
         )
     return Translators(folder, info, run, run.method)
+
+
+def holds_generators(folder: Path) -> bool:
+    """Whether a checkpoint's folder has generators, trained or not."""
+    return weights_file(folder, _network(0)).is_file()
 
 
 def _network(source: int) -> str:

@@ -1,21 +1,25 @@
 """A source in the target's look: its own layout, its own labels, resumable."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from isthmus.datasets.gta5 import Gta5
 from isthmus.datasets.synthia import Synthia
 from isthmus.errors import CheckpointError, ConfigurationError
 from isthmus.training.ancestry import ADAPTED_FILE
+from isthmus.training.generators import GeneratorConfig, ResnetGenerator
 from isthmus.training.madan import adapting
 from isthmus.training.madan.adapting import adapt_source
 from isthmus.training.madan.config import StagesConfig
-from isthmus.training.translators import open_translators
+from isthmus.training.translators import Translators, open_translators
 
 
 @pytest.mark.parametrize(("source", "reader"), [(0, Gta5), (1, Synthia)])
@@ -91,19 +95,55 @@ def test_a_run_without_generators_is_refused(tiny_run, tmp_path: Path) -> None:
         adapt_source(tiny_run.output, 0, tmp_path / "out", device="cpu")
 
 
-def test_untrained_generators_are_refused(madan_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def untrained(madan_run: Path, tmp_path: Path) -> Translators:
+    """A checkpoint of the tiny run's first stage: its generators begin to learn after 2 of 8 steps."""
     opened = open_translators(madan_run)
-    early = replace(opened, info=opened.info.model_copy(update={"step": 2}))  # generators begin at 0.25 of 8 steps
-    monkeypatch.setattr(adapting, "open_translators", lambda _: early)
+    folder = tmp_path / "untrained"
+    shutil.copytree(opened.folder, folder)
+    for file in folder.glob("generator_to_target_*"):
+        save_file(ResnetGenerator(opened.method.generator).state_dict(), file)
+    return at_step(replace(opened, folder=folder), 2)
+
+
+def at_step(opened: Translators, step: int, **changes: Any) -> Translators:
+    return replace(opened, info=opened.info.model_copy(update={"step": step}), method=replace(opened.method, **changes))
+
+
+def test_untrained_generators_are_refused(
+    untrained: Translators, madan_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapting, "open_translators", lambda _: untrained)
     with pytest.raises(CheckpointError, match=r"at step 2 its generators are untrained.*step-"):
         adapt_source(madan_run, 0, tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_source_only_start_trains_no_generators(madan_run: Path) -> None:
-    opened = open_translators(madan_run)
-    begun_elsewhere = replace(opened.method, start_from=madan_run, stages=StagesConfig(generators_from=0.0))
-    first, second = (
-        replace(opened, method=begun_elsewhere, info=opened.info.model_copy(update={"step": step})) for step in (0, 1)
-    )
-    assert (first.begun, second.begun) == (False, True)
+def test_a_source_only_start_trains_no_generators(untrained: Translators, madan_run: Path) -> None:
+    changes = {"start_from": madan_run, "stages": StagesConfig(generators_from=0.0)}
+    assert [at_step(untrained, step, **changes).begun for step in (0, 1)] == [False, True]
+
+
+def test_generators_that_came_trained_are_used_before_they_learn_on(untrained: Translators, madan_run: Path) -> None:
+    came_trained = at_step(open_translators(madan_run), 1, start_from=madan_run)
+    assert came_trained.begun
+    name = "generator_to_target_1.safetensors"
+    shutil.copy(came_trained.folder / name, untrained.folder / name)
+    assert not untrained.begun  # one of two
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_generators_head_moves_with_its_first_step(residual: bool) -> None:
+    generator = ResnetGenerator(GeneratorConfig(width=4, blocks=1, residual=residual))
+    assert not generator.head.bias.any()  # what `begun` goes by
+    optimiser = torch.optim.Adam(generator.parameters(), 2e-4)
+    generator(torch.rand(1, 3, 16, 16)).square().mean().backward()
+    optimiser.step()
+    assert generator.head.bias.all()
+
+
+def test_the_first_step_of_generators_is_the_stages_own(untrained: Translators) -> None:
+    run = replace(untrained.run, loop=replace(untrained.run.loop, steps=100))
+    stages = StagesConfig(generators_from=0.07)  # 0.07 * 100 is above 7
+    late = replace(untrained, run=run)
+    assert [at_step(late, step, stages=stages).begun for step in (7, 8)] == [False, True]

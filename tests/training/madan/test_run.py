@@ -101,7 +101,7 @@ def test_a_target_that_cannot_be_read_is_named_by_its_key(madan_config: Load, tm
 
 
 def test_weights_of_another_network_are_refused(madan_run: Path, madan_config: Load) -> None:
-    config = madan_config(f"method.start_from={madan_run}", "method.generator.width=6")
+    config = madan_config(f"method.start_from={madan_run}", "method.discriminator.width=6")
     with pytest.raises(CheckpointError, match="do not fit"):
         build_method(config, [], CPU, resuming=False)
 
