@@ -103,8 +103,8 @@ def _value(value: Any) -> str:
 
 def _title(source: Mapping[str, Any]) -> str:
     """Of a data set in an earlier run's configuration, which may have keys that are no more."""
-    named = {key: source.get(key) for key in ("dataset", "split", "part", "name")}
-    return DatasetConfig(root=Path(source["root"]), **named).title
+    known = {key: source[key] for key in ("dataset", "split", "part", "name") if key in source}
+    return DatasetConfig(root=Path(source["root"]), **known).title
 
 
 def _domains(titles: Sequence[str], *, combine: bool) -> list[list[str]]:

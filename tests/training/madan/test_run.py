@@ -140,7 +140,7 @@ def test_a_folder_without_checkpoints_is_refused_under_its_key(madan_config: Loa
         ("target=null", "name its unlabelled frames under target"),
         ("method.source_checkpoints=[a]", "names 1 for 2 source domains"),
         ("method.stages.generators_from=0.0", "nothing trains the segmenters"),
-        ("augmentation.blur_p=0.1", "set color_jitter_p and blur_p to 0"),
+        ("augmentation.blur_p=0.1", "hides from method madan the looks.*set both to 0"),
         ("method.crop_hw=[64, 64]", "larger than augmentation.crop_size_hw"),
     ],
 )
