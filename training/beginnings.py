@@ -103,7 +103,7 @@ def _value(value: Any) -> str:
 
 def _title(source: Mapping[str, Any]) -> str:
     """Of a data set in an earlier run's configuration, which may have keys that are no more."""
-    named = {key: source.get(key) for key in ("dataset", "split", "part", "name")}
+    named: dict[str, Any] = {key: source.get(key) for key in ("dataset", "split", "part", "name")}
     return DatasetConfig(root=Path(source["root"]), **named).title
 
 
