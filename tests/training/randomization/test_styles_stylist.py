@@ -208,10 +208,11 @@ def test_sources_are_found_by_title_not_by_order(images: Tensor, save_run: Saver
 
 
 def test_untrained_generators_are_refused(photographs: Path, save_run: Saver) -> None:
-    # Generators begin at 0.25 of 8 steps: the checkpoint of step 3 is the first with a step of theirs.
-    stylist(of_kind("translation", photographs, save_run("third", step=3)))
+    # Generators begin at 0.25 of 8 steps: the checkpoint of step 3 is the first with a step of theirs. Residual
+    # ones are saved here as they begin.
+    stylist(of_kind("translation", photographs, save_run("third", step=3, residual=True)))
     with pytest.raises(CheckpointError, match="at step 2 its generators are untrained"):
-        stylist(of_kind("translation", photographs, save_run("second", step=2)))
+        stylist(of_kind("translation", photographs, save_run("second", step=2, residual=True)))
 
 
 def test_another_methods_run_is_refused(photographs: Path, save_run: Saver) -> None:
