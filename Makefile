@@ -50,12 +50,13 @@ unit: .venv/.ready ## Run the tests without the checks
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit-training unit-others
 	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/serving
 
-# Two plain processes side by side: these tests fork data loaders, which xdist's threads do not bear.
+# Two plain processes side by side, of about one length: these tests fork data loaders, which xdist's threads do not bear.
 unit-training: .venv/.ready
-	$(BIN)/pytest tests/training
+	$(BIN)/pytest tests/training --ignore tests/training/release
 
 unit-others: .venv/.ready
-	$(BIN)/pytest --ignore tests/training --ignore tests/serving
+	$(BIN)/pytest --ignore tests/serving --ignore tests/training/madan --ignore tests/training/randomization \
+	  --ignore-glob 'tests/training/test_*.py'
 
 format: .venv/.ready ## Format and mend what ruff can mend
 	$(BIN)/ruff format .
