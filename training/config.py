@@ -148,9 +148,9 @@ class TrainingConfig:
         if not isinstance(self.method, MadanConfig):
             return [(self.loop.steps, "loop.steps")]
         learning = learning_steps(self.method, self.loop.steps)
-        steps = [
-            (learning.number, "the steps at which the segmenter learns, before generators_from and from task_from on")
-        ]
+        steps = []
+        if learning.resting < learning.total:  # else generators learn alone
+            steps.append((learning.number, "the steps at which the segmenter learns, by method.stages"))
         if self._trains_sources(self.method):
             steps.append((learning.warm_up, "the first stage's steps, which train the sources' own segmenters"))
         return steps

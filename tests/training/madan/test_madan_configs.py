@@ -37,6 +37,11 @@ def test_a_warm_up_must_end_while_its_segmenter_learns(
         madan_config(*overrides)
 
 
+def test_generators_alone_need_no_end_of_a_warm_up(madan_config: Callable[..., TrainingConfig]) -> None:
+    alone = "{generators_from: 0.0, sad_from: 0.0, ccd_from: 0.0, task_from: 1.0, features_from: 1.0}"
+    madan_config(f"method.stages={alone}", "method.start_from=x", "schedule.warmup_steps=7")
+
+
 def test_the_benchmark_refuses_scales_before_it_measures() -> None:
     with pytest.raises(ValueError, match=r"scales is \(0\.6,\): begin with 1\.0"):
         MadanBenchmarkConfig(scales=(0.6,))
